@@ -1,0 +1,1 @@
+"""Run folders: what training writes and everything else reads; imports no torch."""
