@@ -1,0 +1,65 @@
+"""Terms that several methods share: pseudo-labels, CutMix partners, means over pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from semiseg.lazy import F, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semiseg.methods.base import Batch, Step
+
+
+class Pseudo(NamedTuple):
+    """Per unlabelled pixel: the predicted class, its probability, and whether the pixel is image and not padding."""
+
+    label: Tensor  # [B,H,W] int64
+    confidence: Tensor  # [B,H,W]
+    valid: Tensor  # [B,H,W] bool
+
+    def mixed(self, donor: Pseudo, mask: Tensor) -> Pseudo:
+        """CutMix of targets: the donor's inside the mask. What is pasted with a pixel stays with it."""
+        return Pseudo(*(torch.where(mask, theirs, own) for own, theirs in zip(self, donor, strict=True)))
+
+    def partner(self, step: Step) -> Pseudo:
+        return Pseudo(*(partner(x, step) for x in self))
+
+
+def valid_pixels(batch: Batch) -> Tensor:
+    """[B,H,W] bool: everything that is not padding."""
+    if batch.valid is not None:
+        return batch.valid
+    return torch.ones_like(batch.unlabelled[:, 0], dtype=torch.bool)
+
+
+def pseudo_labels(logits: Tensor, batch: Batch) -> Pseudo:
+    """argmax and max of softmax, constants for the gradient; `logits` have been through `step.targets`."""
+    confidence, label = logits.detach().float().softmax(1).max(1)
+    return Pseudo(label, confidence, valid_pixels(batch))
+
+
+def partner(rows: Tensor, step: Step) -> Tensor:
+    """The image before in the batch of all processes: whom CutMix pastes from. The same on one GPU and on many."""
+    return step.gather(rows).roll(1, 0)[step.rows]
+
+
+def confident_cross_entropy(logits: Tensor, pseudo: Pseudo, threshold: float, step: Step) -> Tensor:
+    """(1/N) sum_j 1[confidence_j >= threshold] CE(logits_j, label_j), N counting ALL valid pixels (FixMatch, eq. 4)."""
+    values = F.cross_entropy(logits.float(), pseudo.label, reduction="none")
+    chosen = pseudo.valid & (pseudo.confidence >= threshold)
+    return step.global_mean((values * chosen).sum(), pseudo.valid.sum())
+
+
+def squared_difference(student: Tensor, teacher: Tensor) -> Tensor:
+    """[B,H,W]: sum over classes of the squared difference of probabilities."""
+    return (student - teacher).square().sum(1)
+
+
+def gaussian_ramp_up(step: Step, share: float) -> float:
+    """exp(-5 (1-t)^2), t growing from 0 to 1 over the first `share` of the training (Laine & Aila; Mean Teacher)."""
+    length = share * step.iterations
+    t = min(step.iteration / length, 1.0) if length > 0 else 1.0
+    return math.exp(-5.0 * (1.0 - t) ** 2)

@@ -1,0 +1,116 @@
+"""AdvSemiSeg (Hung et al., BMVC 2018): a discriminator tells ground truth from predictions pixel by pixel.
+
+L_seg = L_ce + lambda_adv L_adv + lambda_semi L_semi                                   (eq. 2)
+L_adv = - mean_j log D(P)_j                                                            (eq. 4)
+L_semi = - mean over {j : D(P)_j > T_semi} of log P_j[argmax P_j]                      (eq. 5)
+L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]                  (eq. 1; the halves are the code's)
+
+The paper writes sums over pixels; these are means, as its code has them, or its weights would mean nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from semiseg.lazy import F, torch
+from semiseg.methods._terms import valid_pixels
+from semiseg.methods.base import Batch, Method, MethodOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class AdvSemiSeg(Method):
+    full_labels = True  # L_adv on labelled predictions
+    variant_names = {"adv": {"lambda_semi": 0}, "adv_semi": {}}
+
+    class Options(MethodOptions):
+        lambda_adv_labelled: float = Field(0.01, ge=0)  # section 4.1 (the script's own default is 0.1)
+        lambda_adv_unlabelled: float = Field(0.001, ge=0)  # section 4.1
+        lambda_semi: float = Field(0.1, ge=0)  # section 4.1
+        t_semi: float = Field(0.2, ge=0, le=1)  # section 4.1; 1 selects nothing, 0 everything
+        # section 4.1: from iteration 5000 of 20,000; a share of the training, so that it holds for every length
+        semi_start: float = Field(0.25, ge=0)
+        discriminator: Literal["fcn", "non_fcn"] = "fcn"  # section 3.2; non_fcn is the ablation of section 4.3
+        width_d: int = Field(64, ge=1)  # section 3.2: channels 64-128-256-512-1
+        # D also sees unlabelled predictions as fake: text no (section 3.4), code yes (`D_remain`)
+        discriminate_unlabelled: bool = False
+        # No L_adv on unlabelled images in an iteration whose mask is empty: text no, code yes
+        drop_adv_with_empty_mask: bool = False
+        lr_d: float = Field(1e-4, gt=0)  # section 3.4: Adam
+        betas_d: tuple[float, float] = (0.9, 0.999)  # text; code (0.9, 0.99)
+        power_d: float = Field(0.9, ge=0)  # section 3.4: polynomial decay, as for the segmentation network
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        if options.semi_start > 1:
+            start = math.ceil(options.semi_start * setting.iterations)
+            problem = f"L_semi would start at iteration {start} of {setting.iterations}; give a share of at most 1"
+            raise cls.complain("semi_start", problem)
+
+    def auxiliary(self) -> nn.Module:
+        from semiseg.models import discriminators
+
+        return discriminators.build(self.options.discriminator, self.setting.classes, self.options.width_d)
+
+    def confident(self, logits: Tensor, auxiliary: nn.Module | None = None) -> Tensor:
+        return self._trusted(auxiliary(logits.float().softmax(1)))
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        o = self.options
+        labelled = step.student(batch.image)
+        probabilities = labelled.logits.float().softmax(1)
+        self._fake = [(probabilities.detach(), batch.label != 255)]
+        adversarial = _binary(step.auxiliary(probabilities), 1.0, batch.label != 255, step)
+        losses = {
+            "supervised": step.supervised(labelled, batch.label),
+            "adversarial": o.lambda_adv_labelled * adversarial,
+        }
+        return losses if batch.unlabelled is None else losses | self._unlabelled(batch, step)
+
+    def _unlabelled(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        o, valid = self.options, valid_pixels(batch)
+        logits = step.student(batch.unlabelled).logits.float()
+        probabilities = logits.softmax(1)
+        self._fake += [(probabilities.detach(), valid)] * o.discriminate_unlabelled
+        verdict = step.auxiliary(probabilities)
+        adversarial = _binary(verdict, 1.0, valid, step)
+
+        # The mask and the one-hot argmax are constants for the gradient (section 3.3).
+        label = step.targets(logits.detach()).argmax(1)
+        chosen = self._trusted(verdict.detach()) & valid
+        values = F.cross_entropy(logits, label, reduction="none")
+        # Mean over the selected pixels, so that L_semi does not shrink with the mask; 0 when it is empty.
+        semi = step.global_mean((values * chosen).sum(), chosen.sum())
+        weight = o.lambda_semi if step.iteration >= o.semi_start * step.iterations else 0.0
+        if o.drop_adv_with_empty_mask and weight > 0:
+            adversarial = adversarial * step.gather(chosen.flatten(1).any(1)).any()
+        return {"adversarial_unlabelled": o.lambda_adv_unlabelled * adversarial, "semi": weight * semi}
+
+    def _trusted(self, verdict: Tensor) -> Tensor:
+        """D(P) > T_semi, compared as logits: sigmoid saturates, and T = 1 must select nothing and T = 0 everything."""
+        t = self.options.t_semi
+        threshold = math.log(t / (1 - t)) if 0 < t < 1 else math.copysign(math.inf, t - 0.5)
+        return verdict[:, 0].float() > threshold
+
+    def auxiliary_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """L_D: predictions of `losses` are fake, one-hot ground truth is real; ignored pixels count for neither."""
+        known = batch.label != 255
+        onehot = F.one_hot(batch.label.where(known, 0), self.setting.classes).permute(0, 3, 1, 2) * known[:, None]
+        fake = torch.cat([probabilities for probabilities, _ in self._fake])
+        counted = torch.cat([mask for _, mask in self._fake])
+        del self._fake
+        return {
+            "discriminator_fake": 0.5 * _binary(step.auxiliary(fake), 0.0, counted, step),
+            "discriminator_real": 0.5 * _binary(step.auxiliary(onehot.float()), 1.0, known, step),
+        }
+
+
+def _binary(verdict: Tensor, truth: float, counted: Tensor, step: Step) -> Tensor:
+    """Binary cross-entropy of D's logits [B,1,H,W] against one truth, mean over the counted pixels."""
+    verdict = verdict[:, 0].float()
+    values = F.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, truth), reduction="none")
+    return step.global_mean((values * counted).sum(), counted.sum())

@@ -1,0 +1,155 @@
+"""What a method is: options with defaults, a check of them, and a function from predictions to named losses."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from semiseg.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class MethodOptions(BaseModel):
+    """A method's block of `params.yaml`; the defaults are the paper's values, or marked `free choice` with the reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may know of the study it is part of."""
+
+    classes: int
+    iterations: int
+    crop: tuple[int, int]  # height, width
+    batch: int  # images of one step over all processes, labelled and unlabelled alike
+    background: int | None = None  # the class that stands for `nothing`; None where every class is a thing (Cityscapes)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's images as pixels (0..255). Masks of unlabelled images are not here, so no method can use them."""
+
+    image: Tensor  # [Bl,3,H,W]
+    label: Tensor  # [Bl,H,W] int64, 255 ignored
+    unlabelled: Tensor | None = None  # [Bu,3,H,W], the weak view: scaled, cropped, flipped
+    valid: Tensor | None = None  # [Bu,H,W] bool, False on padding
+
+
+class Step(Protocol):
+    """The networks and the helpers of one step. Nothing here waits for the device, and neither may a method."""
+
+    iteration: int  # from 0
+    iterations: int
+    auxiliary: nn.Module | None
+    draws: Any  # semiseg.data.draws.Draws, one row per unlabelled image of this process
+    rows: slice  # this process's rows of a gathered tensor
+
+    def student(self, pixels: Tensor) -> Any:
+        """Output of the student in training mode (`encode` and `decode` are its two halves)."""
+
+    def teacher(self, pixels: Tensor) -> Any:
+        """Output of the EMA teacher in evaluation mode, without gradient."""
+
+    def second(self, pixels: Tensor) -> Any:
+        """Output of the second student (`networks = 2`)."""
+
+    def student_eval(self, pixels: Tensor) -> Any:
+        """Output of the student in evaluation mode, without gradient."""
+
+    def supervised(self, output: Any, label: Tensor) -> Tensor:
+        """The recipe's criterion on labelled images."""
+
+    def targets(self, logits: Tensor) -> Tensor:
+        """The identity, and the only door to pseudo-labels: controls put hidden labels or another image's prediction here.
+
+        `logits` are those of this step's unlabelled images, in the batch's order and before any mixing.
+        """
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, without gradient."""
+
+    def global_mean(self, total: Tensor, count: Tensor) -> Tensor:
+        """Ratio of the two sums over all processes; 0 where the count is 0."""
+
+
+class Method:
+    """One method; a subclass is its mathematics and declares below what the engine has to provide."""
+
+    class Options(MethodOptions):
+        pass
+
+    reports: ClassVar[Literal["student", "teacher"]] = "student"
+    needs_teacher: ClassVar[bool] = False
+    networks: ClassVar[int] = 1
+    uses_unlabelled: ClassVar[bool] = True
+    full_labels: ClassVar[bool] = False  # has a meaning without any unlabelled image
+    variant_names: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def __init__(self, options: MethodOptions, setting: Setting) -> None:
+        self.options: Any = options
+        self.setting = setting
+
+    @classmethod
+    def check(cls, options: Any, setting: Setting) -> None:
+        """Raise UserError for options that make no sense in this setting, before anything is trained."""
+
+    @property
+    def head(self) -> Literal["pixel", "mask"]:
+        return "pixel"
+
+    @property
+    def confidence(self) -> float | None:
+        """Threshold on the largest softmax probability above which a pixel counts as confident; None: all pixels do."""
+        return getattr(self.options, "confidence", None)
+
+    def confident(self, logits: Tensor, auxiliary: nn.Module | None = None) -> Tensor:
+        """Mask [B,H,W] of the pixels whose prediction the method would learn from; used by the diagnostics only."""
+        return logits.float().softmax(1).amax(1) >= (self.confidence or 0.0)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Named, weighted losses of the student; the engine adds them up, backpropagates and steps."""
+        raise NotImplementedError
+
+    def auxiliary(self) -> nn.Module | None:
+        """A second player; it has its own optimiser (options `lr_d`, `betas_d`, `power_d`) and is frozen during `losses`."""
+        return None
+
+    def auxiliary_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Named losses of the second player, after `losses` of the same step."""
+        return {}
+
+    @classmethod
+    def complain(cls, option: str, problem: str) -> UserError:
+        return UserError(f"methods.{cls.__module__.rpartition('.')[2]}.{option}: {problem}")
+
+
+def names() -> list[str]:
+    """All methods: the files of this package."""
+    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return sorted(name for name in found if name != "base" and not name.startswith("_"))
+
+
+def load(name: str) -> type[Method]:
+    """The method called `name`: the one subclass of Method that its file defines."""
+    known = names()
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, 1, 0.0)[0]
+        raise UserError(f"methods.{name}: there is no such method; did you mean {nearest}? Known are {', '.join(known)}")
+    module = importlib.import_module(f"semiseg.methods.{name}")
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise UserError(f"{module.__file__} must define one subclass of Method, not {len(found)}")
+    return found[0]

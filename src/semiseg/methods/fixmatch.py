@@ -1,0 +1,45 @@
+"""FixMatch for segmentation, as re-run by UniMatch (Yang et al., CVPR 2023): confident predictions on the weak view
+teach the same network on the strong view, with CutMix.
+
+L = 1/2 (L_x + L_u),   L_u = (1/N) sum_j 1[max p_w(j) >= tau] CE(p_s(j), argmax p_w(j))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from semiseg.lazy import torch
+from semiseg.methods._terms import confident_cross_entropy, partner, pseudo_labels
+from semiseg.methods.base import Batch, Method, MethodOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class FixMatch(Method):
+    class Options(MethodOptions):
+        confidence: float = Field(0.95, ge=0, le=1)  # tau; UniMatch section 4.1: 0.95 on VOC, 0 on Cityscapes
+        lambda_unlabelled: float = Field(1.0, ge=0)  # UniMatch eq. 2
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # UniMatch section 4.1
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        from semiseg.data import cutmix, views
+
+        o, weak = self.options, batch.unlabelled
+        # The network that was before this step's BN update, with its running statistics, labels the pasted pixels; the
+        # official code does so in a forward pass of its own.
+        donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
+        strong = views.photometric(weak, step.draws, "strong")
+        boxes = cutmix.unimatch_boxes(step.draws, "cutmix", weak.shape[-2:], p=o.cutmix_probability)
+        box = cutmix.mask(boxes, weak.shape[-2:]).to(weak.device)
+        mixed = cutmix.paste(strong, partner(strong, step), box)
+
+        labelled, own = step.student(torch.cat([batch.image, weak])).split([len(batch.image), len(weak)])
+        pseudo = pseudo_labels(step.targets(own.logits.detach()), batch).mixed(donor, box)
+        unlabelled = confident_cross_entropy(step.student(mixed).logits, pseudo, o.confidence, step)
+        return {
+            "supervised": 0.5 * step.supervised(labelled, batch.label),
+            "strong": 0.5 * o.lambda_unlabelled * unlabelled,
+        }
