@@ -1,4 +1,4 @@
-"""Methods: every file of this package that does not begin with an underscore (`base.py` aside) is one, named after it."""
+"""Methods, one file each and named after it; `base.py` and files that begin with an underscore are none."""
 
 from __future__ import annotations
 

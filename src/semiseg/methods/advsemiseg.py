@@ -3,7 +3,7 @@
 L_seg = L_ce + lambda_adv L_adv + lambda_semi L_semi                                   (eq. 2)
 L_adv = - mean_j log D(P)_j                                                            (eq. 4)
 L_semi = - mean over {j : D(P)_j > T_semi} of log P_j[argmax P_j]                      (eq. 5)
-L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]                  (eq. 1; the halves are the code's)
+L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]                  (eq. 1; halves: code)
 
 The paper writes sums over pixels; these are means, as its code has them, or its weights would mean nothing.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from semiseg.errors import UserError
 from semiseg.lazy import F, torch
 from semiseg.methods._terms import valid_pixels
 from semiseg.methods.base import Batch, Method, MethodOptions, Step
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 
 class AdvSemiSeg(Method):
-    full_labels = True  # L_adv on labelled predictions
     variant_names = {"adv": {"lambda_semi": 0}, "adv_semi": {}}
 
     class Options(MethodOptions):
@@ -48,8 +48,14 @@ class AdvSemiSeg(Method):
     def check(cls, options, setting) -> None:
         if options.semi_start > 1:
             start = math.ceil(options.semi_start * setting.iterations)
-            problem = f"L_semi would start at iteration {start} of {setting.iterations}; give a share of at most 1"
-            raise cls.complain("semi_start", problem)
+            raise UserError(
+                f"semi_start: {options.semi_start:g} is a share of the training: L_semi would start at iteration {start} "
+                f"of {setting.iterations}; give at most 1"
+            )
+
+    @classmethod
+    def needs_unlabelled(cls, options) -> bool:
+        return options.lambda_semi > 0  # L_adv has a meaning on labelled predictions alone
 
     def auxiliary(self) -> nn.Module:
         from semiseg.models import discriminators

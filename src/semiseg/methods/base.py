@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from dataclasses import dataclass
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from semiseg.errors import UserError
+from semiseg.explain import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 class MethodOptions(BaseModel):
-    """A method's block of `params.yaml`; the defaults are the paper's values, or marked `free choice` with the reason."""
+    """A method's block of `params.yaml`; defaults are the paper's values, or marked `free choice` with the reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,11 +27,17 @@ class MethodOptions(BaseModel):
 class Setting:
     """What a method may know of the study it is part of."""
 
-    classes: int
     iterations: int
     crop: tuple[int, int]  # height, width
-    batch: int  # images of one step over all processes, labelled and unlabelled alike
-    background: int | None = None  # the class that stands for `nothing`; None where every class is a thing (Cityscapes)
+    batch: int  # unlabelled images of one step, over all processes
+    background: int | None = None  # the class that stands for `none of these`; None where there is no such class
+    classes: int = 0  # 0 while a study is only planned: its data need not be there yet
+
+    @classmethod
+    def of(cls, recipe: Any, dataset: Any, classes: int = 0) -> Setting:
+        """From the blocks of params.yaml. Class 0 of Cityscapes is road and that of CamVid sky: no background."""
+        background = 0 if dataset.kind in ("pocket", "voc") else None
+        return cls(recipe.iterations, recipe.crop, recipe.batch.unlabelled, background, classes)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Step(Protocol):
         """The recipe's criterion on labelled images."""
 
     def targets(self, logits: Tensor) -> Tensor:
-        """The identity, and the only door to pseudo-labels: controls put hidden labels or another image's prediction here.
+        """The identity, and the only door to pseudo-labels: controls put hidden labels or other predictions in here.
 
         `logits` are those of this step's unlabelled images, in the batch's order and before any mixing.
         """
@@ -91,7 +97,6 @@ class Method:
     needs_teacher: ClassVar[bool] = False
     networks: ClassVar[int] = 1
     uses_unlabelled: ClassVar[bool] = True
-    full_labels: ClassVar[bool] = False  # has a meaning without any unlabelled image
     variant_names: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __init__(self, options: MethodOptions, setting: Setting) -> None:
@@ -100,7 +105,12 @@ class Method:
 
     @classmethod
     def check(cls, options: Any, setting: Setting) -> None:
-        """Raise UserError for options that make no sense in this setting, before anything is trained."""
+        """Raise UserError("option: problem") for what makes no sense in this setting, before anything is trained."""
+
+    @classmethod
+    def needs_unlabelled(cls, options: Any) -> bool:
+        """False where there is something to train with all labels and no unlabelled images."""
+        return cls.uses_unlabelled
 
     @property
     def head(self) -> Literal["pixel", "mask"]:
@@ -120,16 +130,12 @@ class Method:
         raise NotImplementedError
 
     def auxiliary(self) -> nn.Module | None:
-        """A second player; it has its own optimiser (options `lr_d`, `betas_d`, `power_d`) and is frozen during `losses`."""
+        """A second player, frozen during `losses`; its own optimiser reads the options `lr_d`, `betas_d`, `power_d`."""
         return None
 
     def auxiliary_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Named losses of the second player, after `losses` of the same step."""
         return {}
-
-    @classmethod
-    def complain(cls, option: str, problem: str) -> UserError:
-        return UserError(f"methods.{cls.__module__.rpartition('.')[2]}.{option}: {problem}")
 
 
 def names() -> list[str]:
@@ -140,10 +146,8 @@ def names() -> list[str]:
 
 def load(name: str) -> type[Method]:
     """The method called `name`: the one subclass of Method that its file defines."""
-    known = names()
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known, 1, 0.0)[0]
-        raise UserError(f"methods.{name}: there is no such method; did you mean {nearest}? Known are {', '.join(known)}")
+    if name not in names():
+        raise UserError(f"there is no method {name!r}{nearest(name, names())}")
     module = importlib.import_module(f"semiseg.methods.{name}")
     found = [
         value

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 class Supervised(Method):
     uses_unlabelled = False
-    full_labels = True
 
     class Options(MethodOptions):
         # `mask` is the baseline of rc2l: methods are compared with a baseline of the same head only
