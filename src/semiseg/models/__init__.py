@@ -1,0 +1,1 @@
+"""Networks, discriminators and the criteria for labelled images."""

@@ -1,0 +1,52 @@
+"""A network is an encoder and a head; `build` makes it from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from torch import Tensor, nn
+
+from semiseg.models.options import NetworkConfig
+from semiseg.models.outputs import Output, Regions
+from semiseg.models.small import SmallEncoder, SmallHead
+
+__all__ = ["Network", "Output", "Regions", "build"]
+
+
+class Network(nn.Module):
+    """`forward(x)` is `decode(encode(x), size)`; a method may perturb the features in between."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, auxiliary: nn.Module | None = None):
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.auxiliary = auxiliary
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Feature maps, coarse last."""
+        return self.encoder(x)
+
+    def decode(self, features: list[Tensor], size: tuple[int, int]) -> Output:
+        """Predictions at `size`, the (height, width) of the input."""
+        output = self.head(features, size)
+        if self.auxiliary is not None and self.training:
+            output.auxiliary = self.auxiliary(features, size)
+        return output
+
+    def forward(self, x: Tensor) -> Output:
+        return self.decode(self.encode(x), x.shape[-2:])
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """What trains at the base learning rate."""
+        return (p for p in self.encoder.parameters() if p.requires_grad)
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What trains at the head's learning rate: everything that does not come pre-trained."""
+        return (p for name, p in self.named_parameters() if not name.startswith("encoder.") and p.requires_grad)
+
+
+def build(config: NetworkConfig, classes: int, head: Literal["pixel", "mask"] = "pixel") -> Network:
+    """The network for `classes` classes."""
+    encoder = SmallEncoder(config.width)
+    return Network(encoder, SmallHead(encoder.channels, classes))
