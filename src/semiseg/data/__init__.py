@@ -1,0 +1,1 @@
+"""Data sets: sources, readers, checks, split lists, decoded stores and views."""

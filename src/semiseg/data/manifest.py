@@ -1,0 +1,75 @@
+"""manifest.json: what a data set is made of (sha256 of every file), and its check's verdict. DVC tracks this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from semiseg import files
+from semiseg.data.datasets import Dataset, Sample
+from semiseg.data.lists import ids_sha256
+from semiseg.data.options import DatasetConfig
+from semiseg.errors import UserError
+
+FORMAT = 1
+
+
+def manifest_path(name: str, root: Path = Path("data")) -> Path:
+    return Path(root) / name / "manifest.json"
+
+
+def build_manifest(
+    dataset: Dataset, config: DatasetConfig, hashes: dict[Path, str], verdict: dict[str, Any]
+) -> dict[str, Any]:
+    """A function of names and contents alone: no dates and no absolute paths, so equal data are equal bytes."""
+    listed = {_relative(dataset, path): digest for path, digest in hashes.items()}
+    subsets = {subset: _subset(samples) for subset, samples in dataset.subsets.items()}
+    content = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "kind": config.kind,
+        "classes": list(dataset.classes),
+        "redistributable": dataset.redistributable,
+        "subsets": subsets,
+        "files": listed,
+    }
+    return {**content, "sha256": files.sha256_json(content), "config_sha256": config_hash(config), "verdict": verdict}
+
+
+def _subset(samples: Iterable[Sample]) -> dict[str, Any]:
+    samples = tuple(samples)
+    return {
+        "images": len(samples),
+        "masks": sum(sample.mask is not None for sample in samples),
+        "ids_sha256": ids_sha256(sample.id for sample in samples),
+    }
+
+
+def _relative(dataset: Dataset, path: Path) -> str:
+    """Below the source folder, or below prepared/ for masks that we made from the sources."""
+    if path.is_relative_to(dataset.root):
+        return path.relative_to(dataset.root).as_posix()
+    return "prepared/" + "/".join(path.parts[-2:])
+
+
+def config_hash(config: DatasetConfig) -> str:
+    """Of everything that decides which samples there are; moving the files changes nothing."""
+    return files.sha256_json(config.model_dump(mode="json", exclude={"data_root"}))
+
+
+def require_manifest(name: str, config: DatasetConfig, root: Path = Path("data")) -> dict[str, Any]:
+    """The manifest of a data set that was checked with this configuration and found sound."""
+    path = manifest_path(name, root)
+    again = f"run `semiseg data check {name}`"
+    if not path.exists():
+        raise UserError(f"the data set {name} has not been checked ({path} is missing); {again}")
+    manifest = files.read_json(path)
+    if manifest.get("format") != FORMAT or manifest.get("config_sha256") != config_hash(config):
+        raise UserError(f"{path} belongs to other settings of the data set {name}; {again}")
+    problems = manifest["verdict"]["problems"]
+    if problems:
+        raise UserError(
+            f"the check of the data set {name} found {len(problems)} problems, first: {problems[0]}; {again}"
+        )
+    return manifest
