@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from semiseg.errors import UserError
 from semiseg.lazy import F, torch
 
 if TYPE_CHECKING:
@@ -53,9 +54,29 @@ def confident_cross_entropy(logits: Tensor, pseudo: Pseudo, threshold: float, st
     return step.global_mean((values * chosen).sum(), pseudo.valid.sum())
 
 
+def mean_over_pixels(values: Tensor, step: Step) -> Tensor:
+    """Mean over ALL elements of the batch of all processes; what a mask has set to 0 counts."""
+    return step.global_mean(values.sum(), values.new_full((), values.numel()))
+
+
 def squared_difference(student: Tensor, teacher: Tensor) -> Tensor:
     """[B,H,W]: sum over classes of the squared difference of probabilities."""
     return (student - teacher).square().sum(1)
+
+
+def check_ramp_up(ramp_up: float, iterations: int) -> None:
+    if ramp_up > 1:
+        raise UserError(
+            f"ramp_up: {ramp_up:g} is a share of the training: {ramp_up * iterations:.0f} iterations of ramp-up are "
+            f"more than the {iterations} of the training; give at most 1"
+        )
+
+
+def check_partners(batch: int) -> None:
+    if batch < 2:
+        raise UserError(
+            f"batch.unlabelled is {batch}, but CutMix pastes one unlabelled image into another; give 2 or more"
+        )
 
 
 def gaussian_ramp_up(step: Step, share: float) -> float:

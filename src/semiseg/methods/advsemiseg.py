@@ -18,7 +18,7 @@ from pydantic import Field
 from semiseg.errors import UserError
 from semiseg.lazy import F, torch
 from semiseg.methods._terms import valid_pixels
-from semiseg.methods.base import Batch, Method, MethodOptions, Step
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 class AdvSemiSeg(Method):
     variant_names = {"adv": {"lambda_semi": 0}, "adv_semi": {}}
 
-    class Options(MethodOptions):
-        lambda_adv_labelled: float = Field(0.01, ge=0)  # section 4.1 (the script's own default is 0.1)
-        lambda_adv_unlabelled: float = Field(0.001, ge=0)  # section 4.1
-        lambda_semi: float = Field(0.1, ge=0)  # section 4.1
-        t_semi: float = Field(0.2, ge=0, le=1)  # section 4.1; 1 selects nothing, 0 everything
-        # section 4.1: from iteration 5000 of 20,000; a share of the training, so that it holds for every length
+    class Options(PseudoLabelOptions):
+        lambda_adv_labelled: float = Field(0.01, ge=0)  # paper; the script's own default is 0.1
+        lambda_adv_unlabelled: float = Field(0.001, ge=0)  # paper (BMVC version) and code
+        lambda_semi: float = Field(0.1, ge=0)  # paper
+        t_semi: float = Field(0.2, ge=0, le=1)  # paper; 1 selects nothing, 0 everything
+        # Paper: from iteration 5000 of 20,000; a share of the training, so that it holds for every length
         semi_start: float = Field(0.25, ge=0)
-        discriminator: Literal["fcn", "non_fcn"] = "fcn"  # section 3.2; non_fcn is the ablation of section 4.3
-        width_d: int = Field(64, ge=1)  # section 3.2: channels 64-128-256-512-1
-        # D also sees unlabelled predictions as fake: text no (section 3.4), code yes (`D_remain`)
+        discriminator: Literal["fcn", "non_fcn"] = "fcn"  # non_fcn is the paper's ablation
+        width_d: int = Field(64, ge=1)  # paper: channels 64-128-256-512-1
+        # D also sees unlabelled predictions as fake: text no, code yes (`D_remain`)
         discriminate_unlabelled: bool = False
         # No L_adv on unlabelled images in an iteration whose mask is empty: text no, code yes
         drop_adv_with_empty_mask: bool = False
-        lr_d: float = Field(1e-4, gt=0)  # section 3.4: Adam
+        lr_d: float = Field(1e-4, gt=0)  # paper: Adam
         betas_d: tuple[float, float] = (0.9, 0.999)  # text; code (0.9, 0.99)
-        power_d: float = Field(0.9, ge=0)  # section 3.4: polynomial decay, as for the segmentation network
+        power_d: float = Field(0.9, ge=0)  # paper: polynomial decay, as for the segmentation network
 
     @classmethod
     def check(cls, options, setting) -> None:
         if options.semi_start > 1:
             start = math.ceil(options.semi_start * setting.iterations)
             raise UserError(
-                f"semi_start: {options.semi_start:g} is a share of the training: L_semi would start at iteration {start} "
-                f"of {setting.iterations}; give at most 1"
+                f"semi_start: {options.semi_start:g} is a share of the training, so L_semi would start at iteration "
+                f"{start} of {setting.iterations}; give at most 1"
             )
 
     @classmethod
@@ -85,7 +85,7 @@ class AdvSemiSeg(Method):
         verdict = step.auxiliary(probabilities)
         adversarial = _binary(verdict, 1.0, valid, step)
 
-        # The mask and the one-hot argmax are constants for the gradient (section 3.3).
+        # The mask and the one-hot argmax are constants for the gradient.
         label = step.targets(logits.detach()).argmax(1)
         chosen = self._trusted(verdict.detach()) & valid
         values = F.cross_entropy(logits, label, reduction="none")

@@ -23,6 +23,14 @@ class MethodOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class PseudoLabelOptions(MethodOptions):
+    """Options of a method that learns from its own predictions."""
+
+    # What `Step.targets` puts in their place: `oracle` the hidden labels, `shuffled` another image's prediction.
+    # Tests of the method (it must come close to full labels, and must not gain); results have `none`
+    control: Literal["none", "oracle", "shuffled"] = "none"
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a method may know of the study it is part of."""

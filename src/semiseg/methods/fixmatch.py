@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from semiseg.lazy import torch
-from semiseg.methods._terms import confident_cross_entropy, partner, pseudo_labels
-from semiseg.methods.base import Batch, Method, MethodOptions, Step
+from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class FixMatch(Method):
-    class Options(MethodOptions):
-        confidence: float = Field(0.95, ge=0, le=1)  # tau; UniMatch section 4.1: 0.95 on VOC, 0 on Cityscapes
-        lambda_unlabelled: float = Field(1.0, ge=0)  # UniMatch eq. 2
-        cutmix_probability: float = Field(0.5, ge=0, le=1)  # UniMatch section 4.1
+    class Options(PseudoLabelOptions):
+        confidence: float = Field(0.95, ge=0, le=1)  # tau; UniMatch: 0.95 on VOC, 0 on Cityscapes
+        lambda_unlabelled: float = Field(1.0, ge=0)  # UniMatch
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # UniMatch's code
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         from semiseg.data import cutmix, views

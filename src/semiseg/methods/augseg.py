@@ -1,0 +1,96 @@
+"""AugSeg (Zhao et al., CVPR 2023, "Augmentation Matters"): random intensity and CutMix that labelled pixels help with.
+
+L = L_x + lambda_u (1/BHW) sum_j 1[conf_j >= tau] CE(p_j, label_j), the mean over ALL pixels, on mixed strong views.
+Confidence of image i: c_i = mean_j max_k p^t_j (1 - H(p^t_j) / log K). Before images are mixed among each
+other, image i receives a box of a labelled image with probability 1 - c_i.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from semiseg.lazy import F, torch
+from semiseg.methods._terms import Pseudo, check_partners, mean_over_pixels, pseudo_labels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class AugSeg(Method):
+    reports = "teacher"
+    needs_teacher = True
+
+    class Options(PseudoLabelOptions):
+        confidence: float = Field(0.95, ge=0, le=1)  # tau; configs: 0.95 on VOC, none on Cityscapes
+        lambda_unlabelled: float = Field(1.0, ge=0)  # configs
+        operations: int = Field(3, ge=1)  # paper: between 1 and this many operations per image
+        adaptive_cutmix: bool = True  # off: no labelled pixels
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        check_partners(setting.batch)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        from semiseg.data import views
+
+        o, weak = self.options, batch.unlabelled
+        logits = step.targets(step.teacher(weak).logits)
+        pseudo = pseudo_labels(logits, batch)
+        strong = views.rand_augment(weak, step.draws, "strong", count=(1, o.operations))
+        mixed, pseudo = self._mix(batch, strong, pseudo, confidence_of_images(logits), step)
+
+        output = step.student(torch.cat([batch.image, mixed]))
+        labelled, unlabelled = output.split([len(batch.image), len(weak)])
+        chosen = pseudo.valid & (pseudo.confidence >= o.confidence)
+        values = F.cross_entropy(unlabelled.logits.float(), pseudo.label, reduction="none")
+        return {
+            "supervised": step.supervised(labelled, batch.label),
+            "unlabelled": o.lambda_unlabelled * mean_over_pixels(values * chosen, step),
+        }
+
+    def _mix(self, batch: Batch, strong: Tensor, pseudo: Pseudo, confidence: Tensor, step: Step):
+        """Both pastings use one permutation of the batch, as the code has it."""
+        from semiseg.data import cutmix
+
+        size, draws = strong.shape[-2:], step.draws
+        count = len(step.gather(confidence))
+        partners = torch.from_numpy(draws.permutation("partners", count)).to(strong.device, non_blocking=True)[
+            step.rows
+        ]
+        donors, donor_pseudo = strong, pseudo
+        if self.options.adaptive_cutmix:
+            images, labels = step.gather(batch.image), step.gather(batch.label)
+            chosen = partners % len(images)
+            unsure = torch.from_numpy(draws.uniform("labelled")[:, 0]).to(strong.device, non_blocking=True) > confidence
+            box = cutmix.mask(_boxes(draws, "labelled_box", size, 8, 2), size).to(strong.device)
+            box = box & unsure[:, None, None]
+            known = labels[chosen] != 255
+            truth = Pseudo(labels[chosen].where(known, 0), known.float(), known)
+            donors, donor_pseudo = cutmix.paste(strong, images[chosen], box), pseudo.mixed(truth, box)
+        box = cutmix.mask(_boxes(draws, "unlabelled_box", size, 4, 4), size).to(strong.device)
+        given = Pseudo(*(step.gather(x)[partners] for x in donor_pseudo))
+        return cutmix.paste(strong, step.gather(donors)[partners], box), pseudo.mixed(given, box)
+
+
+def confidence_of_images(logits: Tensor) -> Tensor:
+    """c_i in [0, 1]."""
+    logs = logits.detach().float().log_softmax(1)
+    certain = 1 + (logs.exp() * logs).sum(1) / math.log(logits.shape[1])
+    return (certain * logs.amax(1).exp()).mean((1, 2))
+
+
+def _boxes(draws, stream: str, size: tuple[int, int], alpha: float, beta: float) -> Tensor:
+    """CutMix's law: a kept share of Beta(alpha, beta) per batch, centres per image; clipped at the border."""
+    import numpy as np
+    from scipy.special import betaincinv
+
+    kept = betaincinv(alpha, beta, draws.shared(f"{stream}/kept")[0])
+    sides = np.sqrt(1 - kept) * np.array(size) // 2
+    low = np.array(size) // 8  # the code never centres a box in the first eighth
+    centres = low + np.floor(draws.uniform(f"{stream}/centre", 2) * (np.array(size) - low))
+    edges = np.concatenate([centres - sides, centres + sides], axis=1).clip(0, [*size, *size])
+    return torch.from_numpy(edges.astype(np.int64))

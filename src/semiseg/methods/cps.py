@@ -1,0 +1,72 @@
+"""CPS, cross pseudo supervision (Chen et al., CVPR 2021): two networks teach each other their argmax.
+
+L = L_x(f1) + L_x(f2) + lambda [CE(f1(mix), mix(argmax f2)) + CE(f2(mix), mix(argmax f1))]          (with CutMix)
+Without CutMix the two cross terms run over labelled and unlabelled images as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from semiseg.lazy import F, torch
+from semiseg.methods._terms import check_partners, partner, valid_pixels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CPS(Method):
+    networks = 2
+
+    class Options(PseudoLabelOptions):
+        cutmix: bool = True
+        # Code, VOC: 1 with CutMix, 1.5 without; Cityscapes: 5 and 6
+        lambda_cps: float = Field(1.0, ge=0)
+        boxes: int = Field(3, ge=1)  # code: cutmix_boxmask_n_boxes
+        proportion: tuple[float, float] = (0.25, 0.5)  # code: cutmix_mask_prop_range, of the area of all boxes together
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        if options.cutmix:
+            check_partners(setting.batch)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        networks = {"first": step.student, "second": step.second}
+        return self._mixed(batch, step, networks) if self.options.cutmix else self._plain(batch, step, networks)
+
+    def _mixed(self, batch: Batch, step: Step, networks: dict) -> dict[str, Tensor]:
+        from semiseg.data import cutmix
+
+        o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
+        boxes = cutmix.cps_boxes(step.draws, "cutmix", weak.shape[-2:], count=o.boxes, proportion=o.proportion)
+        box = cutmix.mask(boxes, weak.shape[-2:]).to(weak.device)
+        mixed = cutmix.paste(weak, partner(weak, step), box)
+        valid = torch.where(box, partner(valid, step), valid)
+        labels = {}
+        with torch.no_grad():  # in training mode, as the code has it: batch norm uses the batch's statistics
+            for name, network in networks.items():
+                label = step.targets(network(weak).logits).argmax(1)
+                labels[name] = torch.where(box, partner(label, step), label)
+        cross = {name: network(mixed).logits for name, network in networks.items()}
+        outputs = {name: network(batch.image) for name, network in networks.items()}
+        return self._total(batch, step, outputs, cross, labels, valid)
+
+    def _plain(self, batch: Batch, step: Step, networks: dict) -> dict[str, Tensor]:
+        outputs, cross, labels = {}, {}, {}
+        for name, network in networks.items():
+            outputs[name] = network(batch.image)
+            logits = network(batch.unlabelled).logits
+            cross[name] = torch.cat([outputs[name].logits, logits])
+            labels[name] = torch.cat([outputs[name].logits.argmax(1), step.targets(logits.detach()).argmax(1)])
+        valid = torch.cat([torch.ones_like(batch.label, dtype=torch.bool), valid_pixels(batch)])
+        return self._total(batch, step, outputs, cross, labels, valid)
+
+    def _total(self, batch: Batch, step: Step, outputs: dict, cross: dict, labels: dict, valid: Tensor) -> dict:
+        losses = {f"supervised_{name}": step.supervised(output, batch.label) for name, output in outputs.items()}
+        for name, other in (("first", "second"), ("second", "first")):
+            values = F.cross_entropy(cross[name].float(), labels[other], reduction="none")
+            losses[f"cross_{name}"] = self.options.lambda_cps * step.global_mean((values * valid).sum(), valid.sum())
+        return losses

@@ -1,0 +1,57 @@
+"""CutMix-Seg (French et al., BMVC 2020): the student on mixed images agrees with the mixed predictions of the teacher.
+
+L = L_x + lambda r (1/BHW) sum_j sum_c (p^s_jc - p^t_jc)^2,   r = share of pixels with max_c p^t_jc >= tau
+
+r is ONE number for the batch, as in the authors' code: it scales the loss and masks no pixel. The mean runs over all
+pixels; those of padding count as 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from semiseg.lazy import torch
+from semiseg.methods._terms import check_partners, mean_over_pixels, partner, squared_difference, valid_pixels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CutMixSeg(Method):
+    reports = "teacher"
+    needs_teacher = True
+
+    class Options(PseudoLabelOptions):
+        confidence: float = Field(0.97, ge=0, le=1)  # paper and code
+        lambda_consistency: float = Field(1.0, ge=0)  # paper and code
+        area: float = Field(0.5, gt=0, lt=1)  # share of the image that the box covers; paper and code
+        colour: bool = True  # the student's view is colour-jittered as well (code: --aug_strong_colour)
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        check_partners(setting.batch)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        from semiseg.data import cutmix, views
+
+        o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
+        boxes = cutmix.fixed_area_boxes(step.draws, "cutmix", weak.shape[-2:], area=o.area)
+        box = cutmix.mask(boxes, weak.shape[-2:]).to(weak.device)
+        teacher = step.targets(step.teacher(weak).logits).detach().float().softmax(1)
+        teacher = cutmix.paste(teacher, partner(teacher, step), box)
+        valid = torch.where(box, partner(valid, step), valid)
+        confident = (teacher.amax(1) >= o.confidence).float()
+        share = step.gather(confident.mean((1, 2))).mean()
+
+        strong = weak
+        if o.colour:
+            strong = views.photometric(weak, step.draws, "strong", jitter=(0.4, 0.4, 0.4, 0.1), p_blur=0.0)
+        mixed = cutmix.paste(strong, partner(strong, step), box)
+        difference = squared_difference(step.student(mixed).logits.float().softmax(1), teacher)
+        return {
+            "supervised": step.supervised(step.student(batch.image), batch.label),
+            "consistency": o.lambda_consistency * share * mean_over_pixels(difference * valid, step),
+        }

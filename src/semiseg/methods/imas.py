@@ -1,0 +1,120 @@
+"""iMAS (Zhao et al., CVPR 2023): supervision, strength of the strong view and CutMix adapt to each image's easiness.
+
+e_i = 1/2 [rho^t_i wIoU(p^s_i, p^t_i; weights of p^t_i) + rho^s_i wIoU(p^t_i, p^s_i; weights of p^s_i)]
+rho = share of pixels with confidence >= tau; wIoU = sum_c (share of class c) IoU_c
+L = L_x + lambda_u mean_i e_i (1/HW) sum_j 1[conf^t_ij >= tau] CE(p_ij, argmax p^t_ij)
+
+The mean over j counts ALL pixels, rejected ones as 0. Large e is easy (the code calls it hardness).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from semiseg.lazy import F, torch
+from semiseg.methods._terms import Pseudo, check_partners, pseudo_labels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class IMAS(Method):
+    reports = "teacher"
+    needs_teacher = True
+
+    class Options(PseudoLabelOptions):
+        confidence: float = Field(0.95, ge=0, le=1)  # tau; logs: 0.95 in most VOC runs, 0.7 on Cityscapes
+        lambda_unlabelled: float = Field(3.0, ge=0)  # logs: 3 in most VOC runs and on Cityscapes
+        loss_weighting: bool = True  # off: every image weighs 1
+        adaptive_intensity: bool = True  # off: the strong view at full strength
+        adaptive_cutmix: bool = True  # off: in every batch, partners at random
+        symmetric: bool = True  # off: the teacher's term alone
+        class_weights: bool = True  # off: plain mean over the classes that occur
+        # The class without weight. `first` is the published code: class 0, background on VOC but road on Cityscapes;
+        # `background` leaves one out only where the data set has a background class
+        ignored_class: Literal["background", "first", "none"] = "background"
+        operations: int = Field(2, ge=1)  # of the strong view; code
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        check_partners(setting.batch)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        from semiseg.data import cutmix, views
+
+        o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
+        pseudo = pseudo_labels(step.targets(step.teacher(weak).logits), batch)
+        easiness = self.easiness(pseudo_labels(step.student_eval(weak).logits, batch), pseudo)
+
+        strong = views.rand_augment(weak, step.draws, "strong", count=o.operations)
+        if o.adaptive_intensity:
+            e = easiness[:, None, None, None]
+            strong = e * strong + (1 - e) * weak
+
+        # The branch is decided on the device: without CutMix its images are the weak ones and its loss is left out.
+        everyone = step.gather(easiness)
+        triggered = (
+            everyone.mean() > float(step.draws.shared("trigger")[0]) if o.adaptive_cutmix else everyone.mean() >= 0
+        )
+        partners = self._partners(everyone, step)[step.rows]
+        box = cutmix.mask(cutmix.imas_boxes(step.draws, "cutmix", size), size).to(weak.device) & triggered
+        mixed = cutmix.paste(weak, step.gather(weak)[partners], box)
+        mixed_pseudo = pseudo.mixed(Pseudo(*(step.gather(x)[partners] for x in pseudo)), box)
+
+        # The weak images take part for batch norm only.
+        output = step.student(torch.cat([batch.image, weak, mixed, strong]))
+        labelled, _, cut, intense = output.split([len(batch.image), *[len(weak)] * 3])
+        weights = easiness if o.loss_weighting else torch.ones_like(easiness)
+        intensity_loss = self._weighted(intense.logits, pseudo, weights, step)
+        cutmix_loss = self._weighted(cut.logits, mixed_pseudo, weights, step)
+        unlabelled = torch.where(triggered, 0.5 * (intensity_loss + cutmix_loss), intensity_loss)
+        return {
+            "supervised": step.supervised(labelled, batch.label),
+            "unlabelled": o.lambda_unlabelled * unlabelled,
+        }
+
+    def easiness(self, student: Pseudo, teacher: Pseudo) -> Tensor:
+        """e_i in [0, 1] for all images at once from their tables of counts [B,C,C]."""
+        o, classes, valid = self.options, self.setting.classes, teacher.valid.flatten(1)
+        cell = (student.label * classes + teacher.label).flatten(1)
+        table = valid.float().new_zeros(len(cell), classes**2).scatter_add_(1, cell, valid.float())
+        table = table.view(-1, classes, classes)
+        both, of_student, of_teacher = table.diagonal(dim1=1, dim2=2), table.sum(2), table.sum(1)
+        union = of_student + of_teacher - both
+        iou = both / union.clamp(min=1)
+
+        def term(network: Pseudo, pixels: Tensor) -> Tensor:
+            confident = (network.confidence >= o.confidence).flatten(1) & valid
+            share = confident.sum(1) / valid.sum(1).clamp(min=1)
+            if not o.class_weights:
+                return share * iou.sum(1) / (union > 0).sum(1).clamp(min=1)
+            weights = self._counted(pixels)
+            # An image that is nothing but the ignored class has no weights: its term is 0, as in the code.
+            return share * (weights * iou).sum(1) / weights.sum(1).clamp(min=1)
+
+        easy_for_teacher = term(teacher, of_teacher)
+        return 0.5 * (easy_for_teacher + term(student, of_student)) if o.symmetric else easy_for_teacher
+
+    def _counted(self, pixels: Tensor) -> Tensor:
+        """Pixels of each class [B,C], the ignored class set to 0."""
+        ignored = {"background": self.setting.background, "first": 0, "none": None}[self.options.ignored_class]
+        return pixels if ignored is None else pixels * (torch.arange(pixels.shape[1], device=pixels.device) != ignored)
+
+    def _partners(self, everyone: Tensor, step: Step) -> Tensor:
+        """For each image of all processes whom it receives pixels from: the easiest's go to the hardest, and so on."""
+        from semiseg.data.transfer import to_device
+
+        if not self.options.adaptive_cutmix:
+            return to_device(step.draws.permutation("partners", len(everyone)), everyone.device)
+        order = everyone.argsort(stable=True)
+        return torch.empty_like(order).scatter_(0, order, order.flip(0))
+
+    def _weighted(self, logits: Tensor, pseudo: Pseudo, weights: Tensor, step: Step) -> Tensor:
+        """L_u of one branch; the weight is that of the image that receives."""
+        values = F.cross_entropy(logits.float(), pseudo.label, reduction="none")
+        chosen = pseudo.valid & (pseudo.confidence >= self.options.confidence)
+        of_images = (values * chosen).mean((1, 2)) * weights
+        return step.global_mean(of_images.sum(), of_images.new_full((), len(of_images)))

@@ -1,0 +1,47 @@
+"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017) for segmentation: a student under noise agrees with its own average.
+
+L = L_x + w(t) lambda (1/N) sum_j sum_c (p^s_jc - p^t_jc)^2,   w(t) = exp(-5 (1-t)^2) during the ramp-up
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from semiseg.lazy import torch
+from semiseg.methods._terms import check_ramp_up, gaussian_ramp_up, squared_difference, valid_pixels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class MeanTeacher(Method):
+    reports = "teacher"
+    needs_teacher = True
+
+    class Options(PseudoLabelOptions):
+        # free choice: the paper classifies images; summed over classes, 1 is what French et al. use for segmentation
+        lambda_consistency: float = Field(1.0, ge=0)
+        # free choice: a share of the training; the paper ramps up over the first quarter, about, of its own schedule
+        ramp_up: float = Field(0.25, ge=0)
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        check_ramp_up(options.ramp_up, setting.iterations)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        from semiseg.data import views
+
+        o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
+        teacher = step.targets(step.teacher(weak).logits).detach().float().softmax(1)
+        # free choice: the paper's noise on the student's input is here the colour part of the strong view
+        strong = views.photometric(weak, step.draws, "strong")
+        labelled, student = step.student(torch.cat([batch.image, strong])).split([len(batch.image), len(weak)])
+        difference = squared_difference(student.logits.float().softmax(1), teacher)
+        consistency = step.global_mean((difference * valid).sum(), valid.sum())
+        return {
+            "supervised": step.supervised(labelled, batch.label),
+            "consistency": gaussian_ramp_up(step, o.ramp_up) * o.lambda_consistency * consistency,
+        }

@@ -1,0 +1,147 @@
+"""RC2L, region-level contrast and consistency (Zhang et al., IJCAI 2022): OUR INTERPRETATION.
+
+Only the paper's abstract and figure captions are public: four losses between the regions that a mask-classification
+network (MaskFormer) gives for student and teacher. Forms, weights and temperature below are free choices.
+A teacher region is what its semantic map gives to one class: m^t_k. Each is paired by the Hungarian method with one of
+the student's N queries, k -> q(k); K is the number of teacher regions, r are features averaged over a mask.
+
+RMC = - (1/K) sum_k log [exp(dice(m^s_q(k), m^t_k) / tau) / sum_j exp(dice(m^s_j, m^t_k) / tau)]   masks, contrast
+RFC = - (1/K) sum_k log [exp(cos(r^s_q(k), r^t_k) / tau) / sum_j exp(cos(r^s_j, r^t_k) / tau)]     features, contrast
+RCC = (1/K) sum_k CE(class^s_q(k), k)                                                              classes
+SMC = (1/N_pixels) sum_j 1[conf^t_j >= threshold] CE(semantic map^s_j, argmax^t_j)                 semantic map
+L = L_MaskFormer(labelled) + lambda_rmc RMC + lambda_rfc RFC + lambda_rcc RCC + lambda_smc SMC
+
+The cost is that of N K pairs of regions, where pixel contrast has (HW)^2 pairs of pixels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from semiseg.lazy import F, torch
+from semiseg.methods._terms import Pseudo, check_partners, confident_cross_entropy, partner, pseudo_labels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RC2L(Method):
+    reports = "teacher"
+    needs_teacher = True
+    head = "mask"
+
+    class Options(PseudoLabelOptions):
+        lambda_rmc: float = Field(0.1, ge=0)  # free choice, as all of these; 0 switches a loss off
+        lambda_rfc: float = Field(0.1, ge=0)
+        lambda_rcc: float = Field(0.1, ge=0)
+        lambda_smc: float = Field(1.0, ge=0)
+        temperature: float = Field(0.1, gt=0)  # free choice: dice and cosine are at most 1, so logits at most 10
+        confidence: float = Field(0.9, ge=0, le=1)  # free choice: of SMC's pixels, and of those that make a region
+        min_area: float = Field(0.001, ge=0, lt=1)  # free choice: share of the image below which a region is noise
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # free choice: CutMix as in UniMatch
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        check_partners(setting.batch)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        from semiseg.data import cutmix, views
+
+        o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
+        boxes = cutmix.unimatch_boxes(step.draws, "cutmix", size, p=o.cutmix_probability)
+        box = cutmix.mask(boxes, size).to(weak.device)
+        strong = views.photometric(weak, step.draws, "strong")
+        mixed = cutmix.paste(strong, partner(strong, step), box)
+
+        teacher = step.teacher(weak)
+        pseudo = pseudo_labels(step.targets(teacher.logits), batch)
+        pseudo = pseudo.mixed(pseudo.partner(step), box)
+        pixels = teacher.regions.pixels.float()
+        coarse = F.interpolate(box[:, None].float(), pixels.shape[-2:], mode="nearest")[:, 0] > 0
+        pixels = cutmix.paste(pixels, partner(pixels, step), coarse)
+
+        output = step.student(torch.cat([batch.image, mixed]))
+        labelled, student = output.split([len(batch.image), len(weak)])
+        losses = {"supervised": step.supervised(labelled, batch.label)}
+        if o.lambda_smc:
+            smc = confident_cross_entropy(student.logits, pseudo, o.confidence, step)
+            losses["smc"] = o.lambda_smc * smc
+        return losses | self._regional(student.regions, pseudo, pixels, step)
+
+    def _regional(self, student: Any, pseudo: Pseudo, pixels: Tensor, step: Step) -> dict[str, Tensor]:
+        o = self.options
+        if not (o.lambda_rmc or o.lambda_rfc or o.lambda_rcc):
+            return {}
+        classes = student.class_logits.shape[2] - 1
+        regions, present = self._teacher_regions(pseudo, classes, pixels.shape[-2:])
+        masks = student.mask_logits.float().sigmoid()
+        overlap = dice(masks, regions)
+        log_classes = student.class_logits.float().log_softmax(2)
+        queries, paired = assigned(log_classes[:, :, :-1].exp() + overlap, present)
+
+        def mean(values: Tensor) -> Tensor:
+            return step.global_mean((values * paired).sum(), paired.sum())
+
+        losses = {}
+        if o.lambda_rmc:
+            losses["rmc"] = o.lambda_rmc * mean(contrast(overlap, queries, o.temperature))
+        if o.lambda_rfc:
+            likeness = cosine(pooled(student.pixels.float(), masks), pooled(pixels, regions))
+            losses["rfc"] = o.lambda_rfc * mean(contrast(likeness, queries, o.temperature))
+        if o.lambda_rcc:
+            right = -log_classes[:, :, :-1].gather(1, queries[:, None])[:, 0]
+            losses["rcc"] = o.lambda_rcc * mean(right)
+        return losses
+
+    def _teacher_regions(self, pseudo: Pseudo, classes: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Masks [B,C,h,w], the share of each cell that is confidently of the class, and which classes occur."""
+        certain = pseudo.valid & (pseudo.confidence >= self.options.confidence)
+        masks = F.one_hot(pseudo.label, classes).permute(0, 3, 1, 2) * certain[:, None]
+        masks = F.adaptive_avg_pool2d(masks.float(), size)
+        return masks, masks.mean((2, 3)) > self.options.min_area
+
+
+def dice(student: Tensor, teacher: Tensor) -> Tensor:
+    """2 |m^s m^t| / (|m^s| + |m^t|) for every pair of masks: [B,N,h,w] and [B,K,h,w] to [B,N,K]."""
+    student, teacher = student.flatten(2), teacher.flatten(2)
+    sizes = student.sum(2)[:, :, None] + teacher.sum(2)[:, None, :]
+    return 2 * student @ teacher.transpose(1, 2) / sizes.clamp(min=1e-6)
+
+
+def pooled(pixels: Tensor, masks: Tensor) -> Tensor:
+    """Mask average pooling: features [B,D,h,w] under each mask [B,N,h,w], as [B,N,D]."""
+    masks = masks.flatten(2)
+    return masks @ pixels.flatten(2).transpose(1, 2) / masks.sum(2, keepdim=True).clamp(min=1e-6)
+
+
+def cosine(student: Tensor, teacher: Tensor) -> Tensor:
+    """Cosine of every pair of features: [B,N,D] and [B,K,D] to [B,N,K]."""
+    return F.normalize(student, dim=2) @ F.normalize(teacher, dim=2).transpose(1, 2)
+
+
+def contrast(likeness: Tensor, queries: Tensor, temperature: float) -> Tensor:
+    """InfoNCE over the student's regions [B,N,K]: minus the log of the paired query's share [B,K]."""
+    return -(likeness / temperature).log_softmax(1).gather(1, queries[:, None])[:, 0]
+
+
+def assigned(score: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries [B,K], each for one teacher region, with the largest sum of `score` [B,N,K] over the regions present.
+
+    The second tensor says which regions have one; with fewer queries than regions some go without. The Hungarian method
+    runs on the host: one copy for the batch, the only wait for the device in this method.
+    """
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    from semiseg.data.transfer import to_device
+
+    tables = torch.where(present[:, None], score, 0.0).detach().cpu().numpy()
+    queries = np.full((len(tables), tables.shape[2]), -1)
+    for b, table in enumerate(tables):
+        query, region = linear_sum_assignment(table, maximize=True)
+        queries[b, region] = query
+    found = to_device(queries, present.device)
+    return found.clamp(min=0), present & (found >= 0)

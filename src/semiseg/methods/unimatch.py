@@ -1,0 +1,71 @@
+"""UniMatch (Yang et al., CVPR 2023): FixMatch with two strong views and a view whose features are perturbed.
+
+L = 1/2 (L_x + 0.25 L_s1 + 0.25 L_s2 + 0.5 L_fp), each unlabelled term the FixMatch loss against the weak view
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from semiseg.lazy import torch
+from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
+from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class UniMatch(Method):
+    class Options(PseudoLabelOptions):
+        confidence: float = Field(0.95, ge=0, le=1)  # paper: 0.95 on VOC, 0 on Cityscapes
+        lambda_strong: float = Field(0.25, ge=0)  # of each of the two strong views; code
+        lambda_feature: float = Field(0.5, ge=0)  # code
+        dropout: float = Field(0.5, ge=0, lt=1)  # channels dropped from the encoder's features; paper
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # code
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        check_partners(setting.batch)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        from semiseg.data import cutmix, views
+
+        o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
+        bounds = [len(batch.image), len(weak)]
+        # The pasted pixels are labelled by a forward pass of their own, in evaluation mode: so does the official code.
+        donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
+        views_and_boxes = []
+        for k in (1, 2):
+            strong = views.photometric(weak, step.draws, f"strong{k}")
+            boxes = cutmix.unimatch_boxes(step.draws, f"cutmix{k}", size, p=o.cutmix_probability)
+            box = cutmix.mask(boxes, size).to(weak.device)
+            views_and_boxes.append((cutmix.paste(strong, partner(strong, step), box), box))
+
+        # One pass of the decoder over clean and perturbed features. The official code perturbs labelled features too
+        # and throws the result away; only batch norm would notice.
+        features = step.student.encode(torch.cat([batch.image, weak]))
+        perturbed = self._perturbed([feature[bounds[0] :] for feature in features], step)
+        both = [torch.cat(pair) for pair in zip(features, perturbed, strict=True)]
+        labelled, own, feature_view = step.student.decode(both, size).split([*bounds, len(weak)])
+        pseudo = pseudo_labels(step.targets(own.logits.detach()), batch)
+
+        strong = step.student(torch.cat([view for view, _ in views_and_boxes])).split([len(weak)] * 2)
+        losses = {"supervised": 0.5 * step.supervised(labelled, batch.label)}
+        for k, (output, (_, box)) in enumerate(zip(strong, views_and_boxes, strict=True), 1):
+            loss = confident_cross_entropy(output.logits, pseudo.mixed(donor, box), o.confidence, step)
+            losses[f"strong{k}"] = 0.5 * o.lambda_strong * loss
+        loss = confident_cross_entropy(feature_view.logits, pseudo, o.confidence, step)
+        return losses | {"feature": 0.5 * o.lambda_feature * loss}
+
+    def _perturbed(self, features: list[Tensor], step: Step) -> list[Tensor]:
+        """Dropout of whole channels, the kept ones scaled up (nn.Dropout2d), but keyed by sample and not by state."""
+        from semiseg.data.transfer import to_device
+
+        kept = []
+        for k, feature in enumerate(features):
+            survives = step.draws.uniform(f"dropout{k}", feature.shape[1]) >= self.options.dropout
+            scale = to_device(survives, feature.device).to(feature.dtype) / (1 - self.options.dropout)
+            kept.append(feature * scale[:, :, None, None])
+        return kept
