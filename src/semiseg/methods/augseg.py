@@ -55,17 +55,16 @@ class AugSeg(Method):
     def _mix(self, batch: Batch, strong: Tensor, pseudo: Pseudo, confidence: Tensor, step: Step):
         """Both pastings use one permutation of the batch, as the code has it."""
         from semiseg.data import cutmix
+        from semiseg.data.transfer import to_device
 
         size, draws = strong.shape[-2:], step.draws
         count = len(step.gather(confidence))
-        partners = torch.from_numpy(draws.permutation("partners", count)).to(strong.device, non_blocking=True)[
-            step.rows
-        ]
+        partners = to_device(draws.permutation("partners", count), strong.device)[step.rows]
         donors, donor_pseudo = strong, pseudo
         if self.options.adaptive_cutmix:
             images, labels = step.gather(batch.image), step.gather(batch.label)
             chosen = partners % len(images)
-            unsure = torch.from_numpy(draws.uniform("labelled")[:, 0]).to(strong.device, non_blocking=True) > confidence
+            unsure = to_device(draws.uniform("labelled")[:, 0], strong.device) > confidence
             box = cutmix.mask(_boxes(draws, "labelled_box", size, 8, 2), size).to(strong.device)
             box = box & unsure[:, None, None]
             known = labels[chosen] != 255

@@ -46,12 +46,13 @@ class CutMixSeg(Method):
         confident = (teacher.amax(1) >= o.confidence).float()
         share = step.gather(confident.mean((1, 2))).mean()
 
+        supervised = step.supervised(step.student(batch.image), batch.label)
         strong = weak
         if o.colour:
             strong = views.photometric(weak, step.draws, "strong", jitter=(0.4, 0.4, 0.4, 0.1), p_blur=0.0)
         mixed = cutmix.paste(strong, partner(strong, step), box)
         difference = squared_difference(step.student(mixed).logits.float().softmax(1), teacher)
         return {
-            "supervised": step.supervised(step.student(batch.image), batch.label),
+            "supervised": supervised,
             "consistency": o.lambda_consistency * share * mean_over_pixels(difference * valid, step),
         }
