@@ -10,6 +10,8 @@ import numpy as np
 from semiseg.errors import UserError
 from semiseg.runs.evaluations import Evaluations
 
+AFFECTS_RESULTS = False  # made from evaluations.npz alone, after the training
+
 
 def class_iou(confusion: np.ndarray) -> np.ndarray:
     """IoU in percent [..., K] of matrices [..., K, K]; NaN where a class has neither a true nor a predicted pixel."""

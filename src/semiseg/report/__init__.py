@@ -1,0 +1,1 @@
+"""Tables, statistics, plots and pages; reads only what training wrote to disk."""

@@ -1,0 +1,71 @@
+"""records.jsonl: one line per planned run, with what its folder holds; tables are made from it, never from logs.
+
+A description says what was planned. It is a plain mapping with the keys of `PLANNED` and, beside them,
+
+- `run`: path of the run folder below the suite's, e.g. "runs/pocket/cps-1_8/imas/default/seed0"; null for a cell that
+  does not apply, whose `reason` then says why,
+- `spec_sha256`: hash of the wanted spec; a folder that carries another one holds stale results and counts as missing,
+- `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from semiseg import files
+
+AFFECTS_RESULTS = False
+
+PLANNED = (
+    "suite", "run", "dataset", "split", "split_family", "partition", "split_sha256", "labelled", "unlabelled",
+    "method", "variant", "options", "head", "seed", "network", "architecture", "encoder", "output_stride", "crop",
+    "iterations", "cells",
+)  # fmt: skip
+
+
+def collect(suite_dir: str | Path, descriptions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of records.jsonl, in an order that depends on the plan alone."""
+    rows = [_row(Path(suite_dir), description) for description in descriptions]
+    return sorted(rows, key=lambda row: json.dumps([row[key] for key in ("run", "split", "method", "variant", "seed")]))
+
+
+def write(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    files.write_text(path, "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows))
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines() if line]
+
+
+def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+    row = {key: description.get(key) for key in PLANNED} | {"eval": None, "record": None, "reason": ""}
+    if row["run"] is None:
+        return row | {"state": "not_applicable", "reason": description.get("reason", "")}
+    folder = suite_dir / row["run"]
+    record = _read_if_there(folder / "record.json")
+    wanted = description.get("spec_sha256")
+    if record is None:
+        return row | {"state": "missing"}
+    if wanted is not None and record.get("spec_sha256") != wanted:
+        return row | {"state": "missing", "reason": "its folder holds results of another configuration"}
+    row |= {"record": record, "state": record["state"]}
+    evaluated = _read_if_there(folder / "eval.json")
+    if record["state"] == "done" and evaluated is None:
+        return row | {"state": "missing", "reason": "trained, but not evaluated yet"}
+    if evaluated is not None and evaluated["spec_sha256"] == record.get("spec_sha256"):
+        row["eval"] = _without_confusion(evaluated)
+    return row
+
+
+def _read_if_there(path: Path) -> Any:
+    return files.read_json(path) if path.exists() else None
+
+
+def _without_confusion(value: Any) -> Any:
+    """Confusion matrices stay in eval.json: with many classes they are most of its bytes."""
+    if isinstance(value, dict):
+        return {key: _without_confusion(inner) for key, inner in value.items() if key != "confusion"}
+    return value

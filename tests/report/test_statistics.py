@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from semiseg.report import statistics
+from semiseg.runs.selection import mean_iou
+
+CLASSES, IMAGES, PIXELS = 4, 100, 256
+
+
+def study(random: np.random.Generator, seeds: int, seed_sd: float, images: int = IMAGES) -> np.ndarray:
+    """Ingredients [2, seeds, images, 3, K] of two methods on the same images.
+
+    The logit of a class's hit rate is a sum of effects of the class in the image, of the method there, of the seed,
+    and of the seed there.
+    """
+    pixels = np.round(random.dirichlet(np.full(CLASSES, 0.7), size=images) * PIXELS)
+    image = random.normal(0, 0.8, (images, CLASSES))
+    method = np.stack([np.zeros_like(image), random.normal(0.15, 0.4, image.shape)])[:, None]
+    seed = random.normal(0, seed_sd, (2, seeds, 1, 1)) + random.normal(0, 0.3, (2, seeds, images, CLASSES))
+    hit = np.round(pixels / (1 + np.exp(-(0.8 + image + method + seed))))
+    predicted = hit + np.roll(pixels - hit, 1, axis=-1)
+    return np.stack([hit, np.broadcast_to(pixels, hit.shape), predicted], axis=-2)
+
+
+def difference(studied: np.ndarray) -> np.ndarray:
+    scores = statistics.miou(studied.sum(2))
+    return scores[1] - scores[0]
+
+
+@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.03), (5, 0.03)])
+def test_intervals_cover_what_they_claim(seeds, seed_sd):
+    """95 % +- 2 over 1,000 simulated studies; a single seed speaks for its images only."""
+    random = np.random.default_rng(7)
+    truth = np.mean([difference(study(random, 20, seed_sd, images=2000)).mean() for _ in range(25)])
+    covered = 0
+    for _ in range(1000):
+        studied = study(random, seeds, seed_sd)
+        resampled = np.array([
+            statistics.resampled_miou(studied[1, s], 200) - statistics.resampled_miou(studied[0, s], 200)
+            for s in range(seeds)
+        ])  # fmt: skip
+        interval = statistics.over_both(difference(studied), resampled, IMAGES)
+        covered += interval.low <= truth <= interval.high
+    assert interval.covers == ("images" if seeds == 1 else "seeds+images")
+    assert 930 <= covered <= 970
+
+
+def test_percentile_bootstrap_over_few_seeds_would_not():
+    """Why seeds go with Student's t: the figures that the module's docstring gives."""
+    random = np.random.default_rng(3)
+    for seeds, promised in ((3, 0.95), (5, 0.95)):
+        values = random.normal(size=(2000, seeds))
+        means = values[:, random.integers(0, seeds, (400, seeds))].mean(-1)
+        low, high = np.percentile(means, [2.5, 97.5], axis=1)
+        assert ((low <= 0) & (high >= 0)).mean() < promised - 0.08
+        intervals = [statistics.over_seeds(row) for row in values]
+        assert np.mean([i.low <= 0 <= i.high for i in intervals]) == pytest.approx(promised, abs=0.02)
+
+
+def test_bootstrap_equals_a_slow_loop():
+    random = np.random.default_rng(1)
+    confusion = random.integers(0, 50, (30, 3, 3)) * (random.random((30, 3, 3)) < 0.3)
+    fast = statistics.resampled_miou(statistics.ingredients(confusion), resamples=600)
+    for counts, value in zip(statistics.draws(30, 600, 0), fast, strict=True):
+        drawn = [image for image, times in enumerate(counts) for _ in range(times)]
+        assert len(drawn) == 30
+        assert value == pytest.approx(mean_iou(sum(confusion[image] for image in drawn)))
+
+
+def test_draws_are_those_of_a_bootstrap():
+    counts = statistics.draws(50, 4000, 0)
+    assert (counts.sum(1) == 50).all()
+    np.testing.assert_allclose(counts.mean(0), 1, atol=0.08)
+    np.testing.assert_allclose(counts.var(0), 1 - 1 / 50, atol=0.12)
+
+
+def test_ten_thousand_resamples_of_voc_take_seconds():
+    confusion = np.random.default_rng(0).integers(0, 3000, (1449, 21, 21))
+    statistics.draws.cache_clear()
+    start = time.process_time()
+    resampled = statistics.resampled_miou(statistics.ingredients(confusion), resamples=10_000)
+    assert len(resampled) == 10_000 and time.process_time() - start < 5
+
+
+def test_absent_classes_are_left_out():
+    confusion = np.array([[[8, 2, 0], [0, 5, 0], [0, 0, 0]]])
+    assert statistics.miou(statistics.ingredients(confusion).sum(0)) == pytest.approx(mean_iou(confusion[0]))
+
+
+def test_images_of_a_group_are_drawn_together():
+    confusion = np.random.default_rng(2).integers(0, 9, (6, 3, 3))
+    values = statistics.ingredients(confusion)
+    grouped = statistics.by_group(values, ["a", "b", "a", None, None, "b"])
+    assert len(grouped) == 4
+    np.testing.assert_array_equal(sorted(grouped.sum((1, 2))), sorted([
+        values[[0, 2]].sum(), values[[1, 5]].sum(), values[3].sum(), values[4].sum(),
+    ]))  # fmt: skip
+    assert statistics.by_group(values, [None] * 6) is values
+    assert statistics.by_group(values, None) is values
+
+
+def test_dependent_images_widen_the_interval():
+    """Twenty copies of each image are no more images than before."""
+    random = np.random.default_rng(4)
+    single = study(random, 1, 0.0, images=20)[:, 0]
+    copied = np.repeat(single, 20, axis=1)
+    groups = [str(i // 20) for i in range(400)]
+    errors = [
+        np.std(statistics.resampled_miou(units[1]) - statistics.resampled_miou(units[0]))
+        for units in (single, copied, [statistics.by_group(method, groups) for method in copied])
+    ]
+    assert errors[1] < errors[0] / 3
+    assert errors[2] == pytest.approx(errors[0], rel=0.03)
+
+
+def test_seeds_are_the_paired_t_test():
+    ours, theirs = np.array([50.2, 51.0, 49.1, 50.5]), np.array([49.0, 50.1, 48.9, 49.2])
+    interval = statistics.over_seeds(ours - theirs)
+    expected = stats.ttest_rel(ours, theirs)
+    assert interval.p == pytest.approx(expected.pvalue)
+    assert (interval.low, interval.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert interval.covers == "seeds" and interval.n == 4
+    assert statistics.over_seeds([1.0]) is None
+
+
+def test_shared_image_error_is_added_to_that_of_the_seeds():
+    random = np.random.default_rng(5)
+    shared, values = random.normal(0, 2.0, 10_000), [1.0, 1.1, 0.9]
+    seeds = statistics.over_seeds(values)
+    both = statistics.over_both(values, np.stack([shared] * 3), units=1000)
+    assert both.error**2 == pytest.approx(seeds.error**2 + 4.0, rel=0.05)
+    assert both.df > 900, "nearly all of the variance has many degrees of freedom"
+    own = statistics.over_both(values, random.normal(0, 2.0, (3, 10_000)), units=1000)
+    assert own.error == pytest.approx(seeds.error, rel=0.5), "what is each seed's own is in their spread already"
+
+
+def test_satterthwaite_by_hand():
+    assert statistics.satterthwaite([1.0, 1.0], [2, 2]) == pytest.approx(4)
+    assert statistics.satterthwaite([1.0, 0.0], [2, 99]) == pytest.approx(2)
+    assert statistics.satterthwaite([0.0, 0.0], [2, 99]) == 2
+
+
+def test_holm_by_hand():
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+
+
+def test_equal_networks_differ_by_nothing():
+    interval = statistics.over_both([0.0, 0.0], np.zeros((2, 100)), 50)
+    assert (interval.low, interval.high, interval.p, interval.significant) == (0, 0, 1, False)
+
+
+def test_smallest_detectable_difference_has_the_power_it_claims():
+    random = np.random.default_rng(6)
+    detectable = statistics.Interval(0.0, 1 / np.sqrt(12), 11, "seeds", 12).detectable(0.8)
+    found = [statistics.over_seeds(random.normal(detectable, 1, 12)).low > 0 for _ in range(2000)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.05)
