@@ -58,8 +58,8 @@ def test_views_equal_the_sources(tmp_path):
     dataset = make(tmp_path / "raw")
     build(dataset, tmp_path / "store", threads=3)
     store = open_store(tmp_path / "store")
-    assert store.ids == {name: tuple(s.id for s in subset) for name, subset in dataset.subsets.items()}
-    assert store.groups["image-3"] == "group-1"
+    assert store.subsets == {name: tuple(s.id for s in subset) for name, subset in dataset.subsets.items()}
+    assert store.group("image-3") == "group-1"
     for sample in sum(dataset.subsets.values(), ()):
         image = dataset.read_image(sample)
         np.testing.assert_array_equal(store.image(sample.id), image)
@@ -176,4 +176,4 @@ def test_two_processes_that_prepare_at_once_decode_once(tmp_path):
     for process in processes:
         process.join()
     assert counts == [0, 40]
-    assert len(open_store(tmp_path / "store").ids["train"]) == 40
+    assert len(open_store(tmp_path / "store").subsets["train"]) == 40

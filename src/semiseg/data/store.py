@@ -32,6 +32,7 @@ class _Place:
     label: int | None
     height: int
     width: int
+    group: str | None
 
 
 class Store:
@@ -44,10 +45,9 @@ class Store:
             raise UserError(f"{self.folder} holds no complete store of decoded images; run `semiseg prepare` first")
         self.name: str = index["dataset"]
         self.classes: tuple[str, ...] = tuple(index["classes"])
-        self.ids: dict[str, tuple[str, ...]] = {name: tuple(ids) for name, ids in index["subsets"].items()}
-        self.groups: dict[str, str | None] = {id_: entry["group"] for id_, entry in index["samples"].items()}
+        self.subsets: dict[str, tuple[str, ...]] = {name: tuple(ids) for name, ids in index["subsets"].items()}
         self._places = {
-            id_: _Place(entry["image_offset"], entry["label_offset"], entry["height"], entry["width"])
+            id_: _Place(entry["image_offset"], entry["label_offset"], entry["height"], entry["width"], entry["group"])
             for id_, entry in index["samples"].items()
         }
         self._images = _map(self.folder / IMAGES)
@@ -73,6 +73,10 @@ class Store:
         """Height and width."""
         place = self._place(id_)
         return place.height, place.width
+
+    def group(self, id_: str) -> str | None:
+        """What the image shares with others (a film, a city): a unit of the report's bootstrap."""
+        return self._place(id_).group
 
     def _place(self, id_: str) -> _Place:
         try:
