@@ -1,0 +1,137 @@
+"""One scene: ground, clutter, shadows, things that hide each other, light, camera noise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from semiseg.data.pocket import textures
+from semiseg.data.pocket.integers import ONE, Dice, clouds, cosine, sine, speckle, turn
+from semiseg.data.pocket.shapes import DRAWINGS, Drawn, ellipse
+from semiseg.data.pocket.textures import any_colour, blend, darker
+
+CLASSES = ("background", *DRAWINGS)
+IGNORE = 255
+FINE = 2  # drawn FINE times finer in both directions, then averaged: soft edges
+SIZES = ((64, 64), (64, 72), (72, 64), (72, 72), (72, 80), (64, 80))  # height, width
+
+
+def scene(dice: Dice) -> tuple[np.ndarray, np.ndarray]:
+    """Image uint8 [h, w, 3] and label uint8 [h, w]; 255 where a pixel lies on an outline."""
+    height, width = dice.choice(SIZES)
+    y, x = np.mgrid[0 : height * FINE, 0 : width * FINE].astype(np.int64)
+    canvas = ground(x, y, dice)
+    label = np.zeros(x.shape, np.int64)
+    sun = dice.between(0, 359)
+    for kind, centre, radius in placed(height, width, dice):
+        draw_on(canvas, label, kind, centre, radius, sun, dice)
+    colour = canvas.reshape(height, FINE, width, FINE, 3).sum((1, 3)) // (FINE * FINE)
+    parts = label.reshape(height, FINE, width, FINE)
+    low, high = parts.min((1, 3)), parts.max((1, 3))
+    return light(colour, sun, dice), np.where(low == high, low, IGNORE).astype(np.uint8)
+
+
+def placed(height: int, width: int, dice: Dice) -> list[tuple[str, tuple[int, int], int]]:
+    """Kinds with centre and radius in fine pixels, bottom first; they may cover each other in part."""
+    kinds = dice.shuffled(tuple(DRAWINGS))[: dice.between(3, 5)]
+    if dice.chance(35):
+        kinds.append(dice.choice(tuple(DRAWINGS)))
+    kinds = dice.shuffled([*kinds, *("clutter" for _ in range(dice.between(1, 4)))])
+    placed: list[tuple[str, tuple[int, int], int]] = []
+    for kind in kinds:
+        radius = dice.between(10, 18) * FINE if kind != "clutter" else dice.between(4, 10) * FINE
+        for _ in range(12):
+            centre = dice.between(4, height - 5) * FINE, dice.between(4, width - 5) * FINE
+            if all(_apart(centre, radius, *other[1:]) for other in placed):
+                placed.append((kind, centre, radius))
+                break
+    return placed
+
+
+def _apart(a: tuple[int, int], r: int, b: tuple[int, int], s: int) -> bool:
+    least = (r + s) * 62 // 100
+    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 > least * least
+
+
+def draw_on(
+    canvas: np.ndarray, label: np.ndarray, kind: str, centre: tuple[int, int], radius: int, sun: int, dice: Dice
+) -> None:
+    """Draw one thing and the shadow that it casts, in place."""
+    reach = radius * 5 // 4
+    top, left = max(0, centre[0] - reach), max(0, centre[1] - reach)
+    window = np.s_[top : centre[0] + reach, left : centre[1] + reach]
+    y, x = np.mgrid[top : top + label[window].shape[0], left : left + label[window].shape[1]].astype(np.int64)
+    dx, dy = (x - centre[1]) * ONE // radius, (y - centre[0]) * ONE // radius
+    # Mushrooms stand, whatever else lies or swims may point anywhere.
+    angle = 270 + dice.between(-35, 35) if kind == "mushroom" else dice.between(0, 359)
+    u, v = turn(dx, dy, angle)
+    v = v * ONE // dice.between(850, 1150)  # stretched
+    v = v + u * u * dice.between(-14, 14) // 100 // ONE  # bent
+    mask, colour = clutter(u, v, dice) if kind == "clutter" else DRAWINGS[kind](u, v, dice)
+    shade = 256 + (dx * cosine(sun) + dy * sine(sun)) * dice.between(40, 90) // (ONE * ONE)
+    colour = np.clip(colour * shade[..., None] >> 8, 0, 255)
+    _shadow(canvas[window], mask, sun, dice.between(2, 5))
+    canvas[window][mask] = colour[mask]
+    label[window][mask] = 0 if kind == "clutter" else CLASSES.index(kind)
+
+
+def _shadow(part: np.ndarray, mask: np.ndarray, sun: int, length: int) -> None:
+    """Darken what lies behind the thing, seen from the light."""
+    down, right = -length * sine(sun) // ONE, -length * cosine(sun) // ONE
+    moved = np.roll(mask, (down, right), (0, 1))
+    part[moved] = part[moved] * 150 >> 8
+
+
+def clutter(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
+    """Pebbles and twigs: background that has the colours and patterns of the things."""
+    if dice.chance(40):
+        mask = np.abs(v + u * u * dice.between(-20, 20) // 100 // ONE) < dice.between(110, 220)
+        mask &= np.abs(u) < 1000
+    else:
+        mask = ellipse(u, v, (0, 0), (dice.between(700, 1000), dice.between(600, 900))) < 0
+    base = any_colour(dice, ((0, 359), (20, 50)), (10, 150), (80, 240))
+    pattern = dice.choice((textures.plain, textures.mottled, textures.mottled, textures.stripes, textures.fading))
+    return mask, blend(pattern(u, v, dice), base, darker(base, dice.between(60, 85)))
+
+
+def ground(x: np.ndarray, y: np.ndarray, dice: Dice) -> np.ndarray:
+    """Meadow, sand, water, planks or paving."""
+    kind = dice.choice(("meadow", "sand", "water", "planks", "paving"))
+    u, v = turn(x * 8, y * 8, dice.between(0, 359))  # eighths of a fine pixel
+    seed = dice.between(0, 1 << 30)
+    coarse = clouds(x, y, dice.between(24, 60), seed)
+    if kind == "meadow":
+        base, other = any_colour(dice, ((70, 140),), (80, 190), (90, 190)), any_colour(dice, ((40, 110),), (90, 200), (60, 160))
+        weight = (coarse + clouds(u, v * 6, 90, seed + 1) * 2) // 3
+    elif kind == "sand":
+        base, other = any_colour(dice, ((20, 50),), (30, 110), (170, 240)), any_colour(dice, ((10, 45),), (50, 120), (120, 190))
+        weight = (coarse + speckle(x // 2, y // 2, seed + 1)) // 2
+    elif kind == "water":
+        base, other = any_colour(dice, ((170, 230),), (80, 200), (110, 220)), any_colour(dice, ((165, 225),), (40, 120), (170, 250))
+        wave = (v + clouds(u, v, 260, seed + 1)) % dice.between(150, 260)
+        weight = np.where(wave < 50, 200, coarse // 2)
+    elif kind == "planks":
+        base, other = any_colour(dice, ((10, 40),), (60, 160), (110, 220)), any_colour(dice, ((10, 35),), (80, 170), (70, 150))
+        plank = dice.between(200, 360)
+        weight = np.where(v % plank < 24, 256, (clouds(u, v * 8, 300, seed + 1) + speckle(v // plank, v * 0, seed)) // 3)
+    else:
+        base, other = any_colour(dice, ((0, 359),), (0, 60), (110, 210)), any_colour(dice, ((0, 359),), (0, 60), (60, 130))
+        stone = dice.between(220, 380)
+        row = v // stone
+        joint = (v % stone < 30) | ((u + row % 2 * (stone // 2)) % stone < 30)
+        weight = np.where(joint, 256, (coarse + speckle((u + row % 2 * (stone // 2)) // stone, row, seed)) // 4)
+    return blend(weight, base, other)
+
+
+def light(colour: np.ndarray, sun: int, dice: Dice) -> np.ndarray:
+    """Illumination that differs from scene to scene: strength, tint, slope over the image, contrast, camera noise."""
+    height, width = colour.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.int64)
+    slope = ((x - width // 2) * cosine(sun) + (y - height // 2) * sine(sun)) * dice.between(0, 220) // (ONE * 72)
+    strength = dice.between(150, 290)
+    tint = [dice.between(215, 290) for _ in range(3)]
+    lit = colour * np.clip(strength + slope, 60, 400)[..., None] * np.array(tint, np.int64) >> 16
+    contrast, mean = dice.between(170, 290), 110
+    lit = ((lit - mean) * contrast >> 8) + mean
+    grain, seed = dice.between(4, 26), dice.between(0, 1 << 30)
+    noise = np.stack([speckle(x, y, seed + c) + speckle(x, y, seed + 7 + c) - 255 for c in range(3)], -1) * grain >> 8
+    return np.clip(lit + noise, 0, 255).astype(np.uint8)
