@@ -1,1 +1,1 @@
-"""Run folders: what training writes and everything else reads; imports no torch."""
+"""Run folders: specs, leases, records, evaluations. Imports without torch."""

@@ -1,0 +1,31 @@
+# The two commands of a fresh clone are `make demo` and `make test`; both make .venv from requirements.lock first.
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+# PyTorch with two threads thrashes on small machines: one thread per training, trainings side by side.
+export OMP_NUM_THREADS := 1
+export PATH := $(BIN):$(PATH)
+
+.PHONY: demo test lint lock environment clean
+
+demo: environment
+	@snakemake --profile local all --config suite=pocket
+	@echo "The report: $(CURDIR)/results/pocket/report/index.html"
+
+test: environment
+	@python -m pytest -n 2 -m "not (browser or dvc or slurm or slow)"
+
+lint: environment
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+environment:
+	@$(PYTHON) scripts/environment.py
+
+lock: environment
+	uv pip compile --quiet --universal --python-version 3.11 --extra workflow --extra gpu --extra export \
+	  --extra development --no-header --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf data results/pocket logs .snakemake

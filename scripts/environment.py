@@ -1,0 +1,47 @@
+"""Make .venv from requirements.lock when it is missing or out of date. Needs Python and nothing else.
+
+The lock's content decides, not its time: in a fresh clone every file has a new time.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+STAMP = VENV / "installed"
+
+
+def main() -> None:
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; name one: make PYTHON=python3.12 …")
+    lock = ROOT / "requirements.lock"
+    content = b"".join(path.read_bytes() for path in (lock, ROOT / "pyproject.toml"))
+    wanted = hashlib.sha256(content + str(ROOT).encode()).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == wanted:
+        return
+    print("making .venv from requirements.lock: some minutes and about 6 GB the first time", flush=True)
+    python, uv = VENV / "bin/python", VENV / "bin/uv"
+    if not python.exists():
+        run(sys.executable, "-m", "venv", str(VENV))
+    if not uv.exists():
+        # uv installs in parallel from a shared cache: twice as fast as pip, ten times when another clone has been here.
+        version = re.search(r"^uv==\S+", lock.read_text(), re.MULTILINE)
+        run(str(python), "-m", "pip", "install", "--quiet", version.group() if version else "uv")
+    run(str(uv), "pip", "sync", "--quiet", "--python", str(python), str(lock))
+    run(str(uv), "pip", "install", "--quiet", "--python", str(python), "--no-deps", "--editable", str(ROOT))
+    STAMP.write_text(wanted)
+
+
+def run(*command: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    finished = subprocess.run(command, cwd=ROOT, env=environment)
+    if finished.returncode:
+        sys.exit(f"`{' '.join(command)}` failed; mend what it says and repeat the command")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The command line: a table of contents. Each command's module is imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from semiseg import __version__
+from semiseg.errors import UserError
+
+COMMANDS = {
+    "plan": "the runs of a suite: done, left, GPU-hours and disk; starts nothing",
+    "status": "live table of runs: state, iteration, time left, mIoU, where",
+    "data": "get, check and prepare data sets; look at a folder of your own",
+    "split": "choose and write one list of labelled images",
+    "train": "one run, or nothing when it is finished already",
+    "evaluate": "eval.json of a run, from its stored confusion matrices",
+    "report": "tables, plots and the HTML report from the records that exist",
+    "predict": "a trained run over images of your own",
+    "export": "a trained run as ONNX",
+    "bench": "benchmarks of loader, step, evaluation and losses",
+    "cluster": "look at the cluster this is, and propose its site file",
+    "adopt": "compare restored results with what is wanted, and accept what is equal",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="semiseg", description="Semi-supervised segmentation methods, compared.")
+    parser.add_argument("--version", action="version", version=f"semiseg {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            importlib.import_module(f"semiseg.commands.{name}").define(command)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"semiseg: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `semiseg plan | head`
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        sys.exit(130)

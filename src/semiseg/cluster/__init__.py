@@ -1,0 +1,1 @@
+"""What a run needs, where it can run, and what the cluster at hand offers."""

@@ -1,0 +1,1 @@
+"""One module per command: `define(parser)` adds its options and names the function that runs it."""

@@ -1,0 +1,57 @@
+"""semiseg data get|check|prepare|init"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, summary in (
+        ("get", "download or verify the source files"),
+        ("check", "check the whole data set and store the verdict"),
+        ("prepare", "get, check and decode: what the rules call"),
+    ):
+        action = actions.add_parser(name, help=summary, description=summary)
+        action.add_argument("name", help="a data set of params.yaml")
+        action.set_defaults(run=globals()[name])
+    action = actions.add_parser("init", help="look at a folder of images and propose classes.yaml and a suite")
+    action.add_argument("folder", type=Path)
+    action.set_defaults(run=init)
+
+
+def _settings(name: str):
+    from semiseg import config
+    from semiseg.errors import UserError
+    from semiseg.explain import nearest
+
+    datasets = config.load().datasets
+    if name not in datasets:
+        raise UserError(f"params.yaml: datasets: there is no data set {name!r}{nearest(name, datasets)}")
+    return datasets[name]
+
+
+def get(options: argparse.Namespace) -> None:
+    from semiseg.data import sources
+
+    sources.get(options.name, _settings(options.name))
+
+
+def check(options: argparse.Namespace) -> None:
+    from semiseg.data.commands import check
+
+    check(options.name, _settings(options.name))
+
+
+def prepare(options: argparse.Namespace) -> None:
+    from semiseg.data.prepare import prepare
+
+    prepare(options.name, _settings(options.name))
+    print(f"the data set {options.name} is ready")
+
+
+def init(options: argparse.Namespace) -> None:
+    from semiseg.data.commands import init
+
+    init(options.folder)

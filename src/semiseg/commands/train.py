@@ -1,0 +1,69 @@
+"""semiseg train RUN"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="the run's folder: results/<suite>/runs/…/seed<k>")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--request", type=Path, help="what Snakemake asks for; default: what params.yaml says of the run")
+    source.add_argument("--config", type=Path, help="the config.yaml of a run, to repeat it in a folder of your choice")
+    parser.add_argument("--splits", type=Path, help="folder of the split lists; default: splits/ of the run's suite")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from semiseg.cluster import devices
+    from semiseg.data.options import DatasetConfig
+    from semiseg.engine.launch import train_run
+    from semiseg.engine.progress import say
+    from semiseg.study import DATA
+
+    wanted = _wanted(options)
+    held = devices.lease(wanted["config"]["recipe"]["gpus"])
+    try:
+        train_run(
+            wanted["config"],
+            options.folder,
+            data=DATA,
+            splits=options.splits or _suite_folder(options.folder) / "splits",
+            runtime=wanted["runtime"],
+            dataset=DatasetConfig.model_validate(wanted["dataset"]),
+            say=say,
+        )
+    finally:
+        for lock in held:
+            lock.close()
+
+
+def _wanted(options: argparse.Namespace) -> dict[str, Any]:
+    from semiseg.files import read_json
+
+    if options.request:
+        return read_json(options.request)["content"]
+    if options.config:
+        import yaml
+
+        from semiseg import config
+
+        wanted = yaml.safe_load(options.config.read_text())
+        dataset = config.load().datasets[wanted["dataset"]["name"]].model_dump()
+        return {"config": wanted, "runtime": config.Runtime().model_dump(), "dataset": dataset}
+    from semiseg.study import Study
+
+    study = Study.load(_suite_folder(options.folder).name)
+    return study.runs[study.run_at(options.folder).path].content
+
+
+def _suite_folder(folder: Path) -> Path:
+    """results/<suite> of results/<suite>/runs/…"""
+    from semiseg.errors import UserError
+
+    for parent in folder.parents:
+        if parent.name == "runs":
+            return parent.parent
+    raise UserError(f"{folder} is not below a folder called runs; give the lists' folder with --splits")

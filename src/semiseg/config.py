@@ -1,0 +1,321 @@
+"""The schema of params.yaml, the one place where an experiment is described.
+
+The file is validated as a whole before anything starts: an unknown key, a wrong type or an impossible combination ends
+with the key's path, what was expected and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from semiseg.data.options import DatasetConfig
+from semiseg.errors import UserError
+from semiseg.explain import explain, nearest
+from semiseg.models.options import NetworkConfig
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Batch(Strict):
+    """Global batch sizes: the number of GPUs does not change them."""
+
+    labelled: int = Field(ge=1)
+    unlabelled: int = Field(ge=1)
+
+
+class Optimiser(Strict):
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(gt=0)
+    head_lr_multiplier: float = Field(1.0, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    power: float = Field(0.9, gt=0)
+    warmup: int = Field(0, ge=0, description="iterations of linear warm-up")
+    clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    accumulate: int = Field(1, ge=1, description="a batch is worked through in this many parts")
+
+
+class Criterion(Strict):
+    """The supervised loss; the auxiliary head's weight applies where the network has one."""
+
+    name: Literal["cross_entropy", "ohem", "boundary_relaxed"] = "cross_entropy"
+    threshold: float = Field(0.7, gt=0, lt=1)
+    min_kept: int = Field(100_000, ge=0)
+    auxiliary_weight: float = Field(0.4, ge=0)
+
+
+class Augment(Strict):
+    """Geometry of the weak view."""
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: bool = True
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("expected [low, high] with 0 < low <= high")
+        return value
+
+
+class Ema(Strict):
+    decay: float = Field(0.99, ge=0, lt=1)
+    warm_start: bool = Field(True, description="decay = min(1 - 1/(iteration + 1), decay)")
+
+
+class Engine(Strict):
+    """Speed options. `plain` switches all of them off: fp32, no compilation, default memory layout."""
+
+    plain: bool = False
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = True
+
+
+class Recipe(Strict):
+    network: NetworkConfig
+    crop: tuple[int, int]
+    batch: Batch
+    iterations: int = Field(ge=1)
+    optimiser: Optimiser
+    criterion: Criterion = Criterion()
+    augment: Augment = Augment()
+    ema: Ema | None = Ema()
+    engine: Engine = Engine()
+    gpus: int = Field(1, ge=1)
+
+    @field_validator("crop", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.optimiser.warmup >= self.iterations:
+            raise ValueError(f"optimiser.warmup ({self.optimiser.warmup}) must be below iterations ({self.iterations})")
+        for name in ("labelled", "unlabelled"):
+            size, parts = getattr(self.batch, name), self.gpus * self.optimiser.accumulate
+            if size % parts:
+                raise ValueError(f"batch.{name} ({size}) must be a multiple of gpus x accumulate ({parts})")
+        return self
+
+
+class Protocol(Strict):
+    """How an image is turned into a label map; stored with every result."""
+
+    name: Literal["whole", "sliding", "centre_crop", "padded"] = "whole"
+    size: tuple[int, int] | None = Field(None, description="window, crop or padded size")
+    stride: float = Field(2 / 3, gt=0, le=1, description="sliding: share of the window")
+    border: Literal["truncate", "shift"] = "truncate"
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _sized(self) -> Protocol:
+        if self.name != "whole" and self.size is None:
+            raise ValueError(f"protocol {self.name} needs size")
+        return self
+
+
+class Evaluation(Strict):
+    every: int = Field(ge=1)
+    evaluated_on: Literal["val", "test"] = "val"
+    selected_on: Literal["val"] | None = "val"
+    lastk: int = Field(3, ge=1)
+    protocol: Protocol = Protocol()
+    batch: int = Field(1, ge=1)
+    diagnostics: int = Field(64, ge=0, description="unlabelled images whose hidden masks judge the pseudo-labels")
+    pictures: int = Field(8, ge=0, description="images whose predictions are kept for the report")
+
+
+class Runtime(Strict):
+    """What changes how a run is carried out, never its result: not part of a run's spec."""
+
+    log_every: int = Field(20, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    workers: int = Field(0, ge=0, description="reading threads; 0 reads in the training thread")
+    short_minutes: float = Field(10, ge=0, description="trainings estimated below this travel in groups on a cluster")
+
+
+class Splits(Strict):
+    family: tuple[str, ...]
+    partitions: tuple[str, ...]
+
+    @field_validator("family", "partitions", mode="before")
+    @classmethod
+    def _list_of_names(cls, value: Any) -> Any:
+        values = value if isinstance(value, list | tuple) else [value]
+        return tuple(str(one) if isinstance(one, int) else one for one in values)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Splits:
+        for name in ("family", "partitions"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} must be a list of distinct names, found {list(values)}")
+        return self
+
+
+class MethodEntry(Strict):
+    """A method in a suite: where it runs, in which variants, with which options instead of its defaults."""
+
+    at: tuple[str, ...] | None = Field(None, description="partitions; all of the suite's by default")
+    variants: tuple[str | dict[str, Any], ...] = ("default",)
+    options: dict[str, Any] = {}
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return value if value is None else Splits._list_of_names(value)
+
+
+class Ablation(Strict):
+    """Arms of one method at one partition: `vary` one option, or name each arm's options."""
+
+    method: str
+    at: str
+    vary: dict[str, list[Any]] = {}
+    arms: dict[str, dict[str, Any]] = {}
+    seeds: tuple[int, ...] | None = None
+    title: str = ""
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _name(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Ablation:
+        if bool(self.vary) == bool(self.arms) or len(self.vary) > 1:
+            raise ValueError("give either vary: {option: [values]} with one option, or arms: {name: {option: value}}")
+        return self
+
+
+class Suite(Strict):
+    title: str = ""
+    dataset: str
+    splits: Splits
+    seeds: tuple[int, ...] = Field(min_length=1)
+    recipe: Recipe
+    evaluation: Evaluation
+    runtime: Runtime = Runtime()
+    methods: dict[str, MethodEntry]
+    ablations: dict[str, Ablation] = {}
+    publishes: str | None = Field(None, description="method whose published figures stand beside this suite's")
+
+
+class Params(Strict):
+    suite: str
+    datasets: dict[str, DatasetConfig]
+    methods: dict[str, dict[str, Any]]
+    suites: dict[str, Suite]
+
+
+def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
+    """Read and validate params.yaml; `suite` stands in for the one that the file names."""
+    path = Path(path)
+    raw = _read_yaml(path)
+    suites = raw.get("suites")
+    if isinstance(suites, dict):
+        raw["suites"] = {name: _extended(suites, name, path, ()) for name in suites}
+    if suite is not None:
+        raw["suite"] = suite
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(explain(error, Params, path)) from None
+    if params.suite not in params.suites:
+        raise UserError(f"{path}: suite: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
+    _cross_check(params, path)
+    return params
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.load(path.read_text(), Loader=_UniqueKeys)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run the command from the root of the repository") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a mapping with the keys {', '.join(Params.model_fields)}")
+    return value
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key given twice is an error rather than the last one silently winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ...]) -> Any:
+    """A suite with `extends: other` is the other one with its own keys laid over it, mapping by mapping."""
+    block = suites[name]
+    if not isinstance(block, dict) or "extends" not in block:
+        return copy.deepcopy(block)
+    base = block["extends"]
+    if base not in suites:
+        raise UserError(f"{path}: suites.{name}.extends: there is no suite {base!r}{nearest(str(base), suites)}")
+    if base in (*seen, name):
+        raise UserError(f"{path}: suites.{name}.extends: the suites {', '.join((*seen, name))} extend each other in a ring")
+    own = {key: value for key, value in block.items() if key != "extends"}
+    return _overlay(_extended(suites, base, path, (*seen, name)), own)
+
+
+def _overlay(base: Any, own: Any) -> Any:
+    """`null` for an entry of the base removes it from methods and ablations and unsets it elsewhere."""
+    if not (isinstance(base, dict) and isinstance(own, dict)):
+        return copy.deepcopy(own)
+    merged = dict(base)
+    for key, value in own.items():
+        merged[key] = _overlay(base[key], value) if key in base else copy.deepcopy(value)
+    for block in ("methods", "ablations"):
+        if isinstance(merged.get(block), dict):
+            merged[block] = {key: value for key, value in merged[block].items() if value is not None}
+    return merged
+
+
+def _cross_check(params: Params, path: Path) -> None:
+    """What one model cannot see by itself: names that must exist elsewhere in the file."""
+    from semiseg import methods
+
+    for name in params.methods:
+        if name not in methods.names():
+            raise UserError(f"{path}: methods.{name}: there is no method {name!r}{nearest(name, methods.names())}")
+    for suite_name, suite in params.suites.items():
+        where = f"{path}: suites.{suite_name}"
+        if suite.dataset not in params.datasets:
+            raise UserError(
+                f"{where}.dataset: there is no data set {suite.dataset!r}{nearest(suite.dataset, params.datasets)}"
+            )
+        named = [(f"methods.{name}", name, entry.at or ()) for name, entry in suite.methods.items()]
+        named += [(f"ablations.{name}", one.method, (one.at,)) for name, one in suite.ablations.items()]
+        for key, method, partitions in named:
+            if method not in methods.names():
+                raise UserError(f"{where}.{key}: there is no method {method!r}{nearest(method, methods.names())}")
+            for partition in partitions:
+                if partition not in suite.splits.partitions:
+                    raise UserError(
+                        f"{where}.{key}.at: {partition!r} is not among the suite's partitions "
+                        f"({', '.join(suite.splits.partitions)})"
+                    )

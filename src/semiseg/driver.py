@@ -1,0 +1,58 @@
+"""One driver at a time in a folder, and no lock that outlives its owner.
+
+Snakemake leaves its lock behind when it is killed. The lock does not say whose it is; a note beside it does.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from semiseg.errors import UserError
+from semiseg.files import write_json
+from semiseg.runs.lease import identity, is_alive
+
+LOCKS = Path(".snakemake/locks")
+OWNER = Path(".snakemake/driver.json")
+# With these Snakemake takes no lock: they may be used while another one works.
+READS_ONLY = {"-n", "--dry-run", "--dryrun", "--lint", "--list", "--list-rules", "--unlock", "--report", "--summary"}
+READS_ONLY |= {"--dag", "--rulegraph", "--filegraph", "--d3dag", "--detailed-summary", "--version", "--help"}
+
+
+def guard(arguments: Sequence[str]) -> None:
+    """Refuse to work beside a living driver; clear away what a dead one left; note who works here now."""
+    if READS_ONLY & {argument.split("=")[0] for argument in arguments}:
+        return
+    locks = sorted(LOCKS.glob("*.lock")) if LOCKS.is_dir() else []
+    if locks:
+        _settle(locks)
+    write_json(OWNER, identity())
+
+
+def _settle(locks: list[Path]) -> None:
+    owner = _owner()
+    if owner and owner.get("host") == socket.gethostname():
+        if is_alive(owner):
+            raise UserError(
+                f"snakemake is at work in this folder already (process {owner['pid']}); wait for it, or stop it with "
+                f"`kill -INT {owner['pid']}`, and repeat the command"
+            )
+        for lock in locks:
+            lock.unlink(missing_ok=True)
+        print(f"semiseg: removed the lock of process {owner['pid']}, which ended without giving it back", file=sys.stderr)
+        return
+    where = f"on {owner['host']} (process {owner['pid']})" if owner else "in this folder"
+    raise UserError(
+        f"a lock says that snakemake works {where}, which cannot be checked from here; "
+        "if nothing runs there any more, type `snakemake --unlock` and repeat the command"
+    )
+
+
+def _owner() -> dict | None:
+    try:
+        return json.loads(OWNER.read_text())
+    except (OSError, ValueError):
+        return None

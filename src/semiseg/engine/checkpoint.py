@@ -1,0 +1,53 @@
+"""Checkpoints: complete enough to go on bit for bit, atomic, the previous one kept, loaded without unpickling code."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semiseg.errors import UserError
+from semiseg.files import atomic
+
+NAME = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write the state beside the last one, then swap: a full disk or a kill leaves a good checkpoint behind."""
+    current = folder / NAME
+    try:
+        with atomic(folder / ".checkpoint.new.pt") as temporary:
+            torch.save(state, temporary)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError of its zip writer
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "file write failed" in str(error)
+        if not full:
+            raise
+        kept = f"the last good checkpoint is {current}" if current.exists() else "there is no earlier checkpoint"
+        raise UserError(f"no room left for the checkpoint in {folder}; {kept}; make room and repeat the command") from error
+    if current.exists():
+        current.replace(folder / PREVIOUS)
+    (folder / ".checkpoint.new.pt").replace(current)
+
+
+def load(folder: Path, spec_sha256: str) -> dict[str, Any] | None:
+    """The newest readable checkpoint of the same spec; another spec's checkpoint is not a start for this one."""
+    for name in (NAME, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # a torn file of an older crash: whatever it raises, the previous one may be whole
+            continue
+        if state.get("spec_sha256") == spec_sha256:
+            return state
+    return None
+
+
+def discard(folder: Path) -> None:
+    """A finished run needs no checkpoint."""
+    for name in (NAME, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""Where and how fast the networks run: device, precision, memory layout, compilation.
+
+Everything here is a matter of speed; `engine.plain: true` switches all of it off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def choose_device() -> torch.device:
+    """The GPU that the scheduler made visible, else the CPU; torchrun says which of several."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def prepare(device: torch.device) -> None:
+    """Settings of the whole process."""
+    if device.type == "cpu":
+        # Small tensors: a second thread costs more than it brings, and trainings run side by side.
+        torch.set_num_threads(int(os.environ.get("SEMISEG_THREADS", "1")))
+    else:
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True  # crops have one size, so the search pays once
+        torch.set_float32_matmul_precision("high")
+
+
+class Speed:
+    """The speed options of one training, resolved for its device."""
+
+    def __init__(self, settings: dict[str, Any], device: torch.device) -> None:
+        on_gpu = device.type == "cuda"
+        plain = settings["plain"]
+        wanted = settings["precision"]
+        bf16 = wanted == "bf16" or (wanted == "auto" and on_gpu and torch.cuda.is_bf16_supported())
+        self.device = device
+        self.bf16 = bf16 and not plain
+        self.fused = on_gpu and not plain
+        self.channels_last = on_gpu and not plain
+        self.compiles = settings["compile"] and on_gpu and not plain
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+
+    def place(self, network: nn.Module) -> nn.Module:
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
+        return network.to(self.device, memory_format=layout)
+
+    def compiled(self, function: Callable[..., Any], say: Callable[[str], None]) -> Callable[..., Any]:
+        return _WithFallback(function, say) if self.compiles else function
+
+
+class _WithFallback:
+    """A compiled function that becomes the plain one when its compilation fails, and says so once."""
+
+    def __init__(self, function: Callable[..., Any], say: Callable[[str], None]) -> None:
+        self.plain, self.say = function, say
+        self.current = torch.compile(function, dynamic=False)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return self.current(*arguments, **options)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            if self.current is self.plain:
+                raise
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+            self.say(f"torch.compile is not used here, the networks run eagerly ({reason})")
+            self.current = self.plain
+            return self.plain(*arguments, **options)
+
+
+def describe() -> dict[str, Any]:
+    """Hardware as the record shows it."""
+    import platform
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"device": "cuda" if gpu else "cpu", "gpu": gpu, "cpu": cpu_name(), "threads": torch.get_num_threads(),
+            "platform": platform.platform(), "host": platform.node()}
+
+
+def cpu_name() -> str:
+    import platform
+
+    if sys.platform.startswith("linux"):
+        with open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

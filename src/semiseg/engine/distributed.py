@@ -1,0 +1,83 @@
+"""What couples a batch across processes. With one process every function here is the identity.
+
+Gradients are averaged after the backward pass rather than by DistributedDataParallel, whose hooks expect one forward
+pass per step: several methods here run encoder and decoder separately or more than once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+def start(device: torch.device) -> None:
+    """Join the processes that torchrun started; alone there is nothing to join."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def stop() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def gather(rows: torch.Tensor) -> torch.Tensor:
+    """All processes' rows, in the order of the global batch; without gradient."""
+    if world() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(world())]
+    dist.all_gather(parts, rows.detach().contiguous())
+    return torch.cat(parts)
+
+
+def global_mean(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """A mean over elements of all processes, scaled so that averaging the gradients afterwards gives its gradient."""
+    if world() == 1:
+        return total / count.clamp(min=1)
+    summed = count.detach().clone().to(total.dtype)
+    dist.all_reduce(summed)
+    return total * world() / summed.clamp(min=1)
+
+
+def average(values: torch.Tensor) -> torch.Tensor:
+    if world() > 1:
+        dist.all_reduce(values)
+        values = values / world()
+    return values
+
+
+def average_gradients(modules: Iterable[nn.Module]) -> None:
+    """One collective for all gradients of the step."""
+    if world() == 1:
+        return
+    gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
+    if gradients:
+        flat = average(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        pieces = flat.split([gradient.numel() for gradient in gradients])
+        torch._foreach_copy_(gradients, [piece.view_as(g) for piece, g in zip(pieces, gradients, strict=True)])
+
+
+def synchronise_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
+    """Statistics over the global batch, on GPUs; SyncBatchNorm has no CPU version."""
+    return nn.SyncBatchNorm.convert_sync_batchnorm(network) if world() > 1 and device.type == "cuda" else network
+
+
+def agree(flag: bool, device: torch.device) -> bool:
+    """True everywhere as soon as it is true anywhere: all processes must stop at the same iteration."""
+    if world() == 1:
+        return flag
+    value = torch.tensor(float(flag), device=device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value.item())

@@ -1,0 +1,68 @@
+"""Scores of a network on a set: one confusion matrix per image, counted on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from semiseg.data import views
+from semiseg.data.confusion import confusion_matrices
+from semiseg.data.store import Store
+from semiseg.engine import protocols
+from semiseg.engine.device import Speed
+
+IGNORE = 255
+
+
+class Evaluator:
+    """Reads a set from the store and puts a network through it under the suite's protocol."""
+
+    def __init__(self, store: Store, protocol: dict[str, Any], batch: int, classes: int, speed: Speed) -> None:
+        self.store, self.protocol, self.batch, self.classes, self.speed = store, protocol, batch, classes, speed
+
+    @torch.inference_mode()
+    def matrices(self, network: nn.Module, ids: Sequence[str]) -> np.ndarray:
+        """Confusion matrices [N, K, K], rows truth, columns prediction."""
+        parts = []
+        for chunk in self._chunks(ids):
+            labels, _ = self._predict(network, self._images(chunk))
+            truth = torch.from_numpy(np.stack([self._cut(self.store.label(one)) for one in chunk]))
+            parts.append(confusion_matrices(labels, truth.to(labels.device, non_blocking=True).long(), self.classes))
+        return torch.cat(parts).cpu().numpy()
+
+    @torch.inference_mode()
+    def maps(self, network: nn.Module, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Label map and confidence (0..255) of each image."""
+        for chunk in self._chunks(ids):
+            labels, confidence = self._predict(network, self._images(chunk))
+            for one, label, sure in zip(chunk, labels.byte().cpu(), (confidence * 255).byte().cpu(), strict=True):
+                yield one, label.numpy(), sure.numpy()
+
+    def _predict(self, network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        training = network.training
+        network.eval()
+        with self.speed.autocast():
+            scores = protocols.probabilities(lambda images: network(images).logits, views.normalise(pixels), self.protocol)
+        network.train(training)
+        return protocols.label_map(scores)
+
+    def _chunks(self, ids: Sequence[str]) -> Iterator[list[str]]:
+        """Images that follow each other and have one size share a batch."""
+        for _, group in groupby(ids, key=self.store.size):
+            same = list(group)
+            for start in range(0, len(same), self.batch):
+                yield same[start : start + self.batch]
+
+    def _images(self, ids: Sequence[str]) -> Tensor:
+        stacked = np.stack([self._cut(self.store.image(one)) for one in ids])
+        return views.to_pixels(torch.from_numpy(stacked).to(self.speed.device, non_blocking=True).permute(0, 3, 1, 2))
+
+    def _cut(self, image: np.ndarray) -> np.ndarray:
+        if self.protocol["name"] != "centre_crop":
+            return np.asarray(image)
+        return np.asarray(image[protocols.centre(image.shape[:2], self.protocol["size"])])

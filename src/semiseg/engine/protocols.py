@@ -1,0 +1,75 @@
+"""How a network's logits for a whole image come about: the evaluation protocols of the field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Predict = Callable[[Tensor], Tensor]  # normalised images [B,3,H,W] -> logits [B,C,H,W]
+
+
+def probabilities(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
+    """Class probabilities [B,C,H,W] at the images' own size, averaged over scales and mirror images when asked for."""
+    one = {"whole": _whole, "sliding": _sliding, "centre_crop": _whole, "padded": _padded}[protocol["name"]]
+    size = images.shape[-2:]
+    total = None
+    for scale in protocol["scales"]:
+        scaled = images if scale == 1 else F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+        for mirror in (False, True) if protocol["flip"] else (False,):
+            result = one(predict, scaled.flip(-1) if mirror else scaled, protocol)
+            result = result.flip(-1) if mirror else result
+            if result.shape[-2:] != size:
+                result = F.interpolate(result, size, mode="bilinear", align_corners=False)
+            total = result if total is None else total + result
+    return total / total.sum(1, keepdim=True)
+
+
+def centre(size: tuple[int, int], window: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the centre crop, the whole side where the image is smaller."""
+    starts = [max((side - length) // 2, 0) for side, length in zip(size, window, strict=True)]
+    return tuple(slice(start, start + length) for start, length in zip(starts, window, strict=True))
+
+
+def _whole(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
+    return predict(images).float().softmax(1)
+
+
+def _padded(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
+    """AdvSemiSeg: zeros (the mean colour) below and to the right up to a fixed size, the prediction cut back."""
+    height, width = images.shape[-2:]
+    rows, columns = (max(target - side, 0) for target, side in zip(protocol["size"], (height, width), strict=True))
+    return predict(F.pad(images, (0, columns, 0, rows))).float().softmax(1)[..., :height, :width]
+
+
+def _sliding(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
+    """Softmax scores summed over windows. `truncate` cuts border windows short, as iMAS, AugSeg and UniMatch do."""
+    height, width = images.shape[-2:]
+    window = protocol["size"]
+    total = None
+    for top in _starts(height, window[0], protocol):
+        for left in _starts(width, window[1], protocol):
+            part = (..., slice(top, min(top + window[0], height)), slice(left, min(left + window[1], width)))
+            scores = predict(images[part]).float().softmax(1)
+            if total is None:
+                total = scores.new_zeros(len(images), scores.shape[1], height, width)
+            total[part] += scores
+    return total
+
+
+def _starts(side: int, window: int, protocol: dict[str, Any]) -> list[int]:
+    step = max(int(window * protocol["stride"]), 1)
+    if protocol["border"] == "truncate":
+        return list(range(0, side, step))
+    last = max(side - window, 0)
+    return [min(index * step, last) for index in range(math.ceil(last / step) + 1)]
+
+
+def label_map(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Predicted class and its probability."""
+    confidence, label = torch.max(scores, 1)
+    return label, confidence

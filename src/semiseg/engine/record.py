@@ -1,0 +1,101 @@
+"""record.json: where a result comes from and what it cost. Recorded and shown, but not part of the spec."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semiseg.engine.device import describe
+
+AFFECTS_RESULTS = False
+
+PACKAGES = ("numpy", "opencv-python-headless", "safetensors", "segmentation-models-pytorch", "timm", "torch", "torchvision")
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB on Linux
+
+
+class Costs:
+    """Seconds, memory and energy, added up over all sittings of a run."""
+
+    def __init__(self, device: torch.device, earlier: dict[str, float] | None = None) -> None:
+        self.device = device
+        self.earlier = earlier or {}
+        self.wall, self.cpu = time.monotonic(), time.process_time()
+        self.joules = _energy_counter(device)
+
+    def so_far(self) -> dict[str, Any]:
+        wall = time.monotonic() - self.wall
+        on_gpu = self.device.type == "cuda"
+        joules = _energy_counter(self.device)
+        used = None if joules is None or self.joules is None else (joules - self.joules)
+        now = {
+            "wall_seconds": wall,
+            "cpu_seconds": time.process_time() - self.cpu,
+            "gpu_seconds": wall if on_gpu else 0.0,
+        }
+        total = {key: value + self.earlier.get(key, 0.0) for key, value in now.items()}
+        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else _resident_peak()
+        total["peak_memory_mib"] = max(peak / 2**20, self.earlier.get("peak_memory_mib", 0.0))
+        total["energy_joules"] = None if used is None else used + (self.earlier.get("energy_joules") or 0.0)
+        return total
+
+
+def _resident_peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
+
+
+def _energy_counter(device: torch.device) -> float | None:
+    """Joules that the GPU has used since its driver was loaded; None where nobody counts them."""
+    if device.type != "cuda":
+        return None
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+        return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+    except Exception:  # no library, no permission, an old card: each has its own error, and all mean "unknown"
+        return None
+
+
+def provenance(folder: Path, seed: int, hashes: dict[str, Any]) -> dict[str, Any]:
+    """What is known before the first step."""
+    return {
+        "command": f"semiseg train {folder}",
+        "git": _git(),
+        "hardware": describe(),
+        "hashes": hashes,
+        "seed": seed,
+        "slurm": {key: os.environ[key] for key in ("SLURM_JOB_ID", "SLURMD_NODENAME") if key in os.environ},
+        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any]:
+    def ask(*command: str) -> str | None:
+        try:
+            return subprocess.run(["git", *command], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    status = ask("status", "--porcelain", "--untracked-files=no")
+    return {"commit": ask("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,79 @@
+"""What a method sees of the engine at one iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semiseg.data import views
+from semiseg.data.draws import Draws
+from semiseg.engine import distributed
+from semiseg.engine.device import Speed
+from semiseg.models.networks import Output
+
+
+class Student:
+    """A network in training mode that takes pixels; its two halves are there for methods that perturb features."""
+
+    def __init__(self, network: nn.Module, speed: Speed, say: Callable[[str], None]) -> None:
+        self.network, self.speed = network, speed
+        self._forward = speed.compiled(network.forward, say)
+        self._encode = speed.compiled(network.encode, say)
+        self._decode = speed.compiled(network.decode, say)
+
+    def __call__(self, pixels: Tensor) -> Output:
+        with self.speed.autocast():
+            return self._forward(self._normalised(pixels))
+
+    def encode(self, pixels: Tensor) -> list[Tensor]:
+        with self.speed.autocast():
+            return self._encode(self._normalised(pixels))
+
+    def decode(self, features: list[Tensor], size: tuple[int, int]) -> Output:
+        with self.speed.autocast():
+            return self._decode(features, size)
+
+    def frozen(self, pixels: Tensor) -> Output:
+        """The same weights in evaluation mode, without gradient: statistics stay as they are."""
+        training = self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad(), self.speed.autocast():
+                return self.network(self._normalised(pixels))
+        finally:
+            self.network.train(training)
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        images = views.normalise(pixels)
+        return images.contiguous(memory_format=torch.channels_last) if self.speed.channels_last else images
+
+
+class Step:
+    """One iteration: networks, keyed draws, the supervised criterion, and what couples processes."""
+
+    def __init__(
+        self,
+        *,
+        iteration: int,
+        iterations: int,
+        students: list[Student],
+        teacher: Student | None,
+        auxiliary: nn.Module | None,
+        criterion: Callable[[Output, Tensor], Tensor],
+        draws: Draws,
+        rows: slice,
+        control: Callable[[Tensor], Tensor],
+    ) -> None:
+        self.iteration, self.iterations = iteration, iterations
+        self.student = students[0]
+        self.second = students[1] if len(students) > 1 else None
+        self.student_eval = students[0].frozen
+        self.teacher: Any = teacher.frozen if teacher else None
+        self.auxiliary = auxiliary
+        self.supervised = criterion
+        self.draws, self.rows = draws, rows
+        self.targets = control
+        self.gather, self.global_mean = distributed.gather, distributed.global_mean

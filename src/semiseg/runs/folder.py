@@ -1,0 +1,70 @@
+"""The run folder: the only interface between training, evaluation and report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semiseg.files import read_json, sha256_file, write_json
+
+AFFECTS_RESULTS = False
+
+# What a finished training leaves for others; DVC versions these, checkpoints are nobody's output.
+PRODUCTS = ("config.yaml", "metrics.jsonl", "model.safetensors", "evaluations.npz", "predictions.npz")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def spec(self) -> dict[str, Any] | None:
+        """The spec that the finished run carries, or None when the run is not finished."""
+        return _read(self / "spec.json", "spec")
+
+    @property
+    def spec_sha256(self) -> str | None:
+        return _read(self / "spec.json", "sha256")
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        path = self / "record.json"
+        return read_json(path) if path.exists() else None
+
+    def finish(self, spec: dict[str, Any], sha256: str) -> None:
+        """Written last: its presence says that everything else is there."""
+        write_json(self / "spec.json", {"spec": spec, "sha256": sha256})
+
+    def recover(self, spec: dict[str, Any], sha256: str) -> bool:
+        """Whether the run is finished with this spec, putting back a spec.json that was taken away.
+
+        Snakemake deletes the outputs of a job that it takes for failed, also of the finished siblings in its group;
+        the record knows better, and the products' hashes prove it.
+        """
+        if self.spec_sha256 == sha256:
+            return all((self / name).exists() for name in PRODUCTS)
+        record = self.record
+        if (self / "spec.json").exists() or not record or record.get("state") != "done":
+            return False
+        if record.get("spec_sha256") != sha256 or record.get("products") != self.products():
+            return False
+        self.finish(spec, sha256)
+        return True
+
+    def products(self) -> dict[str, str] | None:
+        """sha256 of every product, None when one is missing."""
+        paths = [self / name for name in PRODUCTS]
+        return {path.name: sha256_file(path) for path in paths} if all(path.exists() for path in paths) else None
+
+
+def _read(path: Path, key: str) -> Any:
+    """A key of a small JSON file; an absent or broken file carries nothing."""
+    try:
+        return json.loads(path.read_text())[key]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

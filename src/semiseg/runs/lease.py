@@ -1,0 +1,168 @@
+"""A training holds a lease in its run folder, so that no run is trained by two processes at once.
+
+The holder writes a heartbeat. Whoever comes second waits, or takes over when the holder is provably dead: its process
+is gone from this host, its Slurm job is gone from the queue, or, where neither can be asked, its heartbeat is old.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from semiseg.files import write_json
+
+AFFECTS_RESULTS = False
+
+HEARTBEAT_SECONDS = 5.0
+SILENCE_SECONDS = 180.0  # a heartbeat this old is a dead holder, when nothing better is known
+
+
+class Lease:
+    """The holder's side: progress goes out with each heartbeat, a request to stop comes in."""
+
+    def __init__(self, folder: Path, spec_sha256: str) -> None:
+        self.path = folder / "lease.json"
+        self.wish = folder / "lease.wanted.json"
+        self.fields: dict[str, Any] = {**identity(), "spec_sha256": spec_sha256}
+        self.superseded = False
+        self._stop = threading.Event()
+
+    def update(self, **fields: Any) -> None:
+        self.fields |= fields
+
+    def beat(self) -> None:
+        write_json(self.path, self.fields | {"heartbeat": time.time()})
+        wanted = read(self.wish)
+        self.superseded = bool(wanted) and wanted.get("spec_sha256") != self.fields["spec_sha256"]
+
+    def keep_beating(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            try:
+                self.beat()
+            except OSError:
+                pass  # a full disk ends the training where it writes its results, with a sentence; not here
+
+    def release(self) -> None:
+        self._stop.set()
+
+
+@contextmanager
+def hold(folder: Path, spec_sha256: str, say: Callable[[str], None], poll_seconds: float = 2.0) -> Iterator[Lease]:
+    """Wait until the folder is free, hold it, give it back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lease = Lease(folder, spec_sha256)
+    told = False
+    while not _claim(lease):
+        holder = read(lease.path)
+        if holder and holder.get("spec_sha256") != spec_sha256:
+            write_json(lease.wish, {"spec_sha256": spec_sha256})
+        if not told:
+            say(f"waiting: {folder} is being trained by {describe(holder)}")
+            told = True
+        time.sleep(poll_seconds)
+    lease.wish.unlink(missing_ok=True)
+    beater = threading.Thread(target=lease.keep_beating, daemon=True)
+    beater.start()
+    try:
+        yield lease
+    finally:
+        lease.release()
+        beater.join()
+        lease.path.unlink(missing_ok=True)
+
+
+def _claim(lease: Lease) -> bool:
+    """Create lease.json if nobody holds it. Linking a complete file is atomic, on network file systems too."""
+    mine = lease.path.with_name(f".lease.{lease.fields['host']}.{lease.fields['pid']}.json")
+    write_json(mine, lease.fields | {"heartbeat": time.time()})
+    try:
+        holder = read(lease.path)
+        if lease.path.exists() and not is_alive(holder):
+            _bury(lease.path, holder)
+        os.link(mine, lease.path)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def _bury(path: Path, dead: dict[str, Any] | None) -> None:
+    """Move a dead lease away; when another process was faster and its fresh lease was moved, put that one back."""
+    grave = path.with_name(f".lease.dead.{socket.gethostname()}.{os.getpid()}.json")
+    try:
+        path.rename(grave)
+    except FileNotFoundError:
+        return
+    moved = read(grave)
+    if moved != dead and is_alive(moved):
+        try:
+            os.link(grave, path)
+        except FileExistsError:
+            pass
+    grave.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def identity() -> dict[str, Any]:
+    import psutil
+
+    process = psutil.Process()
+    return {
+        "host": socket.gethostname(),
+        "pid": process.pid,
+        "process_started": process.create_time(),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+    }
+
+
+def is_alive(holder: dict[str, Any] | None) -> bool:
+    """False only when the holder is provably gone, or has been silent for long."""
+    if not holder:
+        return False
+    if holder.get("host") == socket.gethostname():
+        import psutil
+
+        try:
+            return abs(psutil.Process(holder["pid"]).create_time() - holder["process_started"]) < 1
+        except (psutil.NoSuchProcess, KeyError):
+            return False
+    if holder.get("slurm_job") and shutil.which("squeue"):
+        state = _slurm_state(str(holder["slurm_job"]))
+        if state is not None:
+            return state
+    return time.time() - holder.get("heartbeat", 0) < SILENCE_SECONDS
+
+
+def _slurm_state(job: str) -> bool | None:
+    """Whether Slurm still has the job; None when it does not answer."""
+    try:
+        answer = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if answer.returncode:
+        return False if "Invalid job id" in answer.stderr else None
+    return bool(answer.stdout.strip())
+
+
+def describe(holder: dict[str, Any] | None) -> str:
+    if not holder:
+        return "another process"
+    where = f"process {holder.get('pid')} on {holder.get('node') or holder.get('host')}"
+    return where + (f" (Slurm job {holder['slurm_job']})" if holder.get("slurm_job") else "")

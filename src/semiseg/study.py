@@ -1,0 +1,230 @@
+"""What a suite wants, what it has, and what therefore has to be made.
+
+Every product carries what it was made from; comparing that with what is wanted now decides, and nothing else does.
+File times are then set to tell the same story, because they are what Snakemake reads: a fresh product gets a time that
+only says its place in the chain, and the request of a stale one gets new bytes and the present time.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semiseg import config, grid
+from semiseg.cluster import resources
+from semiseg.data import prepare, split_files
+from semiseg.files import sha256_file, sha256_json, write_json
+from semiseg.grid import RESULTS, Run, split_name
+from semiseg.runs import spec
+from semiseg.runs.folder import RunFolder
+
+DATA = Path("data")
+REQUESTS = Path(".snakemake/requests")
+EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
+CHAIN = ("request", "data", "split", "run", "evaluation", "tables", "plots", "report")
+
+
+@dataclass(frozen=True)
+class Product:
+    """Something a rule makes: its files, what it should be made from, and what it says it was made from."""
+
+    kind: str
+    name: str
+    files: tuple[Path, ...]
+    wanted: Callable[[], Any]
+    carried: Callable[[], Any]
+    content: Any = None  # what the job needs to know, beside what decides
+
+    @property
+    def request(self) -> Path:
+        return REQUESTS / self.kind / f"{self.name}.json"
+
+    def fresh(self) -> bool:
+        return all(path.exists() for path in self.files) and self.carried() == self.wanted()
+
+    def ask(self) -> bool:
+        """Write the request and set the times; True when the product is fresh."""
+        fresh = self.fresh()
+        if fresh:
+            _write_if_changed(self.request, {"wanted": self.wanted(), "content": self.content})
+            os.utime(self.request, (EPOCH, EPOCH))
+            for path in self.files:
+                _set_time(path, EPOCH + CHAIN.index(self.kind))
+        else:
+            # A nonce: neither an equal checksum nor an old file time can hide that something has to be done.
+            nonce = time.time_ns()
+            write_json(self.request, {"wanted": self.wanted(), "content": self.content, "requested": nonce})
+        return fresh
+
+
+class Study:
+    """One suite of params.yaml and its products on disk."""
+
+    def __init__(self, params: config.Params, suite: str | None = None) -> None:
+        self.params = params
+        self.name = suite or params.suite
+        self.plan = grid.plan(params, self.name)
+        self.suite = params.suites[self.name]
+        self.folder = RESULTS / self.name
+
+    @classmethod
+    def load(cls, suite: str | None = None, path: str | Path = "params.yaml") -> Study:
+        return cls(config.load(path, suite))
+
+    # ---------------------------------------------------------------- products, in the order of the chain
+
+    @functools.cached_property
+    def data(self) -> Product:
+        name = self.suite.dataset
+        manifest = DATA / name / "manifest.json"
+        arguments = (name, self.params.datasets[name], DATA)
+        wanted, carried = functools.partial(prepare.wanted, *arguments), functools.partial(prepare.carried, *arguments)
+        return Product("data", name, (manifest,), wanted, carried)
+
+    @functools.cached_property
+    def splits(self) -> dict[str, Product]:
+        pairs = {(run.family, run.partition): None for run in self.plan.runs}
+        return {split_name(*pair): self._split(*pair) for pair in pairs}
+
+    def _split(self, family: str, partition: str) -> Product:
+        path = self.split_file(family, partition)
+        family = grid.FULL if partition == grid.FULL else family
+        return Product(
+            "split", f"{self.name}/{path.stem}", (path,),
+            lambda: split_files.wanted(family, partition, self.data_sha256),
+            lambda: _carried(path, "made_from"),
+            {"family": family, "partition": partition, "dataset": self.suite.dataset},
+        )
+
+    @functools.cached_property
+    def runs(self) -> dict[Path, Product]:
+        return {run.path: self._run(run) for run in self.plan.runs}
+
+    def _run(self, run: Run) -> Product:
+        folder = RunFolder(run.path)
+        content = {
+            "config": run.config,
+            "runtime": self.suite.runtime.model_dump(mode="json"),
+            "dataset": self.params.datasets[run.dataset].model_dump(mode="json"),
+        }
+        return Product(
+            "run", f"{run.suite}/{run.name}", (run.path / "spec.json",),
+            lambda: spec.spec_sha256(self.wanted_spec(run)), lambda: folder.spec_sha256, content,
+        )
+
+    @functools.cached_property
+    def evaluations(self) -> dict[Path, Product]:
+        return {run.path: self._evaluation(run) for run in self.plan.runs}
+
+    def _evaluation(self, run: Run) -> Product:
+        path = run.path / "eval.json"
+
+        def wanted() -> dict[str, Any]:
+            return {"spec_sha256": RunFolder(run.path).spec_sha256, "code": evaluation_code()}
+
+        def carried() -> dict[str, Any]:
+            return {key: _carried(path, key) for key in ("spec_sha256", "code")}
+
+        return Product("evaluation", f"{run.suite}/{run.name}", (path,), wanted, carried)
+
+    def assembled(self, kind: str, files: Iterable[str]) -> Product:
+        """Tables, plots or report: made from every run's evaluation and record, by the code of that kind."""
+        stamp = self.folder / kind / "made_from.json"
+        paths = (stamp, *(self.folder / name for name in files))
+
+        def wanted() -> dict[str, str]:
+            return {"records": self.records_sha256, "code": sha256_json(spec.fingerprint(f"semiseg.report.make_{kind}"))}
+
+        return Product(kind, self.name, paths, wanted, lambda: _carried(stamp, None))
+
+    def products(self) -> dict[str, dict[Any, Product]]:
+        """All of them, by kind and by what the rules call them."""
+        return {
+            "data": {self.suite.dataset: self.data},
+            "split": self.splits,
+            "run": self.runs,
+            "evaluation": self.evaluations,
+            "tables": {self.name: self.assembled("tables", ["records.jsonl", "tables/comparison.md"])},
+            "plots": {self.name: self.assembled("plots", [])},
+            "report": {self.name: self.assembled("report", ["report/index.html"])},
+        }
+
+    # ---------------------------------------------------------------- what the scheduler is asked for
+
+    def resources(self, wildcards: Any) -> resources.Resources:
+        return self._resources(wildcards.method)
+
+    @functools.cache  # noqa: B019 - a study lives as long as the command
+    def _resources(self, method: str) -> resources.Resources:
+        run = next(run for run in self.plan.runs if run.method == method)
+        return resources.of(run.config, self.suite.runtime.model_dump())
+
+    def methods_pattern(self, short: bool) -> str:
+        """Regular expression of the methods whose trainings are short (or long); one that never matches if none is."""
+        limit = self.suite.runtime.short_minutes
+        methods = sorted({run.method for run in self.plan.runs})
+        chosen = [one for one in methods if (self._resources(one).minutes <= limit) == short]
+        return "|".join(chosen) or "(?!)"
+
+    # ---------------------------------------------------------------- what products are made from
+
+    @functools.cached_property
+    def data_sha256(self) -> str | None:
+        return prepare.data_sha256(self.suite.dataset, DATA)
+
+    def split_file(self, family: str, partition: str) -> Path:
+        return self.folder / "splits" / f"{split_name(family, partition)}.json"
+
+    def wanted_spec(self, run: Run) -> dict[str, Any]:
+        return spec.make_spec(run.config, self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition)))
+
+    @functools.cache  # noqa: B019 - a study lives as long as the command
+    def _split_sha256(self, path: Path) -> str | None:
+        return _carried(path, "sha256")
+
+    @functools.cached_property
+    def records_sha256(self) -> str:
+        """Of everything that the tables read: which cells there are, and each run's evaluation and record."""
+        files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json")]
+        cells = [[cell.kind, cell.arm, cell.variant, [run.name for run in cell.runs]] for cell in self.plan.cells]
+        return sha256_json([cells, self.suite.title, [sha256_file(path) if path.exists() else None for path in files]])
+
+    def run_at(self, path: str | Path) -> Run:
+        """The run whose folder is `path`."""
+        from semiseg.errors import UserError
+        from semiseg.explain import nearest
+
+        found = {str(run.path): run for run in self.plan.runs}
+        wanted = str(path).rstrip("/")
+        if wanted not in found:
+            raise UserError(f"{wanted} is not a run of the suite {self.name}{nearest(wanted, found)}")
+        return found[wanted]
+
+
+@functools.cache
+def evaluation_code() -> str:
+    return sha256_json(spec.fingerprint("semiseg.runs.selection"))
+
+
+def _carried(path: Path, key: str | None) -> Any:
+    try:
+        value = json.loads(path.read_text())
+        return value if key is None else value.get(key)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _write_if_changed(path: Path, value: Any) -> None:
+    if _carried(path, None) != value:
+        write_json(path, value)
+
+
+def _set_time(path: Path, seconds: int) -> None:
+    if int(path.stat().st_mtime) != seconds:
+        os.utime(path, (seconds, seconds))

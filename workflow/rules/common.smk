@@ -1,0 +1,55 @@
+# What every rule shares: the study that params.yaml describes, and the guard against two drivers in one folder.
+import shlex
+import sys
+
+from semiseg.driver import guard
+from semiseg.errors import UserError
+from semiseg.study import Study
+
+SEMISEG = f"{shlex.quote(sys.executable)} -m semiseg"
+
+
+wildcard_constraints:
+    dataset="[^/]+",
+    split="[^/]+",
+    method="[^/]+",
+    variant="[^/]+",
+    seed=r"\d+",
+
+
+try:
+    STUDY = Study.load(config.get("suite"))
+    if workflow.is_main_process:
+        guard(sys.argv)
+except UserError as error:
+    # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.
+    print(f"semiseg: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+FOLDER = str(STUDY.folder)
+RUN = f"{FOLDER}/runs/{{dataset}}/{{split}}/{{method}}/{{variant}}/seed{{seed}}"
+RUN_LOG = "{dataset}/{split}/{method}/{variant}/seed{seed}"
+
+
+def asked(product):
+    """The request file of a product. Only the main process decides what is fresh; jobs just read."""
+    if workflow.is_main_process:
+        product.ask()
+    return str(product.request)
+
+
+ASKED = {
+    kind: {str(key): asked(product) for key, product in products.items()}
+    for kind, products in STUDY.products().items()
+}
+
+
+def of_run(kind):
+    """Input function: the request that belongs to the run of a job's wildcards."""
+    return lambda wildcards: ASKED[kind][RUN.format(**wildcards)]
+
+
+def each(product, cells=None):
+    """A file of every run's folder; of those that fill the given cells only, when cells are given."""
+    chosen = STUDY.plan.runs if cells is None else {run.path: run for cell in cells for run in cell.runs}.values()
+    return [str(run.path / product) for run in chosen]

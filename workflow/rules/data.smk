@@ -1,0 +1,28 @@
+# Get, check and decode the data set.
+
+
+localrules:
+    data,
+    data_all,
+
+
+rule data:
+    input:
+        ASKED["data"][STUDY.suite.dataset],
+    output:
+        f"data/{STUDY.suite.dataset}/manifest.json",
+    log:
+        f"logs/{STUDY.name}/data.log",
+    benchmark:
+        f"logs/{STUDY.name}/data.tsv"
+    message:
+        f"Getting, checking and decoding the data set {STUDY.suite.dataset}"
+    params:
+        name=STUDY.suite.dataset,
+    shell:
+        "{SEMISEG} data prepare {params.name} > {log} 2>&1"
+
+
+rule data_all:
+    input:
+        rules.data.output,

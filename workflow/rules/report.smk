@@ -1,0 +1,69 @@
+# Tables, plots and the HTML report, from the runs' records alone.
+
+
+localrules:
+    tables,
+    plots,
+    report,
+
+
+rule tables:
+    input:
+        ASKED["tables"][STUDY.name],
+        each("eval.json"),
+    output:
+        f"{FOLDER}/records.jsonl",
+        f"{FOLDER}/tables/made_from.json",
+        report(
+            f"{FOLDER}/tables/comparison.md",
+            category="Tables",
+            caption="../captions/comparison.rst",
+        ),
+    log:
+        f"logs/{STUDY.name}/tables.log",
+    benchmark:
+        f"logs/{STUDY.name}/tables.tsv"
+    message:
+        "Assembling the tables"
+    shell:
+        "{SEMISEG} report tables --suite {STUDY.name} > {log} 2>&1"
+
+
+rule plots:
+    input:
+        ASKED["plots"][STUDY.name],
+        rules.tables.output,
+    output:
+        f"{FOLDER}/plots/made_from.json",
+    log:
+        f"logs/{STUDY.name}/plots.log",
+    benchmark:
+        f"logs/{STUDY.name}/plots.tsv"
+    message:
+        "Drawing the plots"
+    shell:
+        "{SEMISEG} report plots --suite {STUDY.name} > {log} 2>&1"
+
+
+rule report:
+    input:
+        ASKED["report"][STUDY.name],
+        rules.tables.output,
+        rules.plots.output,
+    output:
+        f"{FOLDER}/report/made_from.json",
+        f"{FOLDER}/report/index.html",
+    log:
+        f"logs/{STUDY.name}/report.log",
+    benchmark:
+        f"logs/{STUDY.name}/report.tsv"
+    message:
+        "Writing the report"
+    shell:
+        "{SEMISEG} report html --suite {STUDY.name} > {log} 2>&1"
+
+
+# A failed training leaves a cell with its state in the tables, not a table that is missing.
+onerror:
+    if workflow.is_main_process:
+        shell("{SEMISEG} report all --suite {STUDY.name} >> logs/{STUDY.name}/report.log 2>&1 || true")

@@ -1,0 +1,27 @@
+# Lists of labelled and unlabelled images.
+
+
+localrules:
+    split,
+    splits_all,
+
+
+rule split:
+    input:
+        request=lambda wildcards: ASKED["split"][wildcards.split],
+        data=rules.data.output,
+    output:
+        f"{FOLDER}/splits/{{split}}.json",
+    log:
+        f"logs/{STUDY.name}/splits/{{split}}.log",
+    benchmark:
+        f"logs/{STUDY.name}/splits/{{split}}.tsv"
+    message:
+        "Choosing the labelled images of the split {wildcards.split}"
+    shell:
+        "{SEMISEG} split {output} --request {input.request} > {log} 2>&1"
+
+
+rule splits_all:
+    input:
+        expand(rules.split.output, split=STUDY.splits),
