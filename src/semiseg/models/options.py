@@ -31,7 +31,7 @@ class NetworkConfig(BaseModel):
     )
 
     architecture: Literal[ARCHITECTURES] = "small"  # type: ignore[valid-type]
-    """`small` (0.2 M parameters, for one CPU thread), `deeplab_v2`, `deeplab_v3plus`, or one of
+    """`small` (0.07 M parameters, for one CPU thread), `deeplab_v2`, `deeplab_v3plus`, or one of
     segmentation_models_pytorch's. With a mask head it names the encoder that the head sits on."""
 
     encoder: str = ""
