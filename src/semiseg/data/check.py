@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from semiseg import files
 from semiseg.data import camvid, cityscapes, voc
 from semiseg.data.datasets import Dataset, open_dataset
 from semiseg.data.inspect import Inspection, inspect_all
 from semiseg.data.lists import ids_sha256, known_lists
-from semiseg.data.manifest import build_manifest, manifest_path
+from semiseg.data.manifest import build_manifest, write_manifest
 from semiseg.data.masks import IGNORE
 from semiseg.data.options import DatasetConfig
 from semiseg.data.progress import progress
@@ -29,7 +28,7 @@ def check_dataset(name: str, config: DatasetConfig, root: Path = Path("data")) -
     findings = _inspect(dataset)
     verdict = judge(dataset, config, findings)
     hashes = {path: digest for found in findings.values() for one in found for path, digest in one.hashes.items()}
-    files.write_json(manifest_path(name, root), build_manifest(dataset, config, hashes, verdict))
+    write_manifest(build_manifest(dataset, config, hashes, verdict), root)
     return verdict
 
 

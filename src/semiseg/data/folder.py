@@ -26,7 +26,7 @@ def read(name: str, config: DatasetConfig, source: Path, prepared: Path) -> Data
     notes = ()
     if len(extra) < len(unlabelled):
         notes = (f"{len(unlabelled) - len(extra)} images without a mask are left out: their groups are in val or test",)
-    if extra:
+    if extra and config.extra:
         subsets["extra"] = extra
     return Dataset(
         name=name,

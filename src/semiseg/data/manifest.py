@@ -37,6 +37,14 @@ def build_manifest(
     return {**content, "sha256": files.sha256_json(content), "config_sha256": config_hash(config), "verdict": verdict}
 
 
+def write_manifest(content: dict[str, Any], root: Path) -> None:
+    """What other parts have noted beside equal data (how they were made) stays."""
+    path = manifest_path(content["dataset"], root)
+    before = files.read_json(path) if path.exists() else {}
+    kept = before if before.get("sha256") == content["sha256"] else {}
+    files.write_json(path, {**kept, **content})
+
+
 def _subset(samples: Iterable[Sample]) -> dict[str, Any]:
     samples = tuple(samples)
     return {

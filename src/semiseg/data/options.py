@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -23,7 +23,9 @@ class DatasetConfig(BaseModel):
     train_list: Literal["train_aug", "train"] | None = Field(
         None, description="pool of training images; VOC: train_aug (default, with SBD) or train"
     )
-    extra: bool = Field(False, description="Cityscapes: use the train_extra images as additional unlabelled pool")
+    extra: bool = Field(
+        False, description="images without masks join the unlabelled pool: Cityscapes' train_extra; on for folder"
+    )
     redistributable: bool = Field(False, description="images and masks may appear in a committed or exported report")
     complete: bool = Field(
         True, description="false: the official counts are not expected (an own part of the data set)"
@@ -40,6 +42,14 @@ class DatasetConfig(BaseModel):
         None,
         description="folder: regular expression on the id; images with the same match (group 1 if any) stay together",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_images_count(cls, value: Any) -> Any:
+        """A user who puts images without masks into a folder wants them used."""
+        if isinstance(value, dict) and value.get("kind") == "folder":
+            return {"extra": True, **value}
+        return value
 
     @field_validator("group_pattern")
     @classmethod

@@ -1,0 +1,151 @@
+"""What `semiseg data get`, `check` and `init` do; the command line only passes their arguments on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from semiseg import files
+from semiseg.data import sbd
+from semiseg.data.check import check_dataset
+from semiseg.data.datasets import raw_folder
+from semiseg.data.download import Expected, Patience, Receipt, download, hash_file
+from semiseg.data.init import init
+from semiseg.data.manifest import manifest_path
+from semiseg.data.options import DatasetConfig
+from semiseg.data.sources import Archive, Source, source_of
+from semiseg.data.unpack import unpack
+from semiseg.data.voc import AUGMENTED, TRAIN_AUG, layout_root
+from semiseg.errors import UserError
+
+__all__ = ["check", "get", "init"]
+
+Say = Callable[[str], None]
+
+
+def get(
+    name: str,
+    config: DatasetConfig,
+    root: Path = Path("data"),
+    say: Say = print,
+    sources: Path | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """Bring the data set to data/<name>: download, verify, unpack, convert. Done parts are not done again."""
+    if config.data_root is None:
+        if config.kind == "pocket":
+            raise UserError("the data set pocket is made, not downloaded: `semiseg data make` or `make demo`")
+        if config.kind == "folder":
+            raise UserError(f"the data set {name} is your own: set data_root to its folder")
+        source = source_of(config.kind, sources)
+        say(f"{name}: terms of use at {source.terms}")
+        _get_archives(name, source, _parts(config), root, say, patience)
+    elif not config.data_root.expanduser().is_dir():
+        raise UserError(f"data_root of {name}, {config.data_root}, does not exist")
+    if config.kind == "voc" and "sbd" in _parts(config):
+        _get_train_aug(name, config, root, say)
+
+
+def _parts(config: DatasetConfig) -> set[str]:
+    parts = set()
+    if config.kind == "voc" and (config.train_list or "train_aug") == "train_aug":
+        parts.add("sbd")
+    if config.kind == "cityscapes" and config.extra:
+        parts.add("extra")
+    return parts
+
+
+def _get_archives(name: str, source: Source, parts: set[str], root: Path, say: Say, patience: Patience | None) -> None:
+    home = Path(root) / name
+    wanted = [one for one in source.archives if one.part is None or one.part in parts]
+    todo = [one for one in wanted if not all((home / "raw" / product).exists() for product in one.products)]
+    absent = [one.file for one in todo if not one.urls and not (home / "archives" / one.file).exists()]
+    if absent and source.instructions:
+        folder = home / "archives"
+        raise UserError(
+            source.instructions.format(missing=" and ".join(absent), folder=folder.absolute(), name=name).strip()
+        )
+    for archive in todo:
+        path = home / "archives" / archive.file
+        _obtain(archive, path, home / "sources.lock.json", say, patience)
+        say(f"unpacking {archive.file}")
+        unpack(path, home / "raw", archive.products, archive.most, archive.strip)
+        if archive.urls:
+            path.unlink()
+
+
+def _obtain(archive: Archive, path: Path, lock: Path, say: Say, patience: Patience | None) -> None:
+    """The archive at `path`, compared with what is known about it, and noted in the lock file."""
+    notes: dict[str, Any] = files.read_json(lock) if lock.exists() else {}
+    known = tuple((one.algorithm, one.value) for one in archive.hashes or ())
+    before = notes.get(archive.file, {}).get("sha256")
+    if not known and before:
+        known = (("sha256", before),)
+    expected = Expected(archive.bytes.value if archive.bytes else None, known)
+    placed = path.exists()
+    receipt = _placed(path, expected, say) if placed else download(archive.urls, path, expected, patience)
+    verified = bool(archive.hashes)
+    notes[archive.file] = _note(archive, receipt, verified)
+    files.write_json(lock, notes)
+    if not verified:
+        say(f"{archive.file}: sha256 {receipt.hashes['sha256']} (seen; nobody has published one to compare it with)")
+
+
+def _placed(path: Path, expected: Expected, say: Say) -> Receipt:
+    receipt = hash_file(path, say)
+    if expected.bytes and receipt.bytes != expected.bytes:
+        raise UserError(f"{path} has {receipt.bytes} bytes, expected {expected.bytes}; remove it and get it again")
+    for algorithm, value in expected.hashes:
+        if receipt.hashes[algorithm] != value:
+            raise UserError(
+                f"{path} has {algorithm} {receipt.hashes[algorithm]}, expected {value}; remove it and get it again"
+            )
+    return receipt
+
+
+def _note(archive: Archive, receipt: Receipt, verified: bool) -> dict[str, Any]:
+    return {
+        "status": "verified" if verified else "seen",
+        "against": [f"{one.algorithm} read in {one.read_in}" for one in archive.hashes or ()],
+        "url": receipt.url,
+        "bytes": receipt.bytes,
+        "sha256": receipt.hashes["sha256"],
+    }
+
+
+def _get_train_aug(name: str, config: DatasetConfig, root: Path, say: Say) -> None:
+    source, prepared = raw_folder(name, config, root), Path(root) / name / "prepared"
+    lists = layout_root(source) / "ImageSets" / "Segmentation"
+    if (prepared / TRAIN_AUG[0]).exists() or any((lists / file).exists() for file in TRAIN_AUG):
+        return
+    say(f"making {prepared / AUGMENTED} from SBD")
+    sbd.prepare(source, prepared, config.complete)
+
+
+def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say = print) -> dict[str, Any]:
+    """Check, store the verdict, say it; problems are an error (exit code 2)."""
+    verdict = check_dataset(name, config, root)
+    for subset, summary in verdict["subsets"].items():
+        sizes = ", ".join(f"{size} ({n})" for size, n in list(summary["sizes"].items())[:3])
+        say(f"{subset}: {summary['images']} images, {summary['masks']} masks; {sizes}")
+        for line in _histogram(summary):
+            say(f"  {line}")
+    for warning in verdict["warnings"]:
+        say(f"warning: {warning}")
+    for problem in verdict["problems"]:
+        say(f"problem: {problem}")
+    say(f"verdict stored in {manifest_path(name, root)}")
+    if verdict["problems"]:
+        raise UserError(f"the data set {name} has {len(verdict['problems'])} problems, first: {verdict['problems'][0]}")
+    return verdict
+
+
+def _histogram(summary: dict[str, Any]) -> list[str]:
+    pixels = summary.get("pixels", {})
+    total = max(sum(pixels.values()), 1)
+    width = max((len(name) for name in pixels), default=0)
+    return [
+        f"{name:<{width}} {100 * count / total:6.2f} % of pixels, in {summary['images_with'][name]} images"
+        for name, count in pixels.items()
+    ]
