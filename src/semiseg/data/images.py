@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from semiseg.errors import UserError
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 MAX_PIXELS = 2**27  # 11,585 x 11,585: beyond it, a damaged header is likelier than an image to segment in one piece
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -58,15 +58,16 @@ def open_image(data: bytes, where: str | Path) -> Image.Image:
         image = _open_header(data)
         if image.width * image.height > MAX_PIXELS:
             raise UserError(f"{where} has {image.width}x{image.height} pixels; cut it into tiles below 11,000x11,000")
+        pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # phones add a preview to their JPEGs
+        if pages > 1:
+            raise UserError(f"{where} has {pages} pages, frames or overviews; save it with one")
         image.load()
         return ImageOps.exif_transpose(image)
     except UserError:
         raise
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as error:  # decoders raise nearly everything on damaged input: OSError, SyntaxError, struct.error …
+    except Exception as error:  # on damaged files decoders raise OSError, SyntaxError, struct.error and many more
         raise UserError(f"{where} cannot be decoded as an image ({_reason(error)}); replace the file") from error
 
 

@@ -14,6 +14,7 @@ from semiseg.errors import UserError
 
 IGNORE = 255
 MAX_CLASSES = 255
+_LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 _VALUES = 65536
 _UNKNOWN = -1
 _GREY = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")
@@ -21,7 +22,7 @@ _GREY = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")
 
 def _open_mask(data: bytes, where: str | Path) -> Image.Image:
     image = open_image(data, where)
-    kind = _lossy(data)
+    kind = _lossy(data) or ("JPEG" if image.info.get("compression") in _LOSSY_TIFF else None)
     if kind:
         raise UserError(f"{where} is a lossy {kind}: its labels are not exact; save masks as PNG")
     return image
