@@ -1,0 +1,89 @@
+"""Finding methods, their options, and the checks before a training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from pydantic import ValidationError
+
+from semiseg import methods
+from semiseg.errors import UserError
+from semiseg.methods import MethodOptions, Setting
+
+ALL = ["advsemiseg", "augseg", "cps", "cutmix_seg", "fixmatch", "imas"]
+ALL += ["mean_teacher", "rc2l", "scl", "supervised", "unimatch"]
+
+
+def test_all_methods_are_there():
+    assert methods.names() == ALL
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_declarations(name, setting):
+    kind = methods.load(name)
+    options = kind.Options()
+    assert isinstance(options, MethodOptions)
+    kind.check(options, setting)
+    assert kind.needs_teacher or kind.reports == "student"
+    assert kind.Options.model_validate(options.model_dump(mode="json")) == options
+    assert kind.needs_unlabelled(options) == (name != "supervised") == kind.uses_unlabelled
+    for changes in kind.variant_names.values():
+        kind.Options(**changes)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_unknown_option_is_refused(name):
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        methods.load(name).Options(treshold=0.5)
+
+
+def test_an_unknown_method_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="no method 'fixmach'; did you mean 'fixmatch'"):
+        methods.load("fixmach")
+    with pytest.raises(UserError, match="no method '_terms'"):
+        methods.load("_terms")
+
+
+def test_a_file_in_the_package_is_a_method(tmp_path, monkeypatch):
+    from semiseg.methods import base
+
+    (tmp_path / "novel.py").write_text("")
+    (tmp_path / "_helper.py").write_text("")
+    monkeypatch.setattr(base, "__file__", str(tmp_path / "base.py"))
+    assert methods.names() == ["novel"]
+
+
+@pytest.mark.parametrize("name", ["mean_teacher", "scl"])
+def test_a_ramp_up_longer_than_the_training_is_refused(name, setting):
+    kind = methods.load(name)
+    with pytest.raises(UserError, match="ramp_up: 1.2 .* 120 iterations .* 100 of the training"):
+        kind.check(kind.Options(ramp_up=1.2), setting)
+
+
+def test_the_gaussian_ramp_up():
+    from semiseg.methods._terms import gaussian_ramp_up
+
+    def at(iteration, share):
+        return gaussian_ramp_up(SimpleNamespace(iteration=iteration, iterations=100), share)
+
+    assert [at(0, 0.5), at(25, 0.5), at(50, 0.5), at(99, 0.5)] == pytest.approx([0.006738, 0.286505, 1, 1], rel=1e-4)
+    assert at(0, 0) == 1
+
+
+def test_a_setting_from_the_recipe():
+    recipe = SimpleNamespace(iterations=10, crop=(64, 48), batch=SimpleNamespace(labelled=2, unlabelled=6))
+    assert Setting.of(recipe, SimpleNamespace(kind="voc")) == Setting(10, (64, 48), 6, background=0)
+    assert Setting.of(recipe, SimpleNamespace(kind="cityscapes"), 19) == Setting(10, (64, 48), 6, None, 19)
+
+
+def test_options_are_read_without_torch():
+    """The workflow reads them on every call, and torch takes seconds to import."""
+    program = (
+        "import sys; from semiseg import methods; "
+        "[methods.load(name).Options() for name in methods.names()]; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'cv2', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
