@@ -44,7 +44,7 @@ def test_intervals_cover_what_they_claim(seeds, seed_sd):
             statistics.resampled_miou(studied[1, s], 200) - statistics.resampled_miou(studied[0, s], 200)
             for s in range(seeds)
         ])  # fmt: skip
-        interval = statistics.over_both(difference(studied), resampled, IMAGES)
+        interval = statistics.over_both(difference(studied), np.atleast_2d(np.cov(resampled)), IMAGES)
         covered += interval.low <= truth <= interval.high
     assert interval.covers == ("images" if seeds == 1 else "seeds+images")
     assert 930 <= covered <= 970
@@ -132,10 +132,10 @@ def test_shared_image_error_is_added_to_that_of_the_seeds():
     random = np.random.default_rng(5)
     shared, values = random.normal(0, 2.0, 10_000), [1.0, 1.1, 0.9]
     seeds = statistics.over_seeds(values)
-    both = statistics.over_both(values, np.stack([shared] * 3), units=1000)
+    both = statistics.over_both(values, np.cov(np.stack([shared] * 3)), units=1000)
     assert both.error**2 == pytest.approx(seeds.error**2 + 4.0, rel=0.05)
     assert both.df > 900, "nearly all of the variance has many degrees of freedom"
-    own = statistics.over_both(values, random.normal(0, 2.0, (3, 10_000)), units=1000)
+    own = statistics.over_both(values, np.cov(random.normal(0, 2.0, (3, 10_000))), units=1000)
     assert own.error == pytest.approx(seeds.error, rel=0.5), "what is each seed's own is in their spread already"
 
 
@@ -152,7 +152,7 @@ def test_holm_by_hand():
 
 
 def test_equal_networks_differ_by_nothing():
-    interval = statistics.over_both([0.0, 0.0], np.zeros((2, 100)), 50)
+    interval = statistics.over_both([0.0, 0.0], np.zeros((2, 2)), 50)
     assert (interval.low, interval.high, interval.p, interval.significant) == (0, 0, 1, False)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -32,7 +32,7 @@ class Interval:
 
     @property
     def half(self) -> float:
-        return float(stats.t.ppf(0.5 + LEVEL / 2, self.df)) * self.error
+        return float(stdtrit(self.df, 0.5 + LEVEL / 2)) * self.error
 
     @property
     def low(self) -> float:
@@ -47,7 +47,7 @@ class Interval:
         """Two-sided: how often so large an estimate occurs when there is no difference."""
         if self.error == 0:
             return 1.0 if self.estimate == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.estimate) / self.error, self.df))
+        return float(2 * stdtr(self.df, -abs(self.estimate) / self.error))
 
     @property
     def significant(self) -> bool:
@@ -55,7 +55,7 @@ class Interval:
 
     def detectable(self, power: float = 0.8) -> float:
         """The smallest true difference that such a comparison finds with the given power (normal theory, two-sided)."""
-        return float(stats.t.ppf(0.5 + LEVEL / 2, self.df) + stats.t.ppf(power, self.df)) * self.error
+        return float(stdtrit(self.df, 0.5 + LEVEL / 2) + stdtrit(self.df, power)) * self.error
 
 
 def ingredients(confusion: np.ndarray) -> np.ndarray:
@@ -118,27 +118,29 @@ def over_seeds(values: Sequence[float]) -> Interval | None:
     )
 
 
-def over_images(values: Sequence[float], resampled: np.ndarray, units: int) -> Interval:
-    """Bootstrap standard error of the mean over seeds; these trained networks, other images.
+def over_images(values: Sequence[float], covariance: np.ndarray, units: int) -> Interval:
+    """Bootstrap standard error of the mean over seeds: these trained networks, other images.
 
-    resampled: [n, B], one row per seed, all with the same draws. n/(n-1) makes the bootstrap's variance unbiased.
+    covariance: [n, n] of the seeds' bootstrap distributions under the same draws. units / (units - 1) takes the bias
+    from the bootstrap's variance.
     """
-    variance = float(np.mean(resampled, axis=0).var(ddof=1)) * units / (units - 1)
-    return Interval(float(np.mean(values)), float(np.sqrt(variance)), units - 1, "images", len(values))
+    variance = float(np.mean(covariance)) * units / (units - 1)
+    return Interval(float(np.mean(values)), float(np.sqrt(max(0.0, variance))), units - 1, "images", len(values))
 
 
-def over_both(values: Sequence[float], resampled: np.ndarray, units: int) -> Interval:
+def over_both(values: Sequence[float], covariance: np.ndarray, units: int) -> Interval:
     """Other seeds and other images: variances added, degrees of freedom by Satterthwaite.
 
     The spread over seeds already holds what each seed does to single images, so the part of the images that is added
-    is the part common to the seeds: the mean covariance of their bootstrap distributions.
+    is the part common to the seeds: the mean covariance of their bootstrap distributions. Speaking for more never makes
+    an interval narrower.
     """
     seeds = over_seeds(values)
     if seeds is None:
-        return over_images(values, resampled, units)
-    n = len(resampled)
-    covariance = np.cov(resampled) * units / (units - 1)
-    shared = max(0.0, float(covariance.sum() - np.trace(covariance)) / (n * (n - 1)))
+        return over_images(values, covariance, units)
+    n = len(values)
+    between = float(covariance.sum() - np.trace(covariance)) / (n * (n - 1))
+    shared = max(0.0, between) * units / (units - 1)
     df = satterthwaite([seeds.error**2, shared], [n - 1, units - 1])
     both = Interval(seeds.estimate, float(np.sqrt(seeds.error**2 + shared)), df, "seeds+images", n)
     # Estimated degrees of freedom can grow faster than the error: then 92 % would be covered instead of 95 %.

@@ -1,0 +1,164 @@
+"""A table: rows of plain values, and how they are shown. Written as CSV for programs, Markdown and LaTeX for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semiseg import files
+from semiseg.errors import UserError
+
+Row = Mapping[str, Any]
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class View:
+    """A column as people see it: a title, the keys it is made of, and how they become text."""
+
+    title: str
+    keys: tuple[str, ...]
+    kind: str = "text"  # one of FORMATS
+    digits: int = 1
+    help: str = ""
+    bold: bool = False  # shows the row's `bold`
+
+    def text(self, row: Row) -> str:
+        values = [row.get(key) for key in self.keys]
+        if values[0] is None or values[0] == "":
+            return MISSING
+        return FORMATS[self.kind](values, self.digits)
+
+
+def _mean_sd(values: Sequence[Any], digits: int) -> str:
+    mean, sd = values
+    return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if sd is not None else "")
+
+
+def _interval(values: Sequence[Any], digits: int) -> str:
+    estimate, low, high = (round(value, digits) + 0.0 if value is not None else None for value in values)
+    limits = f" [{low:+.{digits}f}, {high:+.{digits}f}]" if low is not None else ""
+    return f"{estimate:+.{digits}f}{limits}"
+
+
+FORMATS = {
+    "text": lambda values, _: " ".join(str(value) for value in values if value not in (None, "")),
+    "number": lambda values, digits: f"{values[0]:,.{digits}f}",
+    "mean_sd": _mean_sd,
+    "interval": _interval,
+    "signed": lambda values, digits: f"{values[0]:+.{digits}f}",
+    "p": lambda values, _: "< 0.001" if values[0] < 0.001 else f"{values[0]:.3f}",
+    "hash": lambda values, _: str(values[0])[:8],
+    "state": lambda values, _: str(values[0]).replace("_", " "),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """`columns` are the keys of the CSV, `views` what a page shows; the note says what the numbers cover."""
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    views: tuple[View, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def csv(self) -> str:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([_csv_value(row.get(column)) for column in self.columns] for row in self.rows)
+        return buffer.getvalue()
+
+    def markdown(self) -> str:
+        lines = [_markdown_row(view.title for view in self.views), "|" + "---|" * len(self.views)]
+        for row in self.rows:
+            cells = [_escape_markdown(view.text(row)) for view in self.views]
+            lines.append(_markdown_row(_marked(self.views, row, cells, "**{}**")))
+        parts = [f"**{_escape_markdown(self.title)}.** {_escape_markdown(self.caption)}", "\n".join(lines)]
+        return "\n\n".join([*parts, *([_escape_markdown(self.note)] if self.note else [])]) + "\n"
+
+    def latex(self) -> str:
+        layout = "".join("l" if view.kind in ("text", "hash", "state") else "r" for view in self.views)
+        lines = [
+            r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(self.caption)}}}",
+            rf"\label{{tab:{self.name.replace('_', '-')}}}", rf"\begin{{tabular}}{{{layout}}}", r"\toprule",
+            " & ".join(escape_latex(view.title) for view in self.views) + r" \\", r"\midrule",
+        ]  # fmt: skip
+        for row in self.rows:
+            cells = [escape_latex(view.text(row)) for view in self.views]
+            lines.append(" & ".join(_marked(self.views, row, cells, r"\textbf{{{}}}")) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """CSV, Markdown and LaTeX, and JSON for the plots and pages, which compute nothing again."""
+        files.write_text(folder / f"{self.name}.csv", self.csv())
+        files.write_text(folder / f"{self.name}.md", self.markdown())
+        files.write_text(folder / f"{self.name}.tex", self.latex())
+        files.write_json(folder / f"{self.name}.json", _rounded(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> Table:
+        if not path.exists():
+            raise UserError(f"{path} is missing; run `semiseg report --only tables` first")
+        stored = files.read_json(path)
+        views = tuple(View(**{**view, "keys": tuple(view["keys"])}) for view in stored["views"])
+        return cls(**{**stored, "columns": tuple(stored["columns"]), "views": views, "rows": tuple(stored["rows"])})
+
+
+def read_all(folder: Path) -> dict[str, Table]:
+    """Every table of a folder by name, in the order that its builder gave."""
+    names = files.read_json(folder / "index.json") if (folder / "index.json").exists() else []
+    return {name: Table.read(folder / f"{name}.json") for name in names}
+
+
+def _csv_value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return format(value, ".6g") if isinstance(value, float) else str(value)
+
+
+def _rounded(value: Any) -> Any:
+    """Ten significant digits: far more than the figures carry, and none of a platform's last bits."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return float(format(value, ".10g")) if isinstance(value, float) else value
+
+
+def _marked(views: Sequence[View], row: Row, cells: Sequence[str], mark: str) -> list[str]:
+    return [
+        mark.format(cell) if view.bold and row.get("bold") else cell for view, cell in zip(views, cells, strict=True)
+    ]
+
+
+def _markdown_row(cells: Any) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _escape_markdown(text: str) -> str:
+    for character in "\\|*<>`":
+        text = text.replace(character, "\\" + character)
+    return text.replace("\n", " ")
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "−": "$-$", "λ": r"$\lambda$",
+    "×": r"$\times$", "<": r"\textless{}", ">": r"\textgreater{}", "\n": " ",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)

@@ -1,0 +1,95 @@
+"""What each cell cost: the only table whose figures depend on the machine and the day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from semiseg.report.records import COMPARISON, Cell, Records, partition_order
+from semiseg.report.table import Table, View
+from semiseg.report.tables import comparison
+
+SUMS = ("gpu_seconds", "cpu_seconds", "wall_seconds", "energy_joules")
+COLUMNS = (
+    "suite", "dataset", "split_family", "partition", "labelled", "method", "variant", "network", "kind", "arm", "seeds",
+    *SUMS, "peak_memory_mib", "parameters", "seconds_per_iteration", "miou_last_mean", "gain_per_hour", "device",
+    "state",
+)  # fmt: skip
+VIEWS = (
+    View("Labels", ("partition",)),
+    View("Method", ("method",)),
+    View("Variant", ("variant",)),
+    View("Shown in", ("kind",)),
+    View("GPU s", ("gpu_seconds",), "number", 0, help="mean per run"),
+    View("CPU s", ("cpu_seconds",), "number", 0, help="mean per run"),
+    View("Wall s", ("wall_seconds",), "number", 0, help="mean per run"),
+    View("ms / iteration", ("milliseconds",), "number", 1),
+    View("Peak MiB", ("peak_memory_mib",), "number", 0, help="largest of the runs"),
+    View("Energy kJ", ("energy_kilojoules",), "number", 1, help="where the machine tells"),
+    View("Parameters", ("parameters",), "number", 0),
+    View("mIoU last", ("miou_last_mean",), "number"),
+    View("mIoU gained / hour", ("gain_per_hour",), "number", 1,
+         help="difference to supervised per hour of a training (of the GPU where there is one)"),
+    View("Device", ("device",)),
+    View("State", ("state",), "state"),
+)  # fmt: skip
+
+
+def build(records: Records) -> Table:
+    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for kind in (COMPARISON, *records.ablations):
+        for cell in records.cells(kind):
+            # A run that several tables show has cost once.
+            seen.setdefault(tuple(run.row["run"] or id(cell) for run in cell.runs), _row(records, cell))
+    rows = sorted(seen.values(), key=lambda row: (row["kind"] != COMPARISON, row["kind"],
+                                                  partition_order(row), row["method"], row["variant"]))  # fmt: skip
+    return Table(
+        "cost",
+        "Cost",
+        "Time, memory and energy of a training: means over the finished seeds, the largest for memory.",
+        COLUMNS,
+        VIEWS,
+        tuple(rows),
+        "Measured while other trainings may have run on the same machine. GPU seconds are zero without a GPU.",
+    )
+
+
+def _row(records: Records, cell: Cell) -> dict[str, Any]:
+    done = [run.record for run in cell.finished if run.record]
+    row = {key: cell.row.get(key) for key in COLUMNS} | {"kind": cell.kind, "arm": cell.arm, "state": cell.state}
+    row |= {key: _mean([record.get(key) for record in done]) for key in SUMS}
+    memory = [record["peak_memory_mib"] for record in done if record.get("peak_memory_mib") is not None]
+    row |= {
+        "seeds": len(cell.finished),
+        "peak_memory_mib": max(memory, default=None),
+        "parameters": next((record.get("parameters") for record in done), None),
+        "miou_last_mean": _mean(cell.values()),
+        "device": ", ".join(sorted({device(record) for record in done})),
+    }
+    per_iteration = row["wall_seconds"] / cell.iterations if row["wall_seconds"] and cell.iterations else None
+    row["seconds_per_iteration"] = per_iteration
+    row["milliseconds"] = 1000 * per_iteration if per_iteration else None
+    row["energy_kilojoules"] = row["energy_joules"] / 1000 if row["energy_joules"] is not None else None
+    row["gain_per_hour"] = _gain_per_hour(records, cell, row)
+    return row
+
+
+def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float | None:
+    """mIoU above supervised per hour of the GPU where one was used, of the clock otherwise."""
+    baseline = records.baseline(cell)
+    if baseline is None or comparison.is_baseline(cell) or row["miou_last_mean"] is None:
+        return None
+    theirs = _mean(baseline.values("last", cell.network))
+    spent = row["gpu_seconds"] or row["wall_seconds"]
+    return (row["miou_last_mean"] - theirs) / (spent / 3600) if theirs is not None and spent else None
+
+
+def device(record: dict[str, Any]) -> str:
+    hardware = record.get("hardware") or {}
+    return str(hardware.get("gpu") or hardware.get("cpu") or hardware.get("device") or "unknown")
+
+
+def _mean(values: list[Any]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

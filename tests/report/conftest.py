@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import studies
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """(folder, rows) of a simulated suite with three seeds in which three runs are not finished."""
+    folder = tmp_path_factory.mktemp("study")
+    planned = studies.descriptions()
+    at_12 = {(row["method"], row["seed"]): row["run"] for row in planned if row["partition"] == "12"}
+    states = {at_12["cutmix_seg", 0]: "failed", at_12["cutmix_seg", 2]: "running", at_12["fixmatch", 1]: "missing"}
+    return folder, studies.simulate(folder, planned, states=states)
+
+
+HUNG = ("VOC-aug random fraction (Hung 2018)", "1/8", 1322, "ResNet-101 (COCO-pretrained in code)")
+CPS = ("VOC-aug blended lists of CPS (14-15% HQ labels)", "1/8", 1323)
+U2PL = ("VOC-aug priority lists of U2PL (HQ labels first)", "1/8", 1323)
+V2, V3 = "DeepLabv2 (no multi-scale fusion)", "DeepLabv3+ crop321"
+FIGURES = [
+    ("AdvSemiSeg +L_adv+L_semi", *HUNG, V2, 69.5, "BMVC 2018", "yes"),
+    ("AdvSemiSeg ablation lambda_adv=0.01 lambda_semi=0.1 T_semi=0.3", *HUNG, V2, 68.7, "ICLR 2018", "yes"),
+    ("AdvSemiSeg ablation no L_adv no L_semi", *HUNG, V2, 66.0, "ICLR 2018", "yes"),
+    ("UniMatch run 1", *CPS, "ResNet-101", V3, 77.0, "log", "yes"),
+    ("UniMatch", *CPS, "ResNet-101", V3, 77.4, "README", "yes"),
+    ("UniMatch", *U2PL, "ResNet-101", V3, 81.9, "README", "yes"),
+    ("UniMatch", *CPS, "ResNet-101", "DeepLabv3+ crop513", 78.4, "README", "yes"),
+    ("UniMatch", *CPS, "ResNet-50", V3, 76.9, "README", "yes"),
+    ("UniMatch", *CPS, "ResNet-101", V3, 70.0, "memory", "no"),
+    ("UniMatch V2", *CPS, "DINOv2-B", "DPT", 88.0, "README", "yes"),
+]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def published_figures():
+    """A few lines in the form of the published figures, so that no test depends on their full list."""
+    from semiseg.report.tables import published
+
+    keys = ("method", "protocol", "partition", "labelled_images", "backbone", "head", "value", "source", "confirmed")
+    rows = [dict(zip(keys, row, strict=True), dataset="VOC2012", metric="mIoU val (%)") for row in FIGURES]
+    patch = pytest.MonkeyPatch()
+    patch.setattr(published, "stored", lambda: rows)
+    yield rows
+    patch.undo()

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+import studies
+
+from semiseg.errors import UserError
+from semiseg.report import tables
+from semiseg.report.records import Records
+from semiseg.report.table import Table, View, escape_latex, read_all
+from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, published
+
+CONTRACT = [
+    "suite", "dataset", "evaluated_on", "split_family", "split_sha256", "partition", "labelled", "unlabelled", "method",
+    "variant", "network", "encoder", "head", "output_stride", "crop", "iterations", "seeds", "miou_last_mean",
+    "miou_last_sd", "miou_best_mean", "miou_best_sd", "miou_lastk_mean", "miou_lastk_sd", "delta_vs_supervised",
+    "delta_ci_low", "delta_ci_high", "published_miou", "published_source", "state",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def records(study):
+    folder, rows = study
+    return Records("pocket", folder, rows, resamples=1000)
+
+
+@pytest.fixture(scope="module")
+def compared(records):
+    table = comparison.build(records)
+    return {(row["partition"], row["method"], row["variant"]): row for row in table.rows}
+
+
+def one_seed(folder, **changes):
+    return studies.simulate(folder, studies.descriptions(seeds=1, ablations=False, **changes), images=20, pictures=0)
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+
+
+def test_the_csv_has_the_promised_columns_and_every_planned_cell(records, study):
+    rows = list(csv.DictReader(io.StringIO(comparison.build(records).csv())))
+    assert list(rows[0])[: len(CONTRACT)] == CONTRACT
+    planned = {
+        (row["method"], row["variant"], row["partition"]) for row in study[1] if row["cells"][0]["kind"] == "comparison"
+    }
+    assert {(row["method"], row["variant"], row["partition"]) for row in rows} == planned
+    assert len(rows) == len(planned)
+
+
+def test_unfinished_cells_are_rows_with_a_state_and_no_zero(compared):
+    assert compared["12", "cutmix_seg", "default"]["state"] == "partial"
+    assert compared["12", "fixmatch", "default"]["state"] == "partial"
+    row = compared["full", "unimatch", "default"]
+    assert row["state"] == "not_applicable" and row["miou_last_mean"] is None and "no unlabelled" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["failed", "missing"], "failed"), (["failed", "running"], "running"), (["missing", "missing"], "missing"),
+        (["done", "failed"], "partial"), (["done", "done"], "done"), (["interrupted", "missing"], "missing"),
+    ],
+)  # fmt: skip
+def test_state_of_a_cell(tmp_path, states, expected):
+    planned = studies.descriptions(
+        seeds=2, ablations=False, partitions={"12": 12}, methods={"supervised": (0, "student")}
+    )
+    named = {row["run"]: states[row["seed"]] for row in planned if row["method"] == "supervised"}
+    rows = studies.simulate(tmp_path, planned, images=6, states=named, pictures=0)
+    [row] = [
+        row for row in comparison.build(Records("pocket", tmp_path, rows, 50)).rows if row["method"] == "supervised"
+    ]
+    assert row["state"] == expected
+    assert (row["miou_last_mean"] is None) == (expected not in ("done", "partial"))
+
+
+def test_means_and_standard_deviations_are_over_seeds(compared, study):
+    values = [row["eval"]["networks"]["student"]["last"]["miou"] for row in study[1]
+              if (row["method"], row["partition"], row["state"]) == ("unimatch", "24", "done")]  # fmt: skip
+    row = compared["24", "unimatch", "default"]
+    assert row["seeds"] == len(values) == 3
+    assert (row["miou_last_mean"], row["miou_last_sd"]) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+
+
+def test_differences_compare_the_same_network(compared, study):
+    """The method reports its teacher, the baseline its student: the difference is teacher to teacher."""
+
+    def teachers(method):
+        chosen = [row for row in study[1] if (row["method"], row["partition"]) == (method, "24")]
+        return np.array([row["eval"]["networks"]["teacher"]["last"]["miou"] for row in chosen])
+
+    row = compared["24", "mean_teacher", "default"]
+    assert row["network"] == "teacher"
+    assert row["delta_vs_supervised"] == pytest.approx((teachers("mean_teacher") - teachers("supervised")).mean())
+    assert row["delta_ci_low"] < row["delta_vs_supervised"] < row["delta_ci_high"]
+    assert row["delta_covers"] == "seeds+images"
+    assert compared["24", "supervised", "default"]["delta_vs_supervised"] is None
+
+
+def test_holm_covers_the_whole_table(compared):
+    tested = [row for row in compared.values() if row["delta_p"] is not None]
+    assert len(tested) > 10
+    smallest = min(tested, key=lambda row: row["delta_p"])
+    assert smallest["delta_p_holm"] == pytest.approx(min(1.0, smallest["delta_p"] * len(tested)))
+
+
+def test_with_one_seed_there_is_no_sd_and_the_interval_covers_images(tmp_path):
+    rows = one_seed(tmp_path)
+    row = comparison.build(Records("pocket", tmp_path, rows, 500)).rows[1]
+    assert row["seeds"] == 1 and row["miou_last_sd"] is None
+    assert row["delta_covers"] == "images" and row["delta_ci_low"] < row["delta_ci_high"]
+
+
+def test_without_run_folders_there_is_a_difference_and_no_image_interval(tmp_path):
+    rows = one_seed(tmp_path / "made")
+    row = comparison.build(Records("pocket", tmp_path / "elsewhere", rows)).rows[1]
+    assert row["delta_vs_supervised"] is not None and row["delta_ci_low"] is None and row["delta_covers"] is None
+
+
+def test_nothing_is_subtracted_across_heads_or_lists(tmp_path):
+    rows = one_seed(tmp_path)
+    other_head = [row | {"head": "mask"} if row["method"] == "unimatch" else row for row in rows]
+    table = comparison.build(Records("pocket", tmp_path, other_head, 50))
+    assert [row["delta_vs_supervised"] for row in table.rows if row["method"] == "unimatch"] == [None] * 4
+    other_list = [row | {"split_sha256": "f" * 64} if row["method"] == "unimatch" else row for row in rows]
+    table = comparison.build(Records("pocket", tmp_path, other_list, 50))
+    assert [row["delta_vs_supervised"] for row in table.rows if row["method"] == "unimatch"] == [None] * 4
+    assert any(row["delta_vs_supervised"] is not None for row in table.rows)
+
+
+def test_bold_needs_more_than_the_interval(tmp_path):
+    def bold(gain):
+        methods = {"supervised": (0.0, "student"), "unimatch": (gain, "student")}
+        studies.METHODS["unimatch"], before = (gain, "student"), studies.METHODS["unimatch"]
+        try:
+            planned = studies.descriptions(seeds=3, ablations=False, methods=methods, partitions={"12": 12})
+            rows = studies.simulate(tmp_path / str(gain), planned, images=40, pictures=0)
+        finally:
+            studies.METHODS["unimatch"] = before
+        table = comparison.build(Records("pocket", tmp_path / str(gain), rows, 500))
+        return [row["method"] for row in table.rows if row["bold"]]
+
+    assert bold(40.0) == ["unimatch"]
+    assert bold(0.0) == []
+
+
+# ------------------------------------------------------------------------------------------------ other tables
+
+
+def test_ablations_show_the_papers_table_beside_ours(records):
+    by_name = {table.name: table for table in ablations.build(records)}
+    assert list(by_name) == ["ablation_threshold", "ablation_lambda_semi", "ablation_discriminator"]
+    arms = {row["arm"]: row for row in by_name["ablation_threshold"].rows}
+    assert list(arms) == ["0.0", "0.1", "0.2", "0.3", "1.0"]
+    assert arms["0.3"]["published_miou"] == 68.7 and arms["0.1"]["published_miou"] is None
+    assert arms["0.3"]["option"] == "t_semi" and arms["0.3"]["value"] == 0.3
+    assert {row["arm"]: row["published_miou"] for row in by_name["ablation_discriminator"].rows}["none"] == 66.0
+    assert "never subtracted" in by_name["ablation_threshold"].note
+
+
+def test_a_run_shown_in_many_tables_costs_once(records, study):
+    rows = cost.build(records).rows
+    trained = {row["run"].rsplit("/", 1)[0] for row in study[1] if row["run"]}
+    assert len([row for row in rows if row["state"] != "not_applicable"]) == len(trained)
+    adv = next(row for row in rows if (row["variant"], row["partition"]) == ("adv_semi", "12"))
+    assert adv["cpu_seconds"] < adv["wall_seconds"] and adv["peak_memory_mib"] == 700 and adv["energy_joules"] is None
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [(50, (20, "")), (45, (np.sqrt(200), "")), (55, (40, "")), (60, (80, "")), (61, (80, "≥ ")), (39, (10, "≤ "))],
+)
+def test_labels_needed_by_hand(target, expected):
+    labels, heights = np.array([10.0, 20, 40, 60, 80]), np.array([40.0, 50, 55, 55, 60])
+    needed, bound = labels_saved.invert(target, labels, heights)
+    assert (needed, bound) == (pytest.approx(expected[0]), expected[1])
+
+
+def test_labels_saved_holds_the_needed_labels_in_its_interval(records):
+    rows = labels_saved.build(records).rows
+    row = next(row for row in rows if (row["method"], row["partition"]) == ("unimatch", "12"))
+    assert row["labels_needed"] > 12 and row["factor"] == pytest.approx(row["labels_needed"] / 12)
+    assert (row["labels_needed_low"] or 12) <= row["labels_needed"] <= (row["labels_needed_high"] or 240)
+
+
+def test_noise_budget_recovers_the_spread_that_was_put_in(records, tmp_path):
+    budget = noise_budget.build(records).rows
+    assert {row["source"] for row in budget} == {
+        "seeds", "labelled images", "selection", "repeated run", "smallest detectable difference"
+    }  # fmt: skip
+    values, samples = np.random.default_rng(0).normal(0, 0.7, (400, 3)), 400
+    sd, df, groups = noise_budget.pooled(values.tolist())
+    assert (df, groups) == (2 * samples, samples) and sd == pytest.approx(0.7, rel=0.06)
+    assert noise_budget.pooled([[1.0], [2.0]]) is None
+
+
+def test_several_lists_of_one_size_show_what_the_choice_of_images_does(tmp_path):
+    planned = studies.descriptions(seeds=2, ablations=False, families=("random:0", "random:1"), partitions={"12": 12})
+    rows = studies.simulate(tmp_path, planned, images=10, pictures=0)
+    budget = noise_budget.build(Records("pocket", tmp_path, rows, 50)).rows
+    [lists] = [row for row in budget if row["source"] == "labelled images"]
+    assert lists["sd"] is not None and lists["partition"] == "12"
+
+
+# ------------------------------------------------------------------------------------------------ published figures
+
+
+def voc_cell(**changes):
+    from semiseg.report.records import Cell, Run
+
+    row = {"method": "unimatch", "variant": "default", "dataset": "voc", "split_family": "cps", "partition": "1/8",
+           "labelled": 1323, "encoder": "tu-resnet101.tv_in1k", "architecture": "deeplab_v3plus", "crop": [321, 321],
+           "output_stride": 16, "network": "student", "seed": 0, "state": "done"}  # fmt: skip
+    row["eval"] = {"networks": {"student": {"last": {"miou": 76.0}, "best": {"miou": 77.0}, "lastk": None}}}
+    return Cell("comparison", "default", 0, (Run(row | changes, None),))
+
+
+def test_only_figures_of_the_same_protocol_are_subtracted():
+    rows = [published._row(figure, voc_cell()) for figure in published.of_cell(voc_cell(), published.figures())]
+    by_value = {row["published_miou"]: row for row in rows}
+    assert set(by_value) == {77.4, 77.0, 81.9, 78.4, 76.9, 70.0}, "UniMatch V2 is another method"
+    fair = by_value[77.4]
+    assert fair["our_rule"] == "best" and fair["difference"] == pytest.approx(-0.4) and fair["within"] == "yes"
+    assert {value: row["reason"].split(":")[0] for value, row in by_value.items() if row["difference"] is None} == {
+        81.9: "lists", 78.4: "crop", 76.9: "encoder", 70.0: "unconfirmed figure"
+    }  # fmt: skip
+
+
+def test_comparison_takes_the_first_hand_figure():
+    row: dict = {}
+    published.fill_in(row, voc_cell(), published.figures())
+    assert row == {"published_miou": 77.4, "published_source": "README"}
+    row = {}
+    published.fill_in(row, voc_cell(crop=[801, 801]), published.figures())
+    assert row == {}
+
+
+def test_tolerance_is_that_of_one_further_run():
+    random = np.random.default_rng(0)
+    within = 0
+    for _ in range(1500):
+        *ours, theirs = random.normal(70, 0.5, 4)
+        within += abs(np.mean(ours) - theirs) <= published.tolerance(ours, voc_cell(), other_rule=False)
+    assert within / 1500 == pytest.approx(0.95, abs=0.02)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def test_every_format_is_written_twice_with_equal_bytes(study, tmp_path):
+    folder, rows = study
+    first = {table.name: table for table in tables.build("pocket", folder, rows)}
+    before = {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
+    tables.build("pocket", folder, list(reversed(rows)))
+    after = {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
+    assert before == after
+    assert {name.split(".")[-1] for name in before} == {"csv", "md", "tex", "json"}
+    read = read_all(folder / "tables")
+    assert list(read) == list(first) and read["comparison"].csv() == first["comparison"].csv()
+
+
+def test_figures_are_written_with_fixed_formats():
+    row = {"a": 1 / 3, "b": None, "c": True, "d": 12, "e": 0.0004, "f": 61.25, "bold": True, "g": "<i>|x"}
+    views = (
+        View("A|B", ("a", "b"), "mean_sd", 2, bold=True), View("C", ("b",), "number"), View("E", ("e",), "p"),
+        View("D", ("f", "a", "d"), "interval"), View("G", ("g",)),
+    )  # fmt: skip
+    table = Table("t_x", "Title", "50 % of λ", tuple("abcdef"), views, (row,), "note")
+    assert table.csv() == "a,b,c,d,e,f\n0.333333,,true,12,0.0004,61.25\n"
+    assert "| **0.33** | – | \\< 0.001 | +61.2 [+0.3, +12.0] | \\<i\\>\\|x |" in table.markdown()
+    assert r"\textbf{0.33} & -- & \textless{} 0.001" in table.latex() and r"50 \% of $\lambda$" in table.latex()
+    assert escape_latex("a_b&c\\") == r"a\_b\&c\textbackslash{}"
+
+
+def test_missing_tables_are_named(tmp_path):
+    with pytest.raises(UserError, match="comparison.json is missing"):
+        Table.read(tmp_path / "comparison.json")
+    with pytest.raises(UserError, match="no records"):
+        Records("empty", tmp_path, [])
+
+
+def test_json_for_the_pages_is_plain_json(study):
+    folder, rows = study
+    tables.build("pocket", folder, rows)
+    stored = json.loads((folder / "tables" / "comparison.json").read_text())
+    assert stored["name"] == "comparison" and len(stored["rows"]) == 22
