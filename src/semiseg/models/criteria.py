@@ -1,6 +1,12 @@
-"""Criteria for labelled images. All compute in float32, whatever autocast is on, and none waits for the device."""
+"""Criteria for labelled images. All compute in float32, whatever autocast is on, and none waits for the device.
+
+Each is a mean over pixels. `mean` makes it from their sum and their number; with several processes the engine's gives
+the mean over all of them.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,53 +14,73 @@ from torch.nn import functional as F
 
 IGNORE = 255
 
-
-def _pixel_cross_entropy(logits: Tensor, label: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of every pixel (0 where ignored) and which pixels are valid."""
-    with torch.autocast(logits.device.type, enabled=False):
-        return F.cross_entropy(logits.float(), label, ignore_index=ignore, reduction="none"), label != ignore
+Mean = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(logits: Tensor, label: Tensor, ignore: int = IGNORE) -> Tensor:
-    """Mean cross-entropy over the valid pixels of the batch; 0 where there is none."""
-    loss, valid = _pixel_cross_entropy(logits, label, ignore)
-    return loss.sum() / valid.sum().clamp(min=1)
+def ratio(total: Tensor, count: Tensor) -> Tensor:
+    """The mean within one process; 0 where nothing counts."""
+    return total / count.clamp(min=1)
 
 
-def ohem(logits: Tensor, label: Tensor, thresh: float = 0.7, min_kept: int = 100_000, ignore: int = IGNORE) -> Tensor:
-    """Online hard example mining: the mean over valid pixels whose true class has at most the threshold's probability.
+def one_hot(label: Tensor, classes: int, ignore: int = IGNORE) -> Tensor:
+    """Float maps [B, C, H, W] of labels [B, H, W]; all 0 where ignored."""
+    # Ignored pixels go to an extra class, which is cut off again.
+    maps = torch.zeros((label.shape[0], classes + 1, *label.shape[1:]), device=label.device)
+    inside = label.masked_fill(label == ignore, classes)
+    return maps.scatter_(1, inside[:, None], 1.0)[:, :classes]
+
+
+def cross_entropy(logits: Tensor, label: Tensor, ignore: int = IGNORE, mean: Mean = ratio) -> Tensor:
+    """Cross-entropy over the valid pixels of the batch; 0 where there is none."""
+    return mean(_pixel_losses(logits, label, ignore).sum(), (label != ignore).sum())
+
+
+def ohem(
+    logits: Tensor,
+    label: Tensor,
+    thresh: float = 0.7,
+    min_kept: int = 100_000,
+    ignore: int = IGNORE,
+    mean: Mean = ratio,
+) -> Tensor:
+    """Online hard example mining: cross-entropy over pixels whose true class has at most the threshold's probability.
 
     The threshold is `thresh`, or the `min_kept`-th smallest probability of the batch where that is larger, so that at
     least `min_kept` pixels count. As in the code of iMAS and UniMatch, ignored pixels rank as probability 1, all valid
-    pixels are kept when there are fewer than `min_kept` of them, and `min_kept = 0` is plain cross-entropy.
+    pixels are kept when there are fewer than `min_kept` of them, and `min_kept = 0` is plain cross-entropy. Each
+    process ranks its own pixels.
     """
-    loss, valid = _pixel_cross_entropy(logits, label, ignore)
     if min_kept == 0:
-        return loss.sum() / valid.sum().clamp(min=1)
-    probability = torch.exp(-loss.detach()).masked_fill(~valid, 1.0)
+        return cross_entropy(logits, label, ignore, mean)
+    valid = label != ignore
+    losses = _pixel_losses(logits, label, ignore)
+    probability = torch.exp(-losses.detach()).masked_fill(~valid, 1.0)
     rank = min(min_kept, probability.numel())
     threshold = torch.kthvalue(probability.flatten(), rank).values.clamp(min=thresh)
-    threshold = torch.where(valid.sum() >= min_kept, threshold, torch.ones_like(threshold))
-    kept = valid & (probability <= threshold)
-    return (loss * kept).sum() / kept.sum().clamp(min=1)
+    enough = valid.sum() >= min_kept
+    kept = valid & ((probability <= threshold) | ~enough)
+    return mean((losses * kept).sum(), kept.sum())
 
 
-def boundary_relaxed(logits: Tensor, label: Tensor, window: int = 3, ignore: int = IGNORE) -> Tensor:
+def boundary_relaxed(
+    logits: Tensor, label: Tensor, window: int = 3, ignore: int = IGNORE, mean: Mean = ratio
+) -> Tensor:
     """Boundary label relaxation (Zhu et al. 2019, eq. 2): -log of the summed probability of the classes in the window.
 
     A valid pixel counts as right when it is given to any class that its window x window neighbourhood holds; away from
-    boundaries this is cross-entropy. Ignored neighbours add no class; the mean is over valid pixels.
+    boundaries this is cross-entropy. Ignored neighbours add no class.
     """
-    classes = logits.shape[1]
-    valid = label != ignore
-    with torch.no_grad():
-        # Ignored pixels go to an extra class that is cut off again.
-        shape = (label.shape[0], classes + 1, *label.shape[1:])
-        present = torch.zeros(shape, device=label.device).scatter_(1, label.masked_fill(~valid, classes)[:, None], 1.0)
-        near = F.max_pool2d(present[:, :classes], window, stride=1, padding=window // 2) > 0
     with torch.autocast(logits.device.type, enabled=False):
+        near = F.max_pool2d(one_hot(label, logits.shape[1], ignore), window, stride=1, padding=window // 2) > 0
         log_probability = F.log_softmax(logits.float(), dim=1)
-        # An ignored pixel may have no class near: a finite floor keeps its gradient free of NaN before it is masked.
-        allowed = torch.where(near, log_probability, torch.full_like(log_probability, torch.finfo(torch.float32).min))
-        loss = -torch.logsumexp(allowed, dim=1)
-        return torch.where(valid, loss, torch.zeros_like(loss)).sum() / valid.sum().clamp(min=1)
+        # A pixel amid ignored ones has no class near: a finite floor keeps NaN out of its gradient until it is masked.
+        allowed = log_probability.masked_fill(~near, torch.finfo(torch.float32).min)
+        losses = -torch.logsumexp(allowed, dim=1)
+        valid = label != ignore
+        return mean(losses.masked_fill(~valid, 0.0).sum(), valid.sum())
+
+
+def _pixel_losses(logits: Tensor, label: Tensor, ignore: int) -> Tensor:
+    """Cross-entropy of every pixel, 0 where ignored."""
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.cross_entropy(logits.float(), label, ignore_index=ignore, reduction="none")

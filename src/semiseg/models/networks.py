@@ -7,9 +7,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from semiseg.models import weights
+from semiseg.models.deeplab import AuxiliaryHead, DeepLabV2Head, DeepLabV3PlusHead
+from semiseg.models.encoders import Encoder, freeze_affine, make_body
+from semiseg.models.mask_head import MaskHead
 from semiseg.models.options import NetworkConfig
 from semiseg.models.outputs import Output, Regions
 from semiseg.models.small import SmallEncoder, SmallHead
+from semiseg.models.smp import make_parts
 
 __all__ = ["Network", "Output", "Regions", "build"]
 
@@ -17,7 +22,7 @@ __all__ = ["Network", "Output", "Regions", "build"]
 class Network(nn.Module):
     """`forward(x)` is `decode(encode(x), size)`; a method may perturb the features in between."""
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, auxiliary: nn.Module | None = None):
+    def __init__(self, encoder: nn.Module, head: nn.Module, auxiliary: nn.Module | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
@@ -47,6 +52,39 @@ class Network(nn.Module):
 
 
 def build(config: NetworkConfig, classes: int, head: Literal["pixel", "mask"] = "pixel") -> Network:
-    """The network for `classes` classes."""
-    encoder = SmallEncoder(config.width)
-    return Network(encoder, SmallHead(encoder.channels, classes))
+    """The network for `classes` classes, with its start weights."""
+    network = _mask_network(config, classes) if head == "mask" else _pixel_network(config, classes)
+    if config.architecture != "small":
+        weights.load(network.encoder.body, config.encoder, config.encoder_weights, config.encoder_weights_sha256)
+    if config.frozen_affine:
+        freeze_affine(network.encoder)
+    return network
+
+
+def _pixel_network(config: NetworkConfig, classes: int) -> Network:
+    stride, levels = config.output_stride, (4, 5) if config.auxiliary_head else (5,)
+    match config.architecture:
+        case "small":
+            encoder = SmallEncoder(config.width)
+            return Network(encoder, SmallHead(encoder.channels, classes))
+        case "deeplab_v2":
+            encoder = Encoder(make_body(config.encoder, stride), levels)
+            head = DeepLabV2Head(encoder.channels[-1], classes, config.dilations)
+        case "deeplab_v3plus":
+            encoder = Encoder(make_body(config.encoder, stride), (2, *levels))
+            fine, coarse = encoder.channels[0], encoder.channels[-1]
+            head = DeepLabV3PlusHead(fine, coarse, classes, config.dilations, stride, config.aspp_separable)
+        case architecture:
+            encoder, head = make_parts(architecture, config.encoder, stride, classes)
+    return Network(encoder, head, AuxiliaryHead(encoder.channels[-2], classes) if config.auxiliary_head else None)
+
+
+def _mask_network(config: NetworkConfig, classes: int) -> Network:
+    if config.architecture == "small":
+        encoder = SmallEncoder(config.width)
+        channels = encoder.channels[1:]  # masks at stride 4, as for the large encoders
+    else:
+        dilated = config.architecture in ("deeplab_v2", "deeplab_v3plus", "deeplabv3")
+        encoder = Encoder(make_body(config.encoder, config.output_stride if dilated else 32), (2, 3, 4, 5))
+        channels = encoder.channels
+    return Network(encoder, MaskHead(channels, classes, config.queries, config.decoder_layers, config.mask_width))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from semiseg.explain import nearest
 
 # The names of segmentation_models_pytorch, except `deeplabv3plus`, which is built here for any input size, and `dpt`,
 # whose plain transformers have no feature pyramid.
@@ -30,7 +32,7 @@ class NetworkConfig(BaseModel):
         frozen=True, extra="forbid", strict=True, validate_default=True, use_attribute_docstrings=True
     )
 
-    architecture: Literal[ARCHITECTURES] = "small"  # type: ignore[valid-type]
+    architecture: str = "small"
     """`small` (0.07 M parameters, for one CPU thread), `deeplab_v2`, `deeplab_v3plus`, or one of
     segmentation_models_pytorch's. With a mask head it names the encoder that the head sits on."""
 
@@ -47,7 +49,8 @@ class NetworkConfig(BaseModel):
     """Input size over size of the coarsest features of the DeepLab family; other architectures keep their own."""
 
     auxiliary_head: bool = False
-    """A second, fully convolutional head on the encoder's third stage, for training only."""
+    """A second, fully convolutional head on the encoder's third stage, for training only. Mask heads have none: their
+    earlier layers are supervised instead."""
 
     width: Annotated[int, Field(ge=4, le=256)] = 16
     """Channels of the first stage of `small`."""
@@ -68,8 +71,15 @@ class NetworkConfig(BaseModel):
     decoder_layers: Annotated[int, Field(ge=2, le=12)] = 2
     """Transformer decoder layers of a mask head."""
 
-    mask_width: Annotated[int, Field(ge=8, le=1024, multiple_of=8)] = 64
-    """Channels of a mask head's queries, mask embeddings and pixel features."""
+    mask_width: Annotated[int, Field(ge=32, le=1024, multiple_of=32)] = 64
+    """Channels of a mask head's queries, mask embeddings and pixel features, 32 for each attention head."""
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ARCHITECTURES:
+            raise ValueError(f"unknown architecture{nearest(name, ARCHITECTURES)}")
+        return name
 
     @model_validator(mode="after")
     def _encoder_belongs(self) -> NetworkConfig:

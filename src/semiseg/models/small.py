@@ -26,7 +26,7 @@ def _interpolation(source: int, target: int, like: Tensor) -> Tensor:
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear interpolation (corners not aligned) as two matrix products, in float32.
 
-    For few channels on a CPU it takes a fifth of the time of `interpolate`, and its gradient is deterministic everywhere.
+    For few channels on a CPU it takes a fifth of `interpolate`'s time, and its gradient is deterministic everywhere.
     """
     with torch.autocast(x.device.type, enabled=False):
         x = x.float().contiguous()

@@ -1,0 +1,109 @@
+"""Start weights of an encoder: from the hub's cache or from a file with a known hash; nothing is left out silently."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from semiseg.errors import UserError
+from semiseg.files import sha256_file
+
+log = logging.getLogger(__name__)
+
+
+def load(body: nn.Module, encoder: str, weights: str, sha256: str | None) -> None:
+    """Put the start weights that the configuration names into `body`; `none` leaves the random ones."""
+    if weights == "imagenet":
+        fit(body, _from_hub(encoder), f"ImageNet weights of {encoder}")
+    elif weights != "none":
+        fit(body, _from_file(Path(weights), sha256), weights)
+
+
+def fit(body: nn.Module, state: dict[str, Tensor], source: str) -> list[str]:
+    """Load `state` into `body`: every key of the body must be there in its shape; returns the keys that found no use.
+
+    timm writes `stages.0` as `stages_0` where it returns features only, so dots and underscores count as equal.
+    """
+    target = _inner(body).state_dict()
+    offered = {_spelling(key): key for key in state}
+    # Counters of batches decide nothing while batch normalisation has a momentum, and older files lack them.
+    missing = [k for k in target if _spelling(k) not in offered and not k.endswith("num_batches_tracked")]
+    if missing:
+        raise UserError(f"{source}: {len(missing)} of the encoder's {len(target)} keys are missing{_some(missing)}")
+    pairs = {key: offered[_spelling(key)] for key in target if _spelling(key) in offered}
+    unlike = [
+        f"{key} {list(state[found].shape)} instead of {list(target[key].shape)}"
+        for key, found in pairs.items()
+        if state[found].shape != target[key].shape
+    ]
+    if unlike:
+        raise UserError(f"{source}: {len(unlike)} tensors have another shape than the encoder's{_some(unlike)}")
+    _inner(body).load_state_dict({key: state[found] for key, found in pairs.items()}, strict=False)
+    unused = sorted(set(state) - set(pairs.values()))
+    if unused:
+        log.info("%s: %d keys are not used by the encoder%s", source, len(unused), _some(unused))
+    return unused
+
+
+def _inner(body: nn.Module) -> nn.Module:
+    """The model of the library that the weights were made for: segmentation_models_pytorch wraps timm's."""
+    return body.model if type(body).__name__ == "TimmUniversalEncoder" else body
+
+
+def _spelling(key: str) -> str:
+    return key.replace(".", "_")
+
+
+def _some(names: list[str], shown: int = 5) -> str:
+    return ": " + ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
+
+
+def _from_file(path: Path, sha256: str | None) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise UserError(
+            f"network.encoder_weights: there is no file {path}; give its path, or `none` to start from scratch"
+        )
+    found = sha256_file(path)
+    if found != sha256:
+        raise UserError(
+            f"{path} has SHA-256 {found}, but network.encoder_weights_sha256 is {sha256}; get the right file"
+        )
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a safetensors file ({error})") from error
+
+
+def _from_hub(encoder: str) -> dict[str, Tensor]:
+    """Weights as the libraries' hub cache holds them, downloaded where the machine has a network."""
+    import timm
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    try:
+        if encoder.startswith("tu-"):
+            return timm.create_model(encoder.removeprefix("tu-"), pretrained=True, num_classes=0).state_dict()
+        return get_encoder(encoder, weights="imagenet").state_dict()
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise UserError(
+            f"network.encoder_weights: the ImageNet weights of {encoder} are not in the hub's cache and cannot be "
+            f"fetched ({_first_line(error)}). {_fetch(encoder)}, or give a .safetensors file with "
+            "encoder_weights_sha256, or choose `encoder_weights: none` to start from scratch"
+        ) from error
+
+
+def _fetch(encoder: str) -> str:
+    """The command that fills the cache; compute nodes without a network read it from there."""
+    if encoder.startswith("tu-"):
+        code = f"import timm; timm.create_model('{encoder.removeprefix('tu-')}', pretrained=True)"
+    else:
+        code = f"import segmentation_models_pytorch as s; s.encoders.get_encoder('{encoder}', weights='imagenet')"
+    return f'Run `python -c "{code}"` once on a machine with network and the same HF_HOME'
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
