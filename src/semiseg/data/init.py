@@ -51,8 +51,12 @@ def init(path: Path, say: Callable[[str], None] = print) -> Proposal:
         classes = propose_classes(masks, say)
         files.write_text(path / "classes.yaml", classes)
         say(f"wrote {path / 'classes.yaml'}; replace the names by your own:\n\n{classes}")
-    suite = propose_suite(path, samples)
-    say(f"add to params.yaml, below `datasets:` and `suites:`, then run `snakemake --profile local all`:\n\n{suite}")
+    name = dataset_name(path)
+    suite = propose_suite(name, path, samples)
+    say(
+        "add to params.yaml, below `datasets:` and `suites:`, then run "
+        f"`snakemake --profile local all --config suite={name}`:\n\n{suite}"
+    )
     return Proposal(classes, suite)
 
 
@@ -104,7 +108,8 @@ def _index_classes(values: Counter[int], display: dict[int, Colour]) -> str:
 
 def _colour_classes(colours: Counter[Colour]) -> str:
     """Every colour is a class; only the user knows which of them is void."""
-    rare = [c for c in colours if colours[c] < _RARE * sum(colours.values())]
+    threshold = _RARE * sum(colours.values())
+    rare = [c for c in colours if colours[c] < threshold]
     if len(colours) > _MOST_COLOURS and len(rare) > len(colours) // 2:
         raise UserError(
             f"the masks hold {len(colours)} colours, {len(rare)} of them rare: edges are smoothed, or the files were "
@@ -127,9 +132,12 @@ def _share(counts: Counter, key: object) -> str:
     return f"{100 * counts[key] / sum(counts.values()):.2f} % of pixels"
 
 
-def propose_suite(path: Path, samples: list[Sample]) -> str:
+def dataset_name(path: Path) -> str:
+    return re.sub(r"[^a-z0-9_]+", "_", path.resolve().name.lower()).strip("_") or "mine"
+
+
+def propose_suite(name: str, path: Path, samples: list[Sample]) -> str:
     """Small enough for a CPU; with images without masks, all labels are used, else a quarter of them."""
-    name = re.sub(r"[^a-z0-9_]+", "_", path.resolve().name.lower()).strip("_") or "mine"
     unlabelled = any(sample.mask is None for sample in samples)
     shortest = min(min(image_size(sample.image)) for sample in samples[:100])
     crop = max(32, min(128, shortest // 32 * 32))
