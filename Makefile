@@ -12,7 +12,7 @@ demo: environment
 	@echo "The report: $(CURDIR)/results/pocket/report/index.html"
 
 test: environment
-	@python -m pytest -n 2 -m "not (browser or dvc or slurm or slow)"
+	@python -m pytest -n 2 -m "not (browser or demo or dvc or slurm or slow)"
 
 lint: environment
 	ruff check .

@@ -219,6 +219,7 @@ class Suite(Strict):
 
 class Params(Strict):
     suite: str
+    dataset: str = Field(description="the suite's data set once more: dvc.yaml cannot look it up")
     datasets: dict[str, DatasetConfig]
     methods: dict[str, dict[str, Any]]
     suites: dict[str, Suite]
@@ -240,6 +241,9 @@ def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
     if params.suite not in params.suites:
         raise UserError(f"{path}: suite: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
     _cross_check(params, path)
+    own = params.suites[params.suite].dataset
+    if suite is None and params.dataset != own:
+        raise UserError(f"{path}: dataset: the suite {params.suite} uses the data set {own}; write `dataset: {own}`")
     return params
 
 
@@ -283,15 +287,14 @@ def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ..
 
 
 def _overlay(base: Any, own: Any) -> Any:
-    """`null` for an entry of the base removes it from methods and ablations and unsets it elsewhere."""
+    """`null` removes an entry of the base from methods and ablations (or all of them), and unsets a key elsewhere."""
     if not (isinstance(base, dict) and isinstance(own, dict)):
         return copy.deepcopy(own)
     merged = dict(base)
     for key, value in own.items():
         merged[key] = _overlay(base[key], value) if key in base else copy.deepcopy(value)
-    for block in ("methods", "ablations"):
-        if isinstance(merged.get(block), dict):
-            merged[block] = {key: value for key, value in merged[block].items() if value is not None}
+    for block in {"methods", "ablations"} & merged.keys():
+        merged[block] = {key: value for key, value in (merged[block] or {}).items() if value is not None}
     return merged
 
 

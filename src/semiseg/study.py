@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semiseg import config, grid
+from semiseg import config, grid, methods
 from semiseg.cluster import resources
 from semiseg.data import prepare, split_files
 from semiseg.files import sha256_file, sha256_json, write_json
@@ -26,8 +26,13 @@ from semiseg.runs.folder import RunFolder
 
 DATA = Path("data")
 REQUESTS = Path(".snakemake/requests")
+MADE_BY = {
+    "tables": ("semiseg.describe", "semiseg.runs.collect", "semiseg.report.tables"),
+    "plots": ("semiseg.report.plots",),
+    "report": ("semiseg.report.html",),
+}
 EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
-CHAIN = ("request", "data", "split", "run", "evaluation", "tables", "plots", "report")
+CHAIN = ("request", "data", "split", "run", "stage", "evaluation", "tables", "plots", "report")
 
 
 @dataclass(frozen=True)
@@ -133,13 +138,27 @@ class Study:
 
         return Product("evaluation", f"{run.suite}/{run.name}", (path,), wanted, carried)
 
+    @functools.cached_property
+    def stages(self) -> dict[str, Product]:
+        """Which runs, by spec, the comparison and the ablations consist of: what DVC passes from stage to stage."""
+        return {"train": self._stage("train", True), "ablations": self._stage("ablations", False)}
+
+    def _stage(self, name: str, comparison: bool) -> Product:
+        path = self.folder / "stages" / f"{name}.json"
+        runs = {run.name: run for cell in self.plan.cells if (cell.kind == "comparison") == comparison for run in cell.runs}
+
+        def wanted() -> dict[str, str]:
+            return {name: spec.spec_sha256(self.wanted_spec(run)) for name, run in sorted(runs.items())}
+
+        return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: _carried(path, None))
+
     def assembled(self, kind: str, files: Iterable[str]) -> Product:
         """Tables, plots or report: made from every run's evaluation and record, by the code of that kind."""
         stamp = self.folder / kind / "made_from.json"
         paths = (stamp, *(self.folder / name for name in files))
 
         def wanted() -> dict[str, str]:
-            return {"records": self.records_sha256, "code": sha256_json(spec.fingerprint(f"semiseg.report.make_{kind}"))}
+            return {"records": self.records_sha256(), "code": sha256_json(spec.fingerprint(*MADE_BY[kind]))}
 
         return Product(kind, self.name, paths, wanted, lambda: _carried(stamp, None))
 
@@ -149,6 +168,7 @@ class Study:
             "data": {self.suite.dataset: self.data},
             "split": self.splits,
             "run": self.runs,
+            "stage": self.stages,
             "evaluation": self.evaluations,
             "tables": {self.name: self.assembled("tables", ["records.jsonl", "tables/comparison.md"])},
             "plots": {self.name: self.assembled("plots", [])},
@@ -167,10 +187,14 @@ class Study:
 
     def methods_pattern(self, short: bool) -> str:
         """Regular expression of the methods whose trainings are short (or long); one that never matches if none is."""
-        limit = self.suite.runtime.short_minutes
-        methods = sorted({run.method for run in self.plan.runs})
-        chosen = [one for one in methods if (self._resources(one).minutes <= limit) == short]
-        return "|".join(chosen) or "(?!)"
+        return "|".join(self._methods(short)) or "(?!)"
+
+    def attempts(self, short: bool) -> int:
+        """How often a short (or long) training may be sent: mishaps, and sittings where the time limit is tight."""
+        return max((self._resources(one).attempts for one in self._methods(short)), default=1)
+
+    def _methods(self, short: bool) -> list[str]:
+        return [one for one in sorted({run.method for run in self.plan.runs}) if self._resources(one).short == short]
 
     # ---------------------------------------------------------------- what products are made from
 
@@ -188,7 +212,10 @@ class Study:
     def _split_sha256(self, path: Path) -> str | None:
         return _carried(path, "sha256")
 
-    @functools.cached_property
+    @property
+    def setting(self) -> methods.Setting:
+        return methods.Setting.of(self.suite.recipe, self.params.datasets[self.suite.dataset])
+
     def records_sha256(self) -> str:
         """Of everything that the tables read: which cells there are, and each run's evaluation and record."""
         files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json")]

@@ -17,4 +17,13 @@ for ABLATION in STUDY.suite.ablations:
 
 rule ablations_all:
     input:
-        each("spec.json", [cell for cell in STUDY.plan.cells if cell.kind != "comparison"]),
+        request=ASKED["stage"]["ablations"],
+        specs=each("spec.json", [cell for cell in STUDY.plan.cells if cell.kind != "comparison"]),
+    output:
+        f"{FOLDER}/stages/ablations.json",
+    log:
+        f"logs/{STUDY.name}/ablations.log",
+    message:
+        "All runs of the ablations are trained"
+    shell:
+        "{SEMISEG} stage {output} {input.specs} > {log} 2>&1"

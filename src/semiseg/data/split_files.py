@@ -25,9 +25,9 @@ def write_split(path: Path, family: str, partition: str, store: Any, dataset: st
 
         return set(np.unique(store.label(image)).tolist()) - {255}
 
-    pool = store.ids["train"]
+    pool = store.subsets["train"]
     split = make_split(family, partition, pool, labels_of, kind, Path("data") / dataset / "lists")
-    check_split(split, pool, [one for name in ("val", "test") for one in store.ids.get(name, ())])
+    check_split(split, pool, [one for name in ("val", "test") for one in store.subsets.get(name, ())])
     write_json(path, split.to_dict() | {"made_from": wanted(family, partition, data_sha256)})
 
 

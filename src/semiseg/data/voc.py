@@ -51,7 +51,13 @@ def layout_root(source: Path) -> Path:
 
 def _samples(home: Path, ids: list[str], masks: dict[str, Path]) -> tuple[Sample, ...]:
     fine = home / "SegmentationClass"
-    return tuple(Sample(k, home / "JPEGImages" / f"{k}.jpg", masks.get(k, fine / f"{k}.png")) for k in ids)
+    return tuple(Sample(k, _image(home / "JPEGImages", k), masks.get(k, fine / f"{k}.png")) for k in ids)
+
+
+def _image(folder: Path, key: str) -> Path:
+    """VOC's images are JPEG; `pocket` has PNG, whose pixels are the same after every decoder."""
+    png = folder / f"{key}.png"
+    return png if png.exists() else folder / f"{key}.jpg"
 
 
 def _augmented(name: str, home: Path, lists: Path, prepared: Path) -> tuple[Sample, ...]:

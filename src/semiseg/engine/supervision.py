@@ -12,18 +12,16 @@ from semiseg.engine.distributed import global_mean
 from semiseg.models import criteria
 from semiseg.models.outputs import Output
 
-IGNORE = 255
-
 
 def make_criterion(settings: dict[str, Any]) -> Callable[[Output, Tensor], Tensor]:
     """Pixel heads: the chosen loss, plus the weighted auxiliary head. Mask heads: MaskFormer's set loss."""
-    loss = _pixel_loss(settings)
+    loss = partial(_pixel_loss(settings), mean=global_mean)
 
     def criterion(output: Output, label: Tensor) -> Tensor:
         if output.regions is not None:
             from semiseg.models.mask_criterion import mask_classification
 
-            return mask_classification(output.regions, label)
+            return mask_classification(output.regions, label, mean=global_mean)
         total = loss(output.logits, label)
         if output.auxiliary is not None:
             total = total + settings["auxiliary_weight"] * loss(output.auxiliary, label)
@@ -32,18 +30,12 @@ def make_criterion(settings: dict[str, Any]) -> Callable[[Output, Tensor], Tenso
     return criterion
 
 
-def _pixel_loss(settings: dict[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
+def _pixel_loss(settings: dict[str, Any]) -> Callable[..., Tensor]:
     match settings["name"]:
         case "ohem":
-            # Each process ranks its own pixels: a global ranking would need all losses of the batch on every GPU.
+            # Each process ranks its own pixels: one ranking for all would need every loss of the batch on every GPU.
             return partial(criteria.ohem, thresh=settings["threshold"], min_kept=settings["min_kept"])
         case "boundary_relaxed":
-            return partial(_over_all_processes, criteria.boundary_relaxed)
+            return criteria.boundary_relaxed
         case _:
-            return partial(_over_all_processes, criteria.cross_entropy)
-
-
-def _over_all_processes(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, label: Tensor) -> Tensor:
-    """A mean over valid pixels, weighted so that unevenly ignored halves of a batch count as one batch."""
-    valid = (label != IGNORE).sum()
-    return global_mean(loss(logits, label) * valid, valid)
+            return criteria.cross_entropy

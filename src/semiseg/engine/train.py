@@ -59,7 +59,7 @@ class Training:
         self.classes = list(self.store.classes)
         settings = self.config["evaluation"]
         self.method = self._make_method()
-        unlabelled = [*split.unlabelled, *self.store.ids.get("extra", ())]
+        unlabelled = [*split.unlabelled, *self.store.subsets.get("extra", ())]
         self.loader = Loader(
             self.store,
             split.labelled,
@@ -76,8 +76,8 @@ class Training:
             device=self.device,
         )
         names = dict.fromkeys(name for name in (settings["selected_on"], settings["evaluated_on"]) if name)
-        sets = {name: list(self.store.ids[name]) for name in names}
-        groups = {name: [self.store.groups[one] for one in ids] for name, ids in sets.items()}
+        sets = {name: list(self.store.subsets[name]) for name in names}
+        groups = {name: [self.store.group(one) for one in ids] for name, ids in sets.items()}
         groups = {name: found for name, found in groups.items() if any(found)}
         self.evaluator = Evaluator(self.store, settings["protocol"], settings["batch"], len(self.classes), self.speed)
         hidden = spread([one for one in split.unlabelled if self.store.has_label(one)], settings["diagnostics"])

@@ -1,0 +1,86 @@
+"""semiseg report [tables|plots|html|all]"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PARTS = ("tables", "plots", "html", "all")
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("part", nargs="?", choices=PARTS, default="all")
+    parser.add_argument("--suite", help="default: the suite that params.yaml names")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from semiseg.study import Study
+
+    study = Study.load(options.suite)
+    for part in PARTS[:3] if options.part == "all" else (options.part,):
+        {"tables": _tables, "plots": _plots, "html": _html}[part](study)
+
+
+def _tables(study: Any) -> None:
+    from semiseg.describe import descriptions
+    from semiseg.report import tables
+    from semiseg.runs import collect
+
+    rows = collect.collect(study.folder, descriptions(study))
+    collect.write(study.folder / "records.jsonl", rows)
+    tables.build(study.name, study.folder, rows)
+    _stamp(study, "tables")
+
+
+def _plots(study: Any) -> None:
+    from semiseg.report import plots
+
+    plots.build(study.name, study.folder, _rows(study))
+    _stamp(study, "plots")
+
+
+def _html(study: Any) -> None:
+    from semiseg.report import html
+
+    settings = study.params.datasets[study.suite.dataset]
+    classes, read_image = _images(study)
+    dataset = {"name": study.suite.dataset, "classes": classes, "redistributable": settings.redistributable}
+    html.build(study.name, study.folder, _rows(study), dataset=dataset, read_image=read_image)
+    _stamp(study, "report")
+    print(f"the report: {study.folder / 'report' / 'index.html'}")
+
+
+def _rows(study: Any) -> list[dict[str, Any]]:
+    from semiseg.errors import UserError
+    from semiseg.runs import collect
+
+    path = study.folder / "records.jsonl"
+    if not path.exists():
+        raise UserError(f"{path} does not exist; make the tables first: `semiseg report tables --suite {study.name}`")
+    return collect.read(path)
+
+
+def _images(study: Any) -> tuple[list[str], Callable[[str], Any] | None]:
+    """Class names, and a reader of images where data of this kind may be shown and are at hand."""
+    from semiseg.data import prepare
+    from semiseg.data.store import open_store
+
+    settings = study.params.datasets[study.suite.dataset]
+    if settings.redistributable:
+        store = open_store(prepare.ensure_store(study.suite.dataset, settings))
+        return list(store.classes), store
+    manifest = Path("data") / study.suite.dataset / "manifest.json"
+    from semiseg.files import read_json
+
+    return (read_json(manifest)["classes"] if manifest.exists() else []), None
+
+
+def _stamp(study: Any, kind: str) -> None:
+    """Written last: what the files beside it were made from."""
+    from semiseg.files import write_json
+
+    [product] = study.products()[kind].values()
+    write_json(product.files[0], product.wanted())

@@ -1,0 +1,68 @@
+"""A run that was killed at any moment and resumed is, bit for bit, the run that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests import tiny
+from tests.engine.conftest import in_child, losses_and_scores
+
+ONLY = {"splits": {"partitions": [4]}}
+METHODS = {"advsemiseg": {"options": {"width_d": 4, "semi_start": 0.2, "t_semi": 0.1}}, "unimatch": {}}
+KILLS = 10  # for each of two methods
+PRODUCTS = ("model.safetensors", "evaluations.npz", "predictions.npz", "spec.json")
+
+
+def same(one, other):
+    for name in PRODUCTS:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert losses_and_scores(one) == losses_and_scores(other)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_at_random_moments_it_ends_the_same(method, prepared, trainer, tmp_path):
+    content = tiny.params({method: METHODS[method]}, **ONLY)
+    undisturbed = trainer(content)
+    run = undisturbed.relative_to(tmp_path / "work")
+    began = time.monotonic()
+    os.waitpid(in_child(prepared(content, tmp_path / "timing")), 0)
+    length = time.monotonic() - began
+    generator = random.Random(method)
+    killed = 0
+    for trial in range(KILLS):
+        disturbed = prepared(content, tmp_path / f"disturbed{trial}")
+        child = in_child(disturbed)
+        time.sleep(length * generator.uniform(0.05, 0.95))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        killed += os.WIFSIGNALED(status)
+        _, status = os.waitpid(in_child(disturbed), 0)
+        assert status == 0
+        same(undisturbed, disturbed / run)
+    assert killed >= KILLS // 2, "the kills came too late to prove anything"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_leads_to_a_checkpoint_and_its_own_exit_code(number, prepared, trainer, tmp_path):
+    content = tiny.params({"supervised": {}}, splits={"partitions": [4]}, recipe={"iterations": 400},
+                          evaluation={"every": 200}, runtime={"checkpoint_every": 10_000})  # fmt: skip
+    undisturbed = trainer(content)
+    run = undisturbed.relative_to(tmp_path / "work")
+    disturbed = prepared(content, tmp_path / "disturbed")
+    child = in_child(disturbed)
+    while not (disturbed / run / "metrics.jsonl").exists() or not (disturbed / run / "metrics.jsonl").read_text():
+        time.sleep(0.01)
+    os.kill(child, number)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 75
+    assert (disturbed / run / "checkpoint.pt").exists()
+    assert not (disturbed / run / "spec.json").exists()
+    _, status = os.waitpid(in_child(disturbed), 0)
+    assert status == 0
+    same(undisturbed, disturbed / run)
+    assert not (disturbed / run / "checkpoint.pt").exists(), "a finished run keeps no checkpoint"

@@ -1,0 +1,141 @@
+"""params.yaml: what is valid, and what a person reads when it is not."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from semiseg import config, grid
+from semiseg.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a changed copy of the shipped params.yaml and load it."""
+
+    def load(change=None, text=None, suite=None):
+        raw = copy.deepcopy(SHIPPED)
+        if change:
+            change(raw)
+        path = tmp_path / "params.yaml"
+        path.write_text(text if text is not None else yaml.safe_dump(raw))
+        params = config.load(path, suite)
+        return params, grid.plan(params)
+
+    return load
+
+
+@pytest.mark.parametrize("suite", SHIPPED["suites"])
+def test_every_shipped_suite_plans(suite):
+    params = config.load(ROOT / "params.yaml", suite)
+    plan = grid.plan(params)
+    assert plan.runs
+    assert all(cell.runs or cell.reason for cell in plan.cells)
+
+
+def test_equal_specs_are_one_run(written):
+    params, plan = written()
+    variants = [cell for cell in plan.cells if cell.variant == "adv_semi"]
+    assert len(variants) >= 2, "the default of T_semi stands in the comparison and in its ablation"
+    assert len({run.path for cell in variants for run in cell.runs}) == len(params.suites["pocket"].seeds)
+
+
+def test_variant_names_are_sorted_differences(written):
+    def change(raw):
+        raw["suites"]["pocket"]["methods"]["advsemiseg"]["variants"] = [{"t_semi": 0.3, "lambda_semi": 0.2}, "adv"]
+
+    _, plan = written(change)
+    names = {cell.variant for cell in plan.cells if cell.kind == "comparison" and cell.method == "advsemiseg"}
+    assert names == {"lambda_semi=0.2,t_semi=0.3", "adv"}
+
+
+def test_methods_without_unlabelled_images_do_not_apply_at_full(written):
+    def change(raw):
+        raw["suites"]["pocket"]["methods"]["fixmatch"]["at"] = ["full"]
+        raw["suites"]["pocket"]["methods"]["advsemiseg"]["at"] = ["full"]
+
+    _, plan = written(change)
+    at_full = {(c.method, c.variant): bool(c.runs) for c in plan.cells if c.kind == "comparison" and c.partition == "full"}
+    assert not at_full["fixmatch", "default"]
+    assert not at_full["advsemiseg", "adv_semi"]
+    assert at_full["advsemiseg", "adv"]
+    assert at_full["supervised", "default"]
+
+
+def test_extends_lays_keys_over_the_base(written):
+    def change(raw):
+        raw["suites"]["longer"] = {"extends": "pocket", "seeds": [1, 2], "recipe": {"iterations": 77}, "ablations": None}
+
+    params, _ = written(change, suite="longer")
+    assert params.suites["longer"].recipe.iterations == 77
+    assert params.suites["longer"].recipe.crop == params.suites["pocket"].recipe.crop
+    assert params.suites["longer"].seeds == (1, 2)
+
+
+def _set(path, value):
+    def change(raw):
+        *parents, last = path.split(".")
+        for key in parents:
+            raw = raw[key]
+        raw[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (_set("suites.pocket.recipe.iteration", 5), "suites.pocket.recipe.iteration: unknown key; did you mean 'iterations'"),
+        (_set("suites.pocket.recipe.iterations", "many"), "suites.pocket.recipe.iterations"),
+        (_set("suites.pocket.recipe.optimiser.lr", -1), "suites.pocket.recipe.optimiser.lr"),
+        (_set("suites.pocket.dataset", "pockett"), "did you mean 'pocket'"),
+        (_set("suites.pocket.methods.fixmach", {}), "did you mean 'fixmatch'"),
+        (_set("suite", "poket"), "did you mean 'pocket'"),
+        (_set("suites.pocket.methods.fixmatch", {"at": ["13"]}), "not among the suite's partitions"),
+        (_set("suites.pocket.methods.fixmatch", {"options": {"treshold": 0.9}}), "treshold: unknown key"),
+        (_set("suites.pocket.recipe.ema", None), "needs a teacher"),
+        (_set("suites.pocket.recipe.batch.labelled", 7), None),
+        (_set("suites.pocket.recipe.gpus", 3), "must be a multiple of gpus x accumulate"),
+        (_set("suites.pocket.recipe.optimiser.warmup", 10_000), "must be below iterations"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_its_path(written, change, expected):
+    def with_teacher(raw):
+        raw["suites"]["pocket"]["methods"]["mean_teacher"] = {"at": [str(raw["suites"]["pocket"]["splits"]["partitions"][0])]}
+        change(raw)
+
+    if expected is None:
+        written(with_teacher)
+        return
+    with pytest.raises(UserError) as caught:
+        written(with_teacher)
+    assert expected in str(caught.value)
+    assert "params.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("suite: [", "not valid YAML"),
+        ("suite: a\nsuite: b\n", "stands twice"),
+        ("just words", "expected a mapping"),
+        ("suite: pocket\n", "this key is missing"),
+    ],
+)
+def test_a_malformed_file_is_one_sentence(written, text, expected):
+    with pytest.raises(UserError, match=expected):
+        written(text=text)
+
+
+def test_comments_change_no_run(written, tmp_path):
+    _, before = written()
+    path = tmp_path / "params.yaml"
+    path.write_text("# a comment\n" + path.read_text())
+    after = grid.plan(config.load(path))
+    assert [run.config for run in before.runs] == [run.config for run in after.runs]
