@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -80,20 +82,45 @@ def _from_file(path: Path, sha256: str | None) -> dict[str, Tensor]:
 
 
 def _from_hub(encoder: str) -> dict[str, Tensor]:
-    """Weights as the libraries' hub cache holds them, downloaded where the machine has a network."""
-    import timm
-    from segmentation_models_pytorch.encoders import get_encoder
-
+    """Weights from the libraries' hub cache, downloaded into it where they are missing and the machine has a network."""
     try:
-        if encoder.startswith("tu-"):
-            return timm.create_model(encoder.removeprefix("tu-"), pretrained=True, num_classes=0).state_dict()
-        return get_encoder(encoder, weights="imagenet").state_dict()
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        with _cache_only():
+            return _pretrained(encoder)
+    except _UNAVAILABLE:
+        log.info("the ImageNet weights of %s are not in the hub's cache: asking the hub", encoder)
+    try:
+        return _pretrained(encoder)
+    except _UNAVAILABLE as error:
         raise UserError(
             f"network.encoder_weights: the ImageNet weights of {encoder} are not in the hub's cache and cannot be "
             f"fetched ({_first_line(error)}). {_fetch(encoder)}, or give a .safetensors file with "
             "encoder_weights_sha256, or choose `encoder_weights: none` to start from scratch"
         ) from error
+
+
+_UNAVAILABLE = (OSError, RuntimeError, KeyError, ValueError)  # what the two libraries raise without file or network
+
+
+def _pretrained(encoder: str) -> dict[str, Tensor]:
+    import timm
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    if encoder.startswith("tu-"):
+        return timm.create_model(encoder.removeprefix("tu-"), pretrained=True, num_classes=0).state_dict()
+    return get_encoder(encoder, weights="imagenet").state_dict()
+
+
+@contextmanager
+def _cache_only() -> Iterator[None]:
+    """Without it a compute node that has the file but no network waits through a minute of retries for every run."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _fetch(encoder: str) -> str:
