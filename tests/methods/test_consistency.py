@@ -148,8 +148,6 @@ def test_cps_without_cutmix(batch, step, make):
 
 @pytest.mark.parametrize("adaptive", [True, False])
 def test_augseg(batch, step, make, adaptive):
-    from semiseg.methods.augseg import _boxes
-
     size, draws = batch.unlabelled.shape[-2:], step.draws
     teacher = reference.probabilities(step.teacher.exact(batch.unlabelled))
     label, confidence = reference.best(teacher)
@@ -161,7 +159,7 @@ def test_augseg(batch, step, make, adaptive):
     donors = [strong.copy(), label.copy(), confidence.copy(), valid.copy()]
     receives = draws.uniform("labelled")[:, 0] > sure
     assert 0 < receives.sum() < 4
-    boxes = np.asarray(_boxes(draws, "labelled_box", size, 8, 2))
+    boxes = np.asarray(cutmix.augseg_boxes(draws, "labelled_box", size, beta=(8, 2)))
     for i in np.flatnonzero(receives) if adaptive else ():
         top, left, bottom, right = boxes[i]
         giver = order[i] % 2
@@ -170,7 +168,7 @@ def test_augseg(batch, step, make, adaptive):
         known = truth != 255
         for array, given in zip(donors, (batch.image[giver], np.where(known, truth, 0), known, known), strict=True):
             array[i][inside] = np.asarray(given)[inside]
-    boxes = _boxes(draws, "unlabelled_box", size, 4, 4)
+    boxes = cutmix.augseg_boxes(draws, "unlabelled_box", size, beta=(4, 4))
     own = [strong, label, confidence, valid]
     mixed, label, confidence, valid = (reference.pasted(a, b[order], boxes) for a, b in zip(own, donors, strict=True))
 
@@ -182,16 +180,3 @@ def test_augseg(batch, step, make, adaptive):
     }
     losses = make("augseg", confidence=TAU, adaptive_cutmix=adaptive).losses(batch, step)
     assert reference.values(losses) == pytest.approx(expected, rel=1e-5)
-
-
-def test_boxes_of_augseg_follow_their_law():
-    """Sides sqrt(1 - kept) of the image with kept ~ Beta(4, 4); centres never in the first eighth; clipped."""
-    from semiseg.data.draws import Draws
-    from semiseg.methods.augseg import _boxes
-
-    found = [np.asarray(_boxes(Draws(3, i, range(8)), "box", (64, 96), 4, 4)) for i in range(300)]
-    heights = np.array([(boxes[:, 2] - boxes[:, 0]).max() for boxes in found])
-    assert all((boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= [64, 96]).all() for boxes in found)
-    # kept has mean 1/2 and sd 1/6; the tallest of eight boxes is rarely clipped.
-    assert 0.45 < np.mean((heights / 64) ** 2) < 0.52
-    assert len({tuple(boxes[0]) for boxes in found}) > 290

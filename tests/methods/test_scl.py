@@ -135,7 +135,7 @@ def test_the_structured_loss_is_about_relations(one, other, order, scales):
 
 
 def test_pixels_are_drawn_inside_the_box_and_everywhere_in_it(step):
-    boxes = torch.tensor([[0, 0, 3, 5], [10, 20, 12, 32], [0, 0, 32, 32], [31, 31, 32, 32]])
+    boxes = np.array([[0, 0, 3, 5], [10, 20, 12, 32], [0, 0, 32, 32], [31, 31, 32, 32]])
     positions = drawn_pixels(boxes, step.draws, 400, 32)
     for (top, left, bottom, right), drawn in zip(boxes.tolist(), positions.tolist(), strict=True):
         found = {divmod(position, 32) for position in drawn}

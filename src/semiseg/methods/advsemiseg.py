@@ -104,14 +104,16 @@ class AdvSemiSeg(Method):
 
     def auxiliary_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """L_D: predictions of `losses` are fake, one-hot ground truth is real; ignored pixels count for neither."""
+        from semiseg.models.criteria import one_hot
+
         known = batch.label != 255
-        onehot = F.one_hot(batch.label.where(known, 0), self.setting.classes).permute(0, 3, 1, 2) * known[:, None]
+        onehot = one_hot(batch.label, self.setting.classes)
         fake = torch.cat([probabilities for probabilities, _ in self._fake])
         counted = torch.cat([mask for _, mask in self._fake])
         del self._fake
         return {
             "discriminator_fake": 0.5 * _binary(step.auxiliary(fake), 0.0, counted, step),
-            "discriminator_real": 0.5 * _binary(step.auxiliary(onehot.float()), 1.0, known, step),
+            "discriminator_real": 0.5 * _binary(step.auxiliary(onehot), 1.0, known, step),
         }
 
 

@@ -65,12 +65,12 @@ class AugSeg(Method):
             images, labels = step.gather(batch.image), step.gather(batch.label)
             chosen = partners % len(images)
             unsure = to_device(draws.uniform("labelled")[:, 0], strong.device) > confidence
-            box = cutmix.mask(_boxes(draws, "labelled_box", size, 8, 2), size).to(strong.device)
-            box = box & unsure[:, None, None]
+            boxes = cutmix.augseg_boxes(draws, "labelled_box", size, beta=(8, 2))
+            box = cutmix.mask(boxes, size, strong.device) & unsure[:, None, None]
             known = labels[chosen] != 255
             truth = Pseudo(labels[chosen].where(known, 0), known.float(), known)
             donors, donor_pseudo = cutmix.paste(strong, images[chosen], box), pseudo.mixed(truth, box)
-        box = cutmix.mask(_boxes(draws, "unlabelled_box", size, 4, 4), size).to(strong.device)
+        box = cutmix.mask(cutmix.augseg_boxes(draws, "unlabelled_box", size), size, strong.device)
         given = Pseudo(*(step.gather(x)[partners] for x in donor_pseudo))
         return cutmix.paste(strong, step.gather(donors)[partners], box), pseudo.mixed(given, box)
 
@@ -80,16 +80,3 @@ def confidence_of_images(logits: Tensor) -> Tensor:
     logs = logits.detach().float().log_softmax(1)
     certain = 1 + (logs.exp() * logs).sum(1) / math.log(logits.shape[1])
     return (certain * logs.amax(1).exp()).mean((1, 2))
-
-
-def _boxes(draws, stream: str, size: tuple[int, int], alpha: float, beta: float) -> Tensor:
-    """CutMix's law: a kept share of Beta(alpha, beta) per batch, centres per image; clipped at the border."""
-    import numpy as np
-    from scipy.special import betaincinv
-
-    kept = betaincinv(alpha, beta, draws.shared(f"{stream}/kept")[0])
-    sides = np.sqrt(1 - kept) * np.array(size) // 2
-    low = np.array(size) // 8  # the code never centres a box in the first eighth
-    centres = low + np.floor(draws.uniform(f"{stream}/centre", 2) * (np.array(size) - low))
-    edges = np.concatenate([centres - sides, centres + sides], axis=1).clip(0, [*size, *size])
-    return torch.from_numpy(edges.astype(np.int64))

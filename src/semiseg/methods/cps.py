@@ -42,7 +42,7 @@ class CPS(Method):
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         boxes = cutmix.cps_boxes(step.draws, "cutmix", weak.shape[-2:], count=o.boxes, proportion=o.proportion)
-        box = cutmix.mask(boxes, weak.shape[-2:]).to(weak.device)
+        box = cutmix.mask(boxes, weak.shape[-2:], weak.device)
         mixed = cutmix.paste(weak, partner(weak, step), box)
         valid = torch.where(box, partner(valid, step), valid)
         labels = {}

@@ -39,7 +39,7 @@ class CutMixSeg(Method):
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         boxes = cutmix.fixed_area_boxes(step.draws, "cutmix", weak.shape[-2:], area=o.area)
-        box = cutmix.mask(boxes, weak.shape[-2:]).to(weak.device)
+        box = cutmix.mask(boxes, weak.shape[-2:], weak.device)
         teacher = step.targets(step.teacher(weak).logits).detach().float().softmax(1)
         teacher = cutmix.paste(teacher, partner(teacher, step), box)
         valid = torch.where(box, partner(valid, step), valid)

@@ -37,7 +37,7 @@ class FixMatch(Method):
         donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
         strong = views.photometric(weak, step.draws, "strong")
         boxes = cutmix.unimatch_boxes(step.draws, "cutmix", weak.shape[-2:], p=o.cutmix_probability)
-        box = cutmix.mask(boxes, weak.shape[-2:]).to(weak.device)
+        box = cutmix.mask(boxes, weak.shape[-2:], weak.device)
         mixed = cutmix.paste(strong, partner(strong, step), box)
 
         labelled, own = step.student(torch.cat([batch.image, weak])).split([len(batch.image), len(weak)])

@@ -60,7 +60,7 @@ class IMAS(Method):
             everyone.mean() > float(step.draws.shared("trigger")[0]) if o.adaptive_cutmix else everyone.mean() >= 0
         )
         partners = self._partners(everyone, step)[step.rows]
-        box = cutmix.mask(cutmix.imas_boxes(step.draws, "cutmix", size), size).to(weak.device) & triggered
+        box = cutmix.mask(cutmix.imas_boxes(step.draws, "cutmix", size), size, weak.device) & triggered
         mixed = cutmix.paste(weak, step.gather(weak)[partners], box)
         mixed_pseudo = pseudo.mixed(Pseudo(*(step.gather(x)[partners] for x in pseudo)), box)
 

@@ -2,8 +2,9 @@
 
 Only the paper's abstract and figure captions are public: four losses between the regions that a mask-classification
 network (MaskFormer) gives for student and teacher. Forms, weights and temperature below are free choices.
-A teacher region is what its semantic map gives to one class: m^t_k. Each is paired by the Hungarian method with one of
-the student's N queries, k -> q(k); K is the number of teacher regions, r are features averaged over a mask.
+A teacher region is what its semantic map gives to one class: m^t_k. Each is paired with one of the student's N queries,
+k -> q(k), by the Hungarian method on class probability and dice; K is the number of teacher regions, r are features
+averaged over a mask.
 
 RMC = - (1/K) sum_k log [exp(dice(m^s_q(k), m^t_k) / tau) / sum_j exp(dice(m^s_j, m^t_k) / tau)]   masks, contrast
 RFC = - (1/K) sum_k log [exp(cos(r^s_q(k), r^t_k) / tau) / sum_j exp(cos(r^s_j, r^t_k) / tau)]     features, contrast
@@ -52,7 +53,7 @@ class RC2L(Method):
 
         o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
         boxes = cutmix.unimatch_boxes(step.draws, "cutmix", size, p=o.cutmix_probability)
-        box = cutmix.mask(boxes, size).to(weak.device)
+        box = cutmix.mask(boxes, size, weak.device)
         strong = views.photometric(weak, step.draws, "strong")
         mixed = cutmix.paste(strong, partner(strong, step), box)
 
@@ -72,6 +73,8 @@ class RC2L(Method):
         return losses | self._regional(student.regions, pseudo, pixels, step)
 
     def _regional(self, student: Any, pseudo: Pseudo, pixels: Tensor, step: Step) -> dict[str, Tensor]:
+        from semiseg.models.matching import match
+
         o = self.options
         if not (o.lambda_rmc or o.lambda_rfc or o.lambda_rcc):
             return {}
@@ -80,7 +83,8 @@ class RC2L(Method):
         masks = student.mask_logits.float().sigmoid()
         overlap = dice(masks, regions)
         log_classes = student.class_logits.float().log_softmax(2)
-        queries, paired = assigned(log_classes[:, :, :-1].exp() + overlap, present)
+        rows = match(-log_classes[:, :, :-1].exp() - overlap, present)  # waits for the device, once for the batch
+        queries, paired = rows.clamp(min=0), rows >= 0
 
         def mean(values: Tensor) -> Tensor:
             return step.global_mean((values * paired).sum(), paired.sum())
@@ -98,9 +102,10 @@ class RC2L(Method):
 
     def _teacher_regions(self, pseudo: Pseudo, classes: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Masks [B,C,h,w], the share of each cell that is confidently of the class, and which classes occur."""
+        from semiseg.models.criteria import IGNORE, one_hot
+
         certain = pseudo.valid & (pseudo.confidence >= self.options.confidence)
-        masks = F.one_hot(pseudo.label, classes).permute(0, 3, 1, 2) * certain[:, None]
-        masks = F.adaptive_avg_pool2d(masks.float(), size)
+        masks = F.adaptive_avg_pool2d(one_hot(pseudo.label.where(certain, IGNORE), classes), size)
         return masks, masks.mean((2, 3)) > self.options.min_area
 
 
@@ -125,23 +130,3 @@ def cosine(student: Tensor, teacher: Tensor) -> Tensor:
 def contrast(likeness: Tensor, queries: Tensor, temperature: float) -> Tensor:
     """InfoNCE over the student's regions [B,N,K]: minus the log of the paired query's share [B,K]."""
     return -(likeness / temperature).log_softmax(1).gather(1, queries[:, None])[:, 0]
-
-
-def assigned(score: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries [B,K], each for one teacher region, with the largest sum of `score` [B,N,K] over the regions present.
-
-    The second tensor says which regions have one; with fewer queries than regions some go without. The Hungarian method
-    runs on the host: one copy for the batch, the only wait for the device in this method.
-    """
-    import numpy as np
-    from scipy.optimize import linear_sum_assignment
-
-    from semiseg.data.transfer import to_device
-
-    tables = torch.where(present[:, None], score, 0.0).detach().cpu().numpy()
-    queries = np.full((len(tables), tables.shape[2]), -1)
-    for b, table in enumerate(tables):
-        query, region = linear_sum_assignment(table, maximize=True)
-        queries[b, region] = query
-    found = to_device(queries, present.device)
-    return found.clamp(min=0), present & (found >= 0)

@@ -28,7 +28,10 @@ from semiseg.methods._terms import (
 from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
+
+    from semiseg.data.draws import Draws
 
 
 class SCL(Method):
@@ -64,7 +67,7 @@ class SCL(Method):
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         boxes = cutmix.fixed_area_boxes(step.draws, "cutmix", weak.shape[-2:], area=o.area)
-        box = cutmix.mask(boxes, weak.shape[-2:]).to(weak.device)
+        box = cutmix.mask(boxes, weak.shape[-2:], weak.device)
         teacher = step.targets(self._teacher(weak, step)).detach().float().softmax(1)
         teacher = cutmix.paste(teacher, partner(teacher, step), box)
         valid = torch.where(box, partner(valid, step), valid)
@@ -75,7 +78,7 @@ class SCL(Method):
         labelled, unlabelled = output.split([len(batch.image), len(weak)])
         student = unlabelled.logits.float().softmax(1)
         supervised = (
-            criteria.boundary_relaxed(labelled.logits, batch.label)
+            criteria.boundary_relaxed(labelled.logits, batch.label, mean=step.global_mean)
             if o.boundary_relaxation
             else step.supervised(labelled, batch.label)
         )
@@ -97,9 +100,11 @@ class SCL(Method):
 
     def _structured(self, student: Tensor, teacher: Tensor, valid: Tensor, box: Tensor, boxes: Tensor, step: Step):
         """L_SC of each image [B]."""
+        from semiseg.data.transfer import to_device
+
         if self.options.scope == "full":
             return all_pairs(vectors(student), vectors(teacher), (valid & box).flatten(1), (valid & ~box).flatten(1))
-        at = drawn_pixels(boxes, step.draws, self.options.pixels, student.shape[3]).to(student.device)
+        at = to_device(drawn_pixels(boxes.numpy(), step.draws, self.options.pixels, student.shape[3]), student.device)
         drawn = (vectors(x).take_along_dim(at[:, :, None], 1) for x in (student, teacher))
         return drawn_pairs(*drawn, valid.flatten(1).take_along_dim(at, 1))
 
@@ -109,14 +114,12 @@ def vectors(maps: Tensor) -> Tensor:
     return maps.flatten(2).transpose(1, 2)
 
 
-def drawn_pixels(boxes: Tensor, draws, n: int, width: int) -> Tensor:
-    """[B,n] positions in the flattened map, uniform inside each box, with replacement."""
-    from semiseg.data.transfer import to_device
-
-    shares = to_device(draws.uniform("pixels", 2 * n), boxes.device).view(-1, 2, n)
+def drawn_pixels(boxes: np.ndarray, draws: Draws, n: int, width: int) -> np.ndarray:
+    """[B,n] positions in the flattened map, uniform inside each box, with replacement; on the host, as the boxes."""
+    shares = draws.uniform("pixels", 2 * n).reshape(-1, 2, n)
     first, last = boxes[:, :2, None], boxes[:, 2:, None]
-    row, column = (first + (shares * (last - first)).long()).unbind(1)
-    return row * width + column
+    rows, columns = (first + (shares * (last - first)).astype(int)).swapaxes(0, 1)
+    return rows * width + columns
 
 
 def drawn_pairs(student: Tensor, teacher: Tensor, counted: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ class UniMatch(Method):
         for k in (1, 2):
             strong = views.photometric(weak, step.draws, f"strong{k}")
             boxes = cutmix.unimatch_boxes(step.draws, f"cutmix{k}", size, p=o.cutmix_probability)
-            box = cutmix.mask(boxes, size).to(weak.device)
+            box = cutmix.mask(boxes, size, weak.device)
             views_and_boxes.append((cutmix.paste(strong, partner(strong, step), box), box))
 
         # One pass of the decoder over clean and perturbed features. The official code perturbs labelled features too
