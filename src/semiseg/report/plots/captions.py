@@ -1,0 +1,60 @@
+"""Titles and captions of all plots, for the pages, for `snakemake --report` and for whoever copies a figure."""
+
+from __future__ import annotations
+
+CAPTIONS = {
+    "label_efficiency": (
+        "Label efficiency",
+        "mIoU after the last iteration against the number of labelled images, of the network that each method "
+        "reports. Lines are means over seeds, bands one standard deviation (none with one seed); hollow "
+        "diamonds are published figures of the same protocol.",
+    ),
+    "differences": (
+        "Differences to supervised",
+        "mIoU minus that of the supervised baseline on the same labelled images, same network and head, with "
+        "95 % intervals. Hollow: the interval contains zero. What an interval speaks for (seeds, images or "
+        "both) is written at its right.",
+    ),
+    "training_curves": (
+        "Training curves",
+        "mIoU of the reported network on the evaluated set during training at {partition} labels. Lines are "
+        "means over seeds, bands one standard deviation. Nothing was selected by these curves.",
+    ),
+    "losses": (
+        "Losses",
+        "Named losses during training at {partition} labels, one panel per method, first seed, smoothed over "
+        "ten logging steps. Losses of different methods are not comparable with each other.",
+    ),
+    "pseudo_labels": (
+        "Pseudo-labels",
+        "Share of confident pixels and accuracy of the pseudo-labels on unlabelled images at {partition} "
+        "labels. The hidden masks serve this diagnosis only; no method sees them.",
+    ),
+    "class_iou": (
+        "IoU by class",
+        "IoU of every class after the last iteration at {partition} labels, mean over seeds. Empty: the class "
+        "occurs in neither ground truth nor prediction.",
+    ),
+    "confusion": (
+        "Confusion matrices",
+        "Share of the pixels of each true class (rows) that were given each class (columns), in percent, at "
+        "{partition} labels: the supervised baseline and the method with the highest mIoU, first finished "
+        "seed.",
+    ),
+    "cost": (
+        "Cost against mIoU",
+        "Mean time of a training against mIoU after the last iteration at {partition} labels. Up and to the "
+        "left is better.",
+    ),
+    "ablation": (
+        "Ablation: {name}",
+        "mIoU after the last iteration by arm; points are seeds, the bar is their mean, the dashed line the "
+        "supervised baseline of the same labelled images. Right, where the paper has such a table: its own "
+        "figures, of another data set and network.",
+    ),
+}
+
+
+def caption(plot: str, **details: str) -> dict[str, str]:
+    title, text = CAPTIONS[plot]
+    return {"title": title.format(**details), "caption": text.format(**details)}

@@ -1,0 +1,97 @@
+"""One look for all plots: readable in print and by colour-blind people, and the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semiseg import files
+from semiseg.report import names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 130
+# Okabe and Ito's palette and the dark ones of Tol's: no two alike for any common colour blindness, none pale on paper.
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#882255", "#e69f00", "#56b4e9", "#44aa99", "#332288", "#999933",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+DASHES = ((), (4, 1.5), (1, 1), (3, 1, 1, 1), (6, 2), (2, 2), (5, 1, 1, 1, 1, 1))
+SETTINGS = {
+    "svg.hashsalt": "semiseg",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": "medium",
+    "figure.constrained_layout.use": True,
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def plotting() -> Iterator[None]:
+    """Import the libraries late and without a display; leave their global state as it was."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import seaborn
+
+    with seaborn.axes_style("whitegrid"), seaborn.plotting_context("notebook", font_scale=0.85):
+        with matplotlib.rc_context(SETTINGS):
+            yield
+        plt.close("all")
+
+
+def look(method: str, position: int) -> dict[str, Any]:
+    """Colour, marker and dashes of a method; `position` tells variants of one method apart."""
+    if method == "supervised":
+        return {"color": "black", "marker": "o", "dashes": ()}
+    known = [name for name in names.METHODS if name != "supervised"]
+    index = known.index(method) if method in known else len(known)
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[(1 + index + 4 * position) % len(MARKERS)],
+        "dashes": DASHES[position % len(DASHES)],
+    }
+
+
+def looks(things: list[Any]) -> dict[str, dict[str, Any]]:
+    """Label -> look, in the order in which methods are always listed."""
+    found: dict[str, dict[str, Any]] = {}
+    count: dict[str, int] = {}
+    for thing in sorted(things, key=names.rank):
+        label = names.of(thing)
+        method = thing["method"] if isinstance(thing, dict) else thing.method
+        if label not in found:
+            found[label] = look(method, count.get(method, 0))
+            count[method] = count.get(method, 0) + 1
+    return found
+
+
+def seaborn_style(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Arguments of seaborn.lineplot that give every label its look."""
+    return {
+        "hue_order": list(found),
+        "style_order": list(found),
+        "palette": {label: one["color"] for label, one in found.items()},
+        "markers": {label: one["marker"] for label, one in found.items()},
+        "dashes": {label: one["dashes"] for label, one in found.items()},
+    }
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """SVG and PNG without dates or versions, written whole."""
+    import matplotlib.pyplot as plt
+
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")  # once for both files: it costs as much as drawing
+    for suffix, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata)
+        files.write_bytes(folder / f"{name}.{suffix}", buffer.getvalue())
+    plt.close(figure)
