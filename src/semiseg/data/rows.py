@@ -1,0 +1,25 @@
+"""Apply an operation to some samples of a batch, chosen on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from torch import Tensor
+
+from semiseg.data.transfer import to_device
+
+
+def apply_rows(pixels: Tensor, rows: np.ndarray, operation: Callable[..., Tensor], *parameters: np.ndarray) -> None:
+    """`pixels[rows] = operation(pixels[rows], parameter[rows], …)`; nothing is computed for other samples.
+
+    The host knows the rows, because it drew them: the device is not asked.
+    """
+    if len(rows) == 0:
+        return
+    vectors = [to_device(parameter[rows].astype(np.float32), pixels.device) for parameter in parameters]
+    if len(rows) == len(pixels):
+        pixels.copy_(operation(pixels, *vectors))
+        return
+    index = to_device(rows, pixels.device)
+    pixels.index_copy_(0, index, operation(pixels.index_select(0, index), *vectors))
