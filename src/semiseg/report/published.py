@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("published.csv")
 KINDS = {"VOC2012": "voc", "Cityscapes": "cityscapes"}
-# Families of published figures whose lists nobody has published: such a figure is shown, and never subtracted from ours.
+# Families whose lists nobody has published: such a figure is shown, and never subtracted from ours.
 UNLISTED = {
     "hung": "random draws of Hung et al. 2018, made anew in each run",
     "french": "random draws of French et al. 2020, five seeds",
