@@ -79,7 +79,7 @@ def test_incomplete_sbd_is_noticed_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_sbd_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     trees.save_sbd(tmp_path / "a.mat", np.zeros((4, 5), np.uint8))
-    with pytest.raises(UserError, match=r"shape \(4, 5\)"):
+    with pytest.raises(UserError, match=r"\(4, 5\) instead of \(5, 4\)"):
         sbd.read_mat(tmp_path / "a.mat", (5, 4))
 
 

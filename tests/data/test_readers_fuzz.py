@@ -221,19 +221,20 @@ def test_damaged_masks(outcomes, mask, change) -> None:
 
 
 @budget("mat")
-@given(label=labels(), change=st.one_of(st.none(), damage()))
-def test_mat_files(outcomes, tmp_path_factory, label, change) -> None:
+@given(label=labels(), compressed=st.booleans(), change=st.one_of(st.none(), damage()))
+def test_mat_files(outcomes, tmp_path_factory, label, compressed, change) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.mat"
     stream = io.BytesIO()
     label = np.where(label == 255, np.uint8(20), label)
-    savemat(stream, {"GTcls": {"Segmentation": label, "CategoriesPresent": [1]}})
+    savemat(stream, {"GTcls": {"Segmentation": label, "CategoriesPresent": [1]}}, do_compression=compressed)
     path.write_bytes(change(stream.getvalue()) if change else stream.getvalue())
 
     def read() -> None:
         found = read_mat(path, label.shape)
         assert found.shape == label.shape
         assert found.max() <= 20
-        assert change or np.array_equal(found, label)
+        if not change or compressed:  # its checksum leaves no room for another label, but for the header's text
+            assert np.array_equal(found, label)
 
     run(outcomes, "mat", read)
 

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from semiseg.data.datasets import read_ids
-from semiseg.data.images import image_size
+from semiseg.data.images import image_size, read_bytes
 from semiseg.data.masks import voc_palette
+from semiseg.data.matfile import read_field
 from semiseg.data.progress import progress
 from semiseg.data.voc import AUGMENTED, CLASSES, COUNTS, TRAIN_AUG, layout_root
 from semiseg.errors import UserError
@@ -71,16 +72,15 @@ def _convert_all(ids: list[str], masks: Path, images: Path, out: Path) -> None:
 
 def read_mat(path: Path, size: tuple[int, int]) -> np.ndarray:
     """GTcls.Segmentation of a .mat file: uint8 [H, W], 0..20."""
-    from scipy.io import loadmat
-
     try:
-        label = np.asarray(loadmat(path)["GTcls"]["Segmentation"][0, 0])
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; unpack SBD anew") from error
-    except Exception as error:  # SciPy raises many types on damaged files
-        raise UserError(f"{path} is no SBD mask ({type(error).__name__}: {error}); unpack SBD anew") from error
-    if label.ndim != 2 or label.shape != size or label.min() < 0 or label.max() >= len(CLASSES):
-        raise UserError(f"{path} is no SBD mask of its image: shape {label.shape}, labels up to {label.max(initial=0)}")
+        label = read_field(read_bytes(path), "GTcls", "Segmentation")
+    except ValueError as error:
+        raise UserError(f"{path} is no SBD mask ({error}); unpack SBD anew") from error
+    if label.shape != size:
+        raise UserError(f"{path} is no mask of its image: {label.shape} instead of {size} rows and columns")
+    wrong = ~np.isin(label, np.arange(len(CLASSES)))
+    if wrong.any():
+        raise UserError(f"{path} holds labels that are no class, such as {label[wrong][0]}; unpack SBD anew")
     return label.astype(np.uint8)
 
 

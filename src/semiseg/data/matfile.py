@@ -1,0 +1,107 @@
+"""One numeric field of a struct in a MATLAB 5 file, which is all that SBD needs.
+
+Not scipy.io.loadmat: on a damaged file it can end the process (segmentation fault). Here every length is checked
+against what is there. Format: "MAT-File Format", The MathWorks, level 5.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+_HEADER = 128
+_MATRIX, _COMPRESSED = 14, 15
+_NUMBERS = range(6, 16)  # classes of arrays: double, single, integers
+_NUMERIC = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_LARGEST = 1 << 28  # bytes that a compressed variable may unfold to
+
+
+def read_field(data: bytes, variable: str, field: str) -> np.ndarray:
+    """The array `field` of the 1x1 struct `variable`; ValueError where the file is not made so."""
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
+    if len(data) < _HEADER or order is None:
+        raise ValueError("no MATLAB 5 file")
+    for kind, content in _elements(data[_HEADER:], order, padded=False):
+        if kind == _COMPRESSED:
+            kind, content = _single(_unfolded(content), order)
+        if kind == _MATRIX:
+            _, name, rest = _matrix(content, order)
+            if name == variable:
+                return _numbers(_field(rest, field, order), order)
+    raise ValueError(f"no variable {variable}")
+
+
+def _elements(data: bytes, order: str, padded: bool = True) -> Iterator[tuple[int, bytes]]:
+    """(type, content) of the data elements in a row."""
+    position = 0
+    while position + 8 <= len(data):
+        kind, size = (int(value) for value in np.frombuffer(data, f"{order}u4", 2, position))
+        if kind >> 16:  # the small form: type and size share one word, the content is in the other
+            kind, size, start, step = kind & 0xFFFF, kind >> 16, position + 4, 8
+            if size > 4:
+                raise ValueError("a small element of more than 4 bytes")
+        else:
+            start = position + 8
+            step = 8 + (-(-size // 8) * 8 if padded or kind != _COMPRESSED else size)
+        if start + size > len(data):
+            raise ValueError("an element goes beyond the end of the file")
+        yield kind, data[start : start + size]
+        position += step
+
+
+def _single(data: bytes, order: str) -> tuple[int, bytes]:
+    for element in _elements(data, order):
+        return element
+    raise ValueError("an element is missing")
+
+
+def _unfolded(content: bytes) -> bytes:
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(content, _LARGEST)
+    except zlib.error as error:
+        raise ValueError(f"damaged compression ({error})") from error
+    if not stream.eof:
+        raise ValueError("the compressed variable is cut off or too large")
+    return data
+
+
+def _matrix(content: bytes, order: str) -> tuple[tuple[int, tuple[int, ...]], str, list[tuple[int, bytes]]]:
+    """((class, dimensions), name, elements after them)."""
+    elements = list(_elements(content, order))
+    if len(elements) < 3:
+        raise ValueError("an array without flags, dimensions or name")
+    (_, flags), (_, sizes), (_, name), *rest = elements
+    if len(flags) < 4 or len(sizes) < 8 or len(sizes) % 4:
+        raise ValueError("an array without flags or dimensions")
+    shape = tuple(int(size) for size in np.frombuffer(sizes, f"{order}i4"))
+    return (int(np.frombuffer(flags, f"{order}u4", 1)[0]) & 0xFF, shape), name.decode("latin-1"), rest
+
+
+def _field(rest: list[tuple[int, bytes]], field: str, order: str) -> bytes:
+    if len(rest) < 2 or len(rest[0][1]) < 4:
+        raise ValueError("the variable is no struct")
+    width = int(np.frombuffer(rest[0][1], f"{order}i4", 1)[0])
+    names = rest[1][1]
+    if width < 1 or len(names) % width:
+        raise ValueError("a struct without names of fields")
+    listed = [names[at : at + width].split(b"\0")[0].decode("latin-1") for at in range(0, len(names), width)]
+    if field not in listed or len(rest) != 2 + len(listed):
+        raise ValueError(f"no single field {field}")
+    kind, content = rest[2 + listed.index(field)]
+    if kind != _MATRIX:
+        raise ValueError(f"the field {field} is no array")
+    return content
+
+
+def _numbers(content: bytes, order: str) -> np.ndarray:
+    (kind, shape), _, rest = _matrix(content, order)
+    if not rest or rest[0][0] not in _NUMERIC or kind not in _NUMBERS:
+        raise ValueError("the field holds no numbers")
+    values = np.frombuffer(rest[0][1], np.dtype(f"{order}{_NUMERIC[rest[0][0]]}"))
+    if min(shape) < 0 or math.prod(shape) != values.size:
+        raise ValueError(f"{values.size} values for an array of {'x'.join(str(size) for size in shape)}")
+    return values.reshape(shape, order="F")
