@@ -146,6 +146,6 @@ def _histogram(summary: dict[str, Any]) -> list[str]:
     total = max(sum(pixels.values()), 1)
     width = max((len(name) for name in pixels), default=0)
     return [
-        f"{name:<{width}} {100 * count / total:6.2f} % of pixels, in {summary['images_with'][name]} images"
+        f"{name:<{width}} {100 * count / total:6.2f} % of labelled pixels, in {summary['images_with'][name]} images"
         for name, count in pixels.items()
     ]

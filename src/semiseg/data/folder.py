@@ -119,17 +119,18 @@ def _choose_listed(chosen: dict[str, str], subset: str, path: Path, labelled: li
 
 
 def _choose_share(chosen: dict[str, str], subset: str, wanted: int, labelled: list[Sample], seed: int) -> None:
-    """Whole groups in an order that depends on seed and names alone; groups of other subsets are left alone."""
+    """Whole groups, at least one, as near to the wanted count as their order by seed and name brings them."""
     groups: dict[str, list[str]] = {}
     for sample in labelled:
         groups.setdefault(_unit(sample), []).append(sample.id)
     free = [group for group, ids in groups.items() if not any(key in chosen for key in ids)]
     taken = 0
     for group in keyed_order(free, f"{subset}:{seed}"):
-        if taken >= max(wanted, 1):
+        size = len(groups[group])
+        if taken and abs(taken + size - wanted) >= abs(taken - wanted):
             return
         chosen.update(dict.fromkeys(groups[group], subset))
-        taken += len(groups[group])
+        taken += size
 
 
 def _unit(sample: Sample) -> str:
