@@ -16,8 +16,10 @@ STAMP = VENV / "installed"
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
-        sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; name one: make PYTHON=python3.12 …")
+    if sys.version_info < (3, 11):  # noqa: UP036 - the system Python may be older than what the project supports
+        sys.exit(
+            f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; name one: make PYTHON=python3.12 …"
+        )
     lock = ROOT / "requirements.lock"
     content = b"".join(path.read_bytes() for path in (lock, ROOT / "pyproject.toml"))
     wanted = hashlib.sha256(content + str(ROOT).encode()).hexdigest()

@@ -61,7 +61,9 @@ def test_methods_without_unlabelled_images_do_not_apply_at_full(written):
         raw["suites"]["pocket"]["methods"]["advsemiseg"]["at"] = ["full"]
 
     _, plan = written(change)
-    at_full = {(c.method, c.variant): bool(c.runs) for c in plan.cells if c.kind == "comparison" and c.partition == "full"}
+    at_full = {
+        (c.method, c.variant): bool(c.runs) for c in plan.cells if c.kind == "comparison" and c.partition == "full"
+    }
     assert not at_full["fixmatch", "default"]
     assert not at_full["advsemiseg", "adv_semi"]
     assert at_full["advsemiseg", "adv"]
@@ -70,7 +72,12 @@ def test_methods_without_unlabelled_images_do_not_apply_at_full(written):
 
 def test_extends_lays_keys_over_the_base(written):
     def change(raw):
-        raw["suites"]["longer"] = {"extends": "pocket", "seeds": [1, 2], "recipe": {"iterations": 77}, "ablations": None}
+        raw["suites"]["longer"] = {
+            "extends": "pocket",
+            "seeds": [1, 2],
+            "recipe": {"iterations": 77},
+            "ablations": None,
+        }
 
     params, _ = written(change, suite="longer")
     assert params.suites["longer"].recipe.iterations == 77
@@ -91,7 +98,10 @@ def _set(path, value):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (_set("suites.pocket.recipe.iteration", 5), "suites.pocket.recipe.iteration: unknown key; did you mean 'iterations'"),
+        (
+            _set("suites.pocket.recipe.iteration", 5),
+            "suites.pocket.recipe.iteration: unknown key; did you mean 'iterations'",
+        ),
         (_set("suites.pocket.recipe.iterations", "many"), "suites.pocket.recipe.iterations"),
         (_set("suites.pocket.recipe.optimiser.lr", -1), "suites.pocket.recipe.optimiser.lr"),
         (_set("suites.pocket.dataset", "pockett"), "did you mean 'pocket'"),
@@ -107,7 +117,9 @@ def _set(path, value):
 )
 def test_a_wrong_value_is_answered_with_its_path(written, change, expected):
     def with_teacher(raw):
-        raw["suites"]["pocket"]["methods"]["mean_teacher"] = {"at": [str(raw["suites"]["pocket"]["splits"]["partitions"][0])]}
+        raw["suites"]["pocket"]["methods"]["mean_teacher"] = {
+            "at": [str(raw["suites"]["pocket"]["splits"]["partitions"][0])]
+        }
         change(raw)
 
     if expected is None:

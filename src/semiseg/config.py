@@ -267,7 +267,9 @@ class _UniqueKeys(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -281,7 +283,9 @@ def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ..
     if base not in suites:
         raise UserError(f"{path}: suites.{name}.extends: there is no suite {base!r}{nearest(str(base), suites)}")
     if base in (*seen, name):
-        raise UserError(f"{path}: suites.{name}.extends: the suites {', '.join((*seen, name))} extend each other in a ring")
+        raise UserError(
+            f"{path}: suites.{name}.extends: the suites {', '.join((*seen, name))} extend each other in a ring"
+        )
     own = {key: value for key, value in block.items() if key != "extends"}
     return _overlay(_extended(suites, base, path, (*seen, name)), own)
 

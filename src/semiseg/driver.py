@@ -42,7 +42,9 @@ def _settle(locks: list[Path]) -> None:
             )
         for lock in locks:
             lock.unlink(missing_ok=True)
-        print(f"semiseg: removed the lock of process {owner['pid']}, which ended without giving it back", file=sys.stderr)
+        print(
+            f"semiseg: removed the lock of process {owner['pid']}, which ended without giving it back", file=sys.stderr
+        )
         return
     where = f"on {owner['host']} (process {owner['pid']})" if owner else "in this folder"
     raise UserError(

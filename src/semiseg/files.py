@@ -23,7 +23,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except PermissionError as error:
-        raise UserError(f"{path.parent} cannot be written ({error.strerror}); choose another folder or mend its permissions") from error
+        raise UserError(
+            f"{path.parent} cannot be written ({error.strerror}); choose another folder or mend its permissions"
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:

@@ -133,8 +133,10 @@ class _Builder:
         if isinstance(changes, str):
             named = {"default": {}, **kind.variant_names}
             if changes not in named:
-                raise UserError(f"{self.source}: {where}.variants: {method} has no variant {changes!r}; "
-                                f"name one of {', '.join(named)} or give its options")
+                raise UserError(
+                    f"{self.source}: {where}.variants: {method} has no variant {changes!r}; "
+                    f"name one of {', '.join(named)} or give its options"
+                )
             changes = named[changes]
         try:
             return kind.Options.model_validate({**self._defaults(method), **changes})
@@ -147,9 +149,7 @@ class _Builder:
         values = options.model_dump(mode="json")
         variant = self._variant(method, values)
         reason = self._not_applicable(method, options, partition)
-        runs = () if reason else tuple(
-            self._run(method, variant, values, family, partition, seed) for seed in seeds
-        )
+        runs = () if reason else tuple(self._run(method, variant, values, family, partition, seed) for seed in seeds)
         if runs:
             self._check(method, options, runs[0])
         label = arm if arm is not None else variant
@@ -182,9 +182,7 @@ class _Builder:
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
 
-    def _run(
-        self, method: str, variant: str, values: dict[str, Any], family: str, partition: str, seed: int
-    ) -> Run:
+    def _run(self, method: str, variant: str, values: dict[str, Any], family: str, partition: str, seed: int) -> Run:
         config = {
             "dataset": {"name": self.suite.dataset, **self.dataset.model_dump(mode="json", exclude=NOT_DETERMINING)},
             "split": {"family": FULL if partition == FULL else family, "partition": partition},

@@ -101,7 +101,9 @@ class Study:
         path = self.split_file(family, partition)
         family = grid.FULL if partition == grid.FULL else family
         return Product(
-            "split", f"{self.name}/{path.stem}", (path,),
+            "split",
+            f"{self.name}/{path.stem}",
+            (path,),
             lambda: split_files.wanted(family, partition, self.data_sha256),
             lambda: _carried(path, "made_from"),
             {"family": family, "partition": partition, "dataset": self.suite.dataset},
@@ -119,8 +121,12 @@ class Study:
             "dataset": self.params.datasets[run.dataset].model_dump(mode="json"),
         }
         return Product(
-            "run", f"{run.suite}/{run.name}", (run.path / "spec.json",),
-            lambda: spec.spec_sha256(self.wanted_spec(run)), lambda: folder.spec_sha256, content,
+            "run",
+            f"{run.suite}/{run.name}",
+            (run.path / "spec.json",),
+            lambda: spec.spec_sha256(self.wanted_spec(run)),
+            lambda: folder.spec_sha256,
+            content,
         )
 
     @functools.cached_property
@@ -145,7 +151,9 @@ class Study:
 
     def _stage(self, name: str, comparison: bool) -> Product:
         path = self.folder / "stages" / f"{name}.json"
-        runs = {run.name: run for cell in self.plan.cells if (cell.kind == "comparison") == comparison for run in cell.runs}
+        runs = {
+            run.name: run for cell in self.plan.cells if (cell.kind == "comparison") == comparison for run in cell.runs
+        }
 
         def wanted() -> dict[str, str]:
             return {name: spec.spec_sha256(self.wanted_spec(run)) for name, run in sorted(runs.items())}
@@ -206,7 +214,9 @@ class Study:
         return self.folder / "splits" / f"{split_name(family, partition)}.json"
 
     def wanted_spec(self, run: Run) -> dict[str, Any]:
-        return spec.make_spec(run.config, self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition)))
+        return spec.make_spec(
+            run.config, self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition))
+        )
 
     @functools.cache  # noqa: B019 - a study lives as long as the command
     def _split_sha256(self, path: Path) -> str | None:

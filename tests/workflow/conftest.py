@@ -15,7 +15,10 @@ import yaml
 from tests import tiny
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 @dataclass
@@ -24,8 +27,8 @@ class Outcome:
     text: str
 
     def jobs(self, rule: str) -> int:
-        """How many jobs of a rule were started (short trainings are called train_short)."""
-        return len(re.findall(rf"^(?:local)?rule {rule}(?:_short)?:", self.text, re.MULTILINE))
+        """How many jobs of a rule were finished (short trainings are called train_short)."""
+        return len(re.findall(rf"^Finished jobid: \d+ \(Rule: {rule}(?:_short)?\)", self.text, re.MULTILINE))
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Workspace:
             self.command(*(arguments or ("all",))), cwd=self.root, env=ENVIRONMENT, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        return Outcome(done.returncode, _unmessaged(done.stdout))
+        return Outcome(done.returncode, done.stdout)
 
     def start(self, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(
@@ -67,11 +70,6 @@ class Workspace:
     def trained(self) -> dict[str, int]:
         """When each run was finished: a training again would change it."""
         return {str(path): path.stat().st_mtime_ns for path in self.folder.glob("runs/**/model.safetensors")}
-
-
-def _unmessaged(text: str) -> str:
-    """Rules with a message print `Job 3: Training …` instead of their name; the name stands in the job's block."""
-    return text
 
 
 @pytest.fixture

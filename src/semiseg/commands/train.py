@@ -10,7 +10,9 @@ from typing import Any
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="the run's folder: results/<suite>/runs/…/seed<k>")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--request", type=Path, help="what Snakemake asks for; default: what params.yaml says of the run")
+    source.add_argument(
+        "--request", type=Path, help="what Snakemake asks for; default: what params.yaml says of the run"
+    )
     source.add_argument("--config", type=Path, help="the config.yaml of a run, to repeat it in a folder of your choice")
     parser.add_argument("--splits", type=Path, help="folder of the split lists; default: splits/ of the run's suite")
     parser.set_defaults(run=run)

@@ -26,7 +26,9 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         if not full:
             raise
         kept = f"the last good checkpoint is {current}" if current.exists() else "there is no earlier checkpoint"
-        raise UserError(f"no room left for the checkpoint in {folder}; {kept}; make room and repeat the command") from error
+        raise UserError(
+            f"no room left for the checkpoint in {folder}; {kept}; make room and repeat the command"
+        ) from error
     if current.exists():
         current.replace(folder / PREVIOUS)
     (folder / ".checkpoint.new.pt").replace(current)

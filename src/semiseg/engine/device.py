@@ -84,8 +84,14 @@ def describe() -> dict[str, Any]:
     import platform
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"device": "cuda" if gpu else "cpu", "gpu": gpu, "cpu": cpu_name(), "threads": torch.get_num_threads(),
-            "platform": platform.platform(), "host": platform.node()}
+    return {
+        "device": "cuda" if gpu else "cpu",
+        "gpu": gpu,
+        "cpu": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+    }
 
 
 def cpu_name() -> str:

@@ -19,8 +19,14 @@ AFFECTS_RESULTS = False
 
 @torch.inference_mode()
 def pseudo_labels(
-    method: Method, source: Student, other: Student | None, auxiliary: nn.Module | None,
-    store: Store, ids: Sequence[str], classes: int, speed: Speed,
+    method: Method,
+    source: Student,
+    other: Student | None,
+    auxiliary: nn.Module | None,
+    store: Store,
+    ids: Sequence[str],
+    classes: int,
+    speed: Speed,
 ) -> dict[str, float | None]:
     """Share of confident pixels, their accuracy and mIoU against the hidden labels, and how far two networks agree."""
     from semiseg.data import views

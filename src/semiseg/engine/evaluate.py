@@ -47,7 +47,9 @@ class Evaluator:
         training = network.training
         network.eval()
         with self.speed.autocast():
-            scores = protocols.probabilities(lambda images: network(images).logits, views.normalise(pixels), self.protocol)
+            scores = protocols.probabilities(
+                lambda images: network(images).logits, views.normalise(pixels), self.protocol
+            )
         network.train(training)
         return protocols.label_map(scores)
 

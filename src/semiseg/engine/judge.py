@@ -45,8 +45,14 @@ class Judge:
     """Evaluates the networks on the suite's sets and keeps every per-image confusion matrix."""
 
     def __init__(
-        self, evaluator: Evaluator, settings: dict[str, Any], sets: dict[str, list[str]], groups: dict[str, list],
-        classes: list[str], hidden: list[str], folder: Path,
+        self,
+        evaluator: Evaluator,
+        settings: dict[str, Any],
+        sets: dict[str, list[str]],
+        groups: dict[str, list],
+        classes: list[str],
+        hidden: list[str],
+        folder: Path,
     ) -> None:
         self.evaluator, self.settings, self.hidden = evaluator, settings, hidden
         self.sets = sets
@@ -75,12 +81,16 @@ class Judge:
         self.evaluations.save(self.path)
         return scores[self.settings["evaluated_on"], reported]
 
-    def diagnose(self, iteration: int, method: Method, student: Student, teacher: Student | None, auxiliary: Any) -> None:
+    def diagnose(
+        self, iteration: int, method: Method, student: Student, teacher: Student | None, auxiliary: Any
+    ) -> None:
         if not self.hidden:
             return
         source, other = (teacher, student) if method.needs_teacher and teacher else (student, teacher)
         evaluator = self.evaluator
-        found = pseudo_labels(method, source, other, auxiliary, evaluator.store, self.hidden, evaluator.classes, evaluator.speed)
+        found = pseudo_labels(
+            method, source, other, auxiliary, evaluator.store, self.hidden, evaluator.classes, evaluator.speed
+        )
         self.log.write(kind="diagnostics", iteration=iteration, **found)
 
 

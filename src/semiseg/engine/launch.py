@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,13 @@ def _record_failure(
             "iteration": training.iteration if training else 0,
         },
     }
-    try:
+    with suppress(OSError):
         write_json(folder / "record.json", record)
-    except OSError:
-        pass
 
 
 def _translated(error: BaseException, path: Path) -> BaseException:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"no room left on the disk of {path}; make room and repeat the command: it goes on from the "
-                         "last checkpoint")
+        return UserError(
+            f"no room left on the disk of {path}; make room and repeat the command: it goes on from the last checkpoint"
+        )
     return error

@@ -18,7 +18,10 @@ def build(networks: Iterable[nn.Module], settings: dict[str, Any], fused: bool) 
     """One optimiser for all trained networks; heads get their own multiple of the rate."""
     networks = list(networks)
     groups = [
-        {"params": [p for network in networks for p in network.encoder_parameters() if p.requires_grad], "multiple": 1.0},
+        {
+            "params": [p for network in networks for p in network.encoder_parameters() if p.requires_grad],
+            "multiple": 1.0,
+        },
         {
             "params": [p for network in networks for p in network.head_parameters() if p.requires_grad],
             "multiple": settings["head_lr_multiplier"],

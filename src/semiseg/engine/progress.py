@@ -1,4 +1,4 @@
-"""Progress of a training: a bar on a terminal, a line every few seconds elsewhere, and the lease for `semiseg status`."""
+"""Progress of a training: a bar on a terminal, else a line every few seconds; and the lease, for `semiseg status`."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ class Progress:
         elif now - self.last_line >= LINE_SECONDS or iteration == self.iterations:
             self.last_line = now
             left = pace * (self.iterations - iteration)
-            say(f"{self.name}: {iteration}/{self.iterations}, {duration(left)} left, "
-                f"loss {_figure(self.loss, 3)}, mIoU {_figure(self.miou, 1)}")
+            say(
+                f"{self.name}: {iteration}/{self.iterations}, {duration(left)} left, "
+                f"loss {_figure(self.loss, 3)}, mIoU {_figure(self.miou, 1)}"
+            )
 
     def close(self) -> None:
         if self.bar is not None:
@@ -49,8 +51,12 @@ def _bar(name: str, iterations: int, start: int) -> tuple[Any, Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]}  mIoU {task.fields[miou]}"), console=Console(stderr=True),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]}  mIoU {task.fields[miou]}"),
+        console=Console(stderr=True),
     )
     bar.start()
     return bar, bar.add_task(name, total=iterations, completed=start, loss="-", miou="-")

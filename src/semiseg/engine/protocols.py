@@ -19,7 +19,9 @@ def probabilities(predict: Predict, images: Tensor, protocol: dict[str, Any]) ->
     size = images.shape[-2:]
     total = None
     for scale in protocol["scales"]:
-        scaled = images if scale == 1 else F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+        scaled = (
+            images if scale == 1 else F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+        )
         for mirror in (False, True) if protocol["flip"] else (False,):
             result = one(predict, scaled.flip(-1) if mirror else scaled, protocol)
             result = result.flip(-1) if mirror else result

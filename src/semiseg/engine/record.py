@@ -18,7 +18,15 @@ from semiseg.engine.device import describe
 
 AFFECTS_RESULTS = False
 
-PACKAGES = ("numpy", "opencv-python-headless", "safetensors", "segmentation-models-pytorch", "timm", "torch", "torchvision")
+PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "safetensors",
+    "segmentation-models-pytorch",
+    "timm",
+    "torch",
+    "torchvision",
+)
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB on Linux
 
 
@@ -89,7 +97,9 @@ def _version(package: str) -> str | None:
 def _git() -> dict[str, Any]:
     def ask(*command: str) -> str | None:
         try:
-            return subprocess.run(["git", *command], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+            return subprocess.run(
+                ["git", *command], capture_output=True, text=True, check=True, timeout=20
+            ).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             return None
 

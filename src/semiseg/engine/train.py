@@ -38,8 +38,16 @@ class Training:
     """One run, from its configuration to a finished run folder. `run` may be called again after any kind of death."""
 
     def __init__(
-        self, config: dict[str, Any], spec: dict[str, Any], spec_sha256: str, folder: RunFolder, data: Path,
-        split: Split, lease: Lease, say: Callable[[str], None], runtime: dict[str, Any],
+        self,
+        config: dict[str, Any],
+        spec: dict[str, Any],
+        spec_sha256: str,
+        folder: RunFolder,
+        data: Path,
+        split: Split,
+        lease: Lease,
+        say: Callable[[str], None],
+        runtime: dict[str, Any],
     ) -> None:
         self.config, self.spec, self.spec_sha256 = config, spec, spec_sha256
         self.folder, self.lease, self.say, self.runtime = folder, lease, say, runtime
@@ -165,7 +173,9 @@ class Training:
         if self.auxiliary is not None:
             options = self.method.options
             poly = {"schedule": "poly", "power": options.power_d}
-            optimise.set_rate(self.auxiliary_optimiser, options.lr_d * optimise.factor(self.iteration, self.iterations, poly))
+            optimise.set_rate(
+                self.auxiliary_optimiser, options.lr_d * optimise.factor(self.iteration, self.iterations, poly)
+            )
             self._update(self.auxiliary_optimiser, [self.auxiliary], None)
         if self.average:
             decay = ema.decay_at(self.iteration, self.average["decay"], self.average["warm_start"])
@@ -301,14 +311,18 @@ class Training:
 
     def provenance(self) -> dict[str, Any]:
         hashes = {"data": self.spec["data"], "split": self.spec["split"], "spec": self.spec_sha256}
-        return record.provenance(self.folder.path, self.seed, hashes) | self.costs.so_far() | {
-            "error": None,
-            "iterations": self.iteration,
-            "parameters": sum(p.numel() for network in self.trained.values() for p in network.parameters()),
-            "precision": "bf16" if self.speed.bf16 else "fp32",
-            "resumed": self.resumed,
-            "spec_sha256": self.spec_sha256,
-        }
+        return (
+            record.provenance(self.folder.path, self.seed, hashes)
+            | self.costs.so_far()
+            | {
+                "error": None,
+                "iterations": self.iteration,
+                "parameters": sum(p.numel() for network in self.trained.values() for p in network.parameters()),
+                "precision": "bf16" if self.speed.bf16 else "fp32",
+                "resumed": self.resumed,
+                "spec_sha256": self.spec_sha256,
+            }
+        )
 
     def _out_of_memory(self) -> OutOfMemory:
         peak = torch.cuda.max_memory_allocated(self.device) / 2**30 if self.device.type == "cuda" else 0.0

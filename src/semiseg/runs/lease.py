@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,8 @@ class Lease:
 
     def keep_beating(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            try:
+            with suppress(OSError):  # a full disk ends the training where it writes its results, with a sentence
                 self.beat()
-            except OSError:
-                pass  # a full disk ends the training where it writes its results, with a sentence; not here
 
     def release(self) -> None:
         self._stop.set()
@@ -105,10 +103,8 @@ def _bury(path: Path, dead: dict[str, Any] | None) -> None:
         return
     moved = read(grave)
     if moved != dead and is_alive(moved):
-        try:
+        with suppress(FileExistsError):
             os.link(grave, path)
-        except FileExistsError:
-            pass
     grave.unlink(missing_ok=True)
 
 

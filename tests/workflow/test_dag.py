@@ -1,0 +1,140 @@
+"""What Snakemake makes again, and what it leaves alone: decided by content, never by times or metadata."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from tests import tiny
+
+METHODS = {"supervised": {}, "advsemiseg": {"at": [4], "variants": ["adv_semi"], "options": {"width_d": 4}}}
+ABLATION = {"threshold": {"method": "advsemiseg", "at": 4, "vary": {"t_semi": [0.2, 0.5]}}}
+
+
+@pytest.fixture
+def content():
+    return tiny.params(METHODS, ablations=ABLATION, recipe={"iterations": 8})
+
+
+def test_a_study_from_nothing_and_what_is_made_again(study, content):
+    """One workspace, several changes after each other: building it is the expensive part."""
+    work = study(content)
+    first = work.snakemake()
+    assert first.code == 0, first.text
+    assert first.jobs("train") == 4
+    assert (work.folder / "report/index.html").exists()
+    tables, trained = work.tables(), work.trained()
+
+    again = work.snakemake()
+    assert again.code == 0
+    assert "Nothing to be done" in again.text
+
+    # An evaluation that was deleted is made again, with what depends on it and without training.
+    [evaluation] = work.folder.glob("runs/tiny/full/supervised/default/seed0/eval.json")
+    evaluation.unlink()
+    rebuilt = work.snakemake()
+    assert (rebuilt.code, rebuilt.jobs("train"), rebuilt.jobs("evaluate"), rebuilt.jobs("tables")) == (0, 0, 1, 1)
+    assert work.tables() == tables
+    assert work.trained() == trained
+
+    # Comments and file times decide nothing.
+    (work.root / "params.yaml").write_text("# a comment\n" + (work.root / "params.yaml").read_text())
+    for path in [*work.root.glob("data/tiny/*.json"), *work.folder.glob("**/*.json")]:
+        os.utime(path)
+    assert "Nothing to be done" in work.snakemake().text
+
+    # Without any hidden metadata a changed parameter is seen all the same, and only its run is trained.
+    shutil.rmtree(work.root / ".snakemake")
+    changed = work.params
+    changed["suites"]["tiny"]["ablations"]["threshold"]["vary"]["t_semi"] = [0.2, 0.6]
+    work.write(changed)
+    retrained = work.snakemake()
+    assert (retrained.code, retrained.jobs("train")) == (0, 1), retrained.text
+    assert {path: made for path, made in work.trained().items() if path in trained} == trained
+
+    # Back again: the old run is still there and still right.
+    work.write(content)
+    back = work.snakemake()
+    assert (back.code, back.jobs("train")) == (0, 0)
+    assert work.tables() == tables
+
+
+def test_a_failing_run_leaves_its_state_in_the_tables(study, content):
+    content["suites"]["tiny"]["methods"]["supervised"] = {"at": [4]}
+    content["suites"]["tiny"]["methods"]["advsemiseg"]["options"]["lr_d"] = 1e30  # the discriminator explodes
+    content["suites"]["tiny"]["ablations"] = {}
+    work = study(content)
+    outcome = work.snakemake("all", "--retries", "0")
+    assert outcome.code != 0
+    states = {line.split(",")[8]: line for line in (work.folder / "tables/comparison.csv").read_text().splitlines()}
+    assert "failed" in states["advsemiseg"]
+    assert "done" in states["supervised"]
+    log = next(work.root.glob("logs/tiny/train/tiny/stratified-0-4/advsemiseg/**/*.log")).read_text()
+    assert "became NaN or infinite at iteration" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_killed_in_the_middle_it_goes_on(number, study, content):
+    content["suites"]["tiny"]["ablations"] = {}
+    content["suites"]["tiny"]["recipe"]["iterations"] = 150
+    undisturbed = study(content, "undisturbed")
+    assert undisturbed.snakemake().code == 0
+    work = study(content, "disturbed")
+    process = work.start()
+    while not list(work.folder.glob("runs/**/checkpoint.pt")):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.kill()
+    process.wait(60)
+    resumed = work.snakemake()
+    assert resumed.code == 0, resumed.text
+    if number == signal.SIGKILL:
+        assert "removed the lock of process" in resumed.text
+    assert work.tables() == undisturbed.tables()
+
+
+def test_a_second_driver_is_told(study, content):
+    work = study(content)
+    process = work.start()
+    while not list((work.root / ".snakemake/locks").glob("*.lock")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    second = work.snakemake()
+    assert second.code == 2
+    assert f"process {process.pid}" in second.text
+    assert "Traceback" not in second.text
+    process.send_signal(signal.SIGINT)
+    process.wait(120)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda raw: raw.update(suite="tini"), "did you mean 'tiny'"),
+        (lambda raw: raw["suites"]["tiny"]["recipe"].update(iteratons=3), "did you mean 'iterations'"),
+    ],
+)
+def test_a_wrong_params_file_is_one_sentence(change, expected, study, content):
+    change(content)
+    work = study(content)
+    outcome = work.snakemake()
+    assert outcome.code == 2
+    assert expected in outcome.text
+    assert "Traceback" not in outcome.text
+    assert not (work.root / "results").exists()
+
+
+def test_broken_data_end_with_the_file_and_what_to_do(study, content):
+    work = study(content)
+    mask = work.root / "data/tiny/raw/SegmentationClass/train_000.png"
+    mask.write_bytes(mask.read_bytes()[:40])
+    outcome = work.snakemake()
+    assert outcome.code != 0
+    assert "train_000.png" in outcome.text
+    assert "Traceback" not in outcome.text
+    assert not (work.root / "data/tiny/store/index.json").exists()
