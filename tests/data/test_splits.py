@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from misbehaving_server import Behaviour, serve
 
 from semiseg.data import lists, splits
 from semiseg.data.splits import Split, check_split, make_split
@@ -169,6 +171,20 @@ def test_a_list_of_another_pool_is_refused(tmp_path, made_list) -> None:
     with pytest.raises(UserError) as caught:
         make_split("u2pl", "1/9", POOL[:50], None, "voc", tmp_path)
     assert "does not have" in str(caught.value)
+
+
+def test_a_list_is_fetched_from_the_first_sound_mirror_and_kept(tmp_path, made_list, monkeypatch) -> None:
+    text = "".join(f"{k}\n" for k in POOL[::9]).encode()
+    served = {"/wrong": Behaviour(text + b"x\n"), "/good": Behaviour(text)}
+    with serve(served) as address:
+        mirrors = tuple(replace(made_list.files[0], url=f"{address}/{name}") for name in ("none", "wrong", "good"))
+        known = {("u2pl", "voc", "1/9"): replace(made_list, files=mirrors)}
+        monkeypatch.setattr(lists, "known_lists", lambda: known)
+        split = make_split("u2pl", "1/9", POOL, None, "voc", tmp_path / "lists")
+    assert split.labelled == tuple(POOL[::9])
+    lists._folder_index.cache_clear()
+    assert make_split("u2pl", "1/9", POOL, None, "voc", tmp_path / "lists") == split  # nobody serves any more
+    assert [path.read_bytes() for path in (tmp_path / "lists").rglob("*.txt")] == [text]
 
 
 def test_own_lists(tmp_path) -> None:
