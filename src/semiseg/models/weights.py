@@ -82,7 +82,7 @@ def _from_file(path: Path, sha256: str | None) -> dict[str, Tensor]:
 
 
 def _from_hub(encoder: str) -> dict[str, Tensor]:
-    """Weights from the libraries' hub cache, downloaded into it where they are missing and the machine has a network."""
+    """Weights from the libraries' hub cache; downloaded into it where they are missing and there is a network."""
     try:
         with _cache_only():
             return _pretrained(encoder)
