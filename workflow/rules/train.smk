@@ -1,9 +1,20 @@
 # One job per run. Only spec.json is an output: Snakemake deletes outputs before a job, and a checkpoint must survive.
 # Short trainings travel in groups (slurm/config.yaml says how many together), long ones go alone.
 
+import signal
+
+if not workflow.is_main_process:
+    # Slurm's notice that the time is nearly up is for the training; snakemake around it would die of the signal.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
 
 localrules:
     train_all,
+
+
+def asks(what):
+    """Resource function: what the run of a job's wildcards asks of the scheduler."""
+    return lambda wildcards: getattr(STUDY.resources(wildcards), what)
 
 
 rule train:
@@ -21,26 +32,41 @@ rule train:
         "Training {wildcards.method} ({wildcards.variant}) on {wildcards.split}, seed {wildcards.seed}"
     wildcard_constraints:
         method=STUDY.methods_pattern(short=False),
-    threads: lambda wildcards: STUDY.resources(wildcards).cpus
-    retries: 2
+    threads: asks("cpus")
+    retries: STUDY.attempts(short=False) - 1
     resources:
-        gpu=lambda wildcards: STUDY.resources(wildcards).gpus,
-        mem_mb=lambda wildcards, attempt: STUDY.resources(wildcards).memory_mib * attempt,
-        runtime=lambda wildcards: STUDY.resources(wildcards).minutes,
+        gpu=lambda wildcards: STUDY.resources(wildcards).gpus or None,
+        gpu_model=asks("gpu_model"),
+        mem_mb=lambda wildcards, attempt: STUDY.resources(wildcards).memory(attempt),
+        runtime=asks("minutes"),
+        slurm_partition=asks("partition"),
+        slurm_extra=asks("notice"),
+        turn=1,
     params:
         run=subpath(output[0], parent=True),
         launcher=lambda wildcards: STUDY.resources(wildcards).launcher(sys.executable),
     shell:
-        "{params.launcher} train {params.run} --request {input.request} > {log} 2>&1"
+        # exec: the training itself, not a shell around it, hears that it is to stop, and is waited for.
+        "exec {params.launcher} train {params.run} --request {input.request} > {log} 2>&1"
 
 
 use rule train as train_short with:
     wildcard_constraints:
         method=STUDY.methods_pattern(short=True),
+    retries: STUDY.attempts(short=True) - 1
     group:
         "short"
 
 
 rule train_all:
     input:
-        each("spec.json", [cell for cell in STUDY.plan.cells if cell.kind == "comparison"]),
+        request=ASKED["stage"]["train"],
+        specs=each("spec.json", [cell for cell in STUDY.plan.cells if cell.kind == "comparison"]),
+    output:
+        f"{FOLDER}/stages/train.json",
+    log:
+        f"logs/{STUDY.name}/train.log",
+    message:
+        "All runs of the comparison are trained"
+    shell:
+        "{SEMISEG} stage {output} {input.specs} > {log} 2>&1"

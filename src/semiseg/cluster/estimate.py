@@ -1,0 +1,179 @@
+"""How long a training takes before anyone has run it: counted arithmetic over a stated share of a device's peak.
+
+Estimates serve to ask a scheduler for enough and to plan a budget; a measured figure is better wherever there is one.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+AFFECTS_RESULTS = False
+
+TABLE = Path(__file__).with_name("flops.csv")  # made by scripts/count_flops.py
+
+# Dense bf16 tensor throughput in TFLOP/s by the makers' data sheets; cards without bf16 with what they have in fp32.
+PEAKS = {
+    "a100": 312.0, "a40": 149.7, "a6000": 154.8, "h100": 989.0, "h200": 989.0, "l4": 121.0, "l40s": 362.0,
+    "rtx3090": 71.0, "rtx4090": 165.2, "t4": 8.1, "v100": 15.7,
+}  # fmt: skip
+REFERENCE = "a100"
+EFFICIENCY = 0.2  # share of the peak that convolutional segmentation trainings reach; batches are small, layers thin
+STEP_OVERHEAD = 0.03  # seconds of a step on a GPU that are not arithmetic: launches, augmentation, losses
+CPU_GFLOPS = 12.0  # what one core reaches with the small network
+CPU_STEP_OVERHEAD = 0.012
+START_SECONDS = 60  # imports, data, networks, compilation, final products
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Passes of a step through one network, in images of the labelled and of the unlabelled batch."""
+
+    labelled: float  # forward and backward
+    unlabelled: float
+    without_gradient: float = 0.0  # forward only, unlabelled
+    networks: int = 1
+
+
+# As the methods' files call the networks; a decoder that runs alone counts as three tenths of a network.
+PASSES = {
+    "supervised": Passes(1, 0),
+    "advsemiseg": Passes(1, 1),
+    "mean_teacher": Passes(1, 1, 1),
+    "cutmix_seg": Passes(1, 1, 1),
+    "fixmatch": Passes(1, 2, 1),
+    "cps": Passes(1, 1, 2, networks=2),
+    "unimatch": Passes(1, 3.3, 1),
+    "augseg": Passes(1, 1, 1),
+    "imas": Passes(1, 3, 2),
+    "scl": Passes(1, 1, 1),
+    "rc2l": Passes(1, 1, 1),
+}
+UNKNOWN_METHOD = Passes(1, 2, 1)  # a method of your own: as FixMatch
+BACKWARD = 3.0  # forward and backward over forward alone
+
+# Images and pixels of the sets that are evaluated, where the data are not there to be asked.
+SETS = {
+    "pocket": {"val": (100, 72 * 72), "test": (200, 72 * 72)},
+    "camvid": {"val": (101, 360 * 480), "test": (233, 360 * 480)},
+    "voc": {"val": (1449, 366 * 500)},
+    "cityscapes": {"val": (500, 1024 * 2048)},
+}
+UNKNOWN_SET = (500, 512 * 512)
+
+
+@dataclass(frozen=True)
+class Network:
+    gflops_per_megapixel: float
+    million_parameters: float
+    counted: bool  # False: this one is not in the table, another stands in
+
+
+def network(config: dict[str, Any], head: str = "pixel") -> Network:
+    """The counted figures of a network; ResNet-101 with DeepLabV3+ for one that nobody has counted."""
+    key = (config["architecture"], config["encoder"], str(config["output_stride"]), head)
+    table = _table()
+    wider = (config["width"] / 16) ** 2 if config["architecture"] == "small" else 1.0
+    found = table.get(key) or table.get((*key[:2], "16", "pixel"))
+    counted = found is not None
+    gflops, parameters = found or table["deeplab_v3plus", "resnet101", "16", "pixel"]
+    return Network(gflops * wider, parameters * wider, counted)
+
+
+@functools.cache
+def _table() -> dict[tuple[str, str, str, str], tuple[float, float]]:
+    with TABLE.open() as stream:
+        return {
+            (row["architecture"], row["encoder"], row["output_stride"], row["head"]):
+            (float(row["gflops_per_megapixel"]), float(row["million_parameters"]))
+            for row in csv.DictReader(stream)
+        }  # fmt: skip
+
+
+def needs_gpu(config: dict[str, Any]) -> bool:
+    """The small network was made for one CPU core; every other one is hopeless there."""
+    return config["recipe"]["network"]["architecture"] != "small"
+
+
+def step_gflops(config: dict[str, Any]) -> float:
+    """Arithmetic of one step over the global batch."""
+    recipe = config["recipe"]
+    passes = PASSES.get(config["method"]["name"], UNKNOWN_METHOD)
+    of_full_labels = config["split"]["partition"] == "full"
+    unlabelled = 0 if of_full_labels else recipe["batch"]["unlabelled"]
+    forward = network(recipe["network"], _head(config)).gflops_per_megapixel * _megapixels(*recipe["crop"])
+    trained = passes.labelled * recipe["batch"]["labelled"] + passes.unlabelled * unlabelled
+    return passes.networks * forward * (BACKWARD * trained + passes.without_gradient * unlabelled)
+
+
+def step_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
+    if not needs_gpu(config):
+        return CPU_STEP_OVERHEAD + step_gflops(config) / CPU_GFLOPS
+    return STEP_OVERHEAD + step_gflops(config) / config["recipe"]["gpus"] / rate(device)
+
+
+def rate(device: str) -> float:
+    """GFLOP/s that a training reaches on a device, by assumption."""
+    return PEAKS.get(device, PEAKS[REFERENCE]) * 1000 * EFFICIENCY
+
+
+def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
+    """One evaluation of student and teacher on every set that is looked at, by one GPU or core."""
+    settings, recipe = config["evaluation"], config["recipe"]
+    protocol = settings["protocol"]
+    views = sum(scale**2 for scale in protocol["scales"]) * (2 if protocol["flip"] else 1)
+    if protocol["name"] == "sliding":
+        views /= protocol["stride"] ** 2
+    networks = 2 if recipe["ema"] else 1
+    gflops = network(recipe["network"], _head(config)).gflops_per_megapixel
+    total = sum(images * pixels / 1e6 for images, pixels in evaluated_sets(config).values()) * gflops * views * networks
+    return total / (rate(device) if needs_gpu(config) else CPU_GFLOPS)
+
+
+def evaluated_sets(config: dict[str, Any]) -> dict[str, tuple[int, float]]:
+    settings = config["evaluation"]
+    known = SETS.get(config["dataset"]["kind"], {})
+    names = {name for name in (settings["evaluated_on"], settings["selected_on"]) if name}
+    return {name: known.get(name, UNKNOWN_SET) for name in sorted(names)}
+
+
+def evaluations(config: dict[str, Any]) -> int:
+    return -(-config["recipe"]["iterations"] // config["evaluation"]["every"])
+
+
+def run_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
+    """From the start of the process to the finished run."""
+    steps = config["recipe"]["iterations"] * step_seconds(config, device)
+    return START_SECONDS + steps + evaluations(config) * evaluation_seconds(config, device)
+
+
+def run_bytes(config: dict[str, Any]) -> int:
+    """What a finished run leaves: weights of every network in fp32, and its evaluations (compressed)."""
+    recipe = config["recipe"]
+    parameters = network(recipe["network"], _head(config)).million_parameters * 1e6
+    kept = PASSES.get(config["method"]["name"], UNKNOWN_METHOD).networks + (1 if recipe["ema"] else 0)
+    images = sum(count for count, _ in evaluated_sets(config).values())
+    matrices = images * evaluations(config) * (2 if recipe["ema"] else 1)
+    return round(4 * parameters * kept + 60 * matrices + 200_000)
+
+
+def checkpoint_bytes(config: dict[str, Any]) -> int:
+    """A checkpoint while the run is trained: networks, teacher and the optimiser's moments."""
+    recipe = config["recipe"]
+    parameters = network(recipe["network"], _head(config)).million_parameters * 1e6
+    passes = PASSES.get(config["method"]["name"], UNKNOWN_METHOD)
+    moments = 2 if recipe["optimiser"]["name"] == "adamw" else 1
+    return round(4 * parameters * (passes.networks * (1 + moments) + (1 if recipe["ema"] else 0)))
+
+
+def _head(config: dict[str, Any]) -> str:
+    if config["method"]["name"] == "rc2l":
+        return "mask"
+    return config["method"]["options"].get("head", "pixel")
+
+
+def _megapixels(height: int, width: int) -> float:
+    return height * width / 1e6

@@ -1,0 +1,88 @@
+"""What differs from cluster to cluster: slurm/site.yaml, or environment variables, and never the rules.
+
+`SEMISEG_SLURM_PARTITION=a100` says the same as `partition: a100` in the file, and wins over it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from semiseg.errors import UserError
+from semiseg.explain import explain
+
+PATH = Path("slurm/site.yaml")
+PREFIX = "SEMISEG_SLURM_"
+MINUTES = {"": 1, "m": 1, "h": 60, "d": 1440}
+
+
+class Site(BaseModel):
+    """Every key is optional; what is left out is left to Slurm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    partition: str | None = None
+    cpu_partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    reservation: str | None = None
+    gpu_model: str | None = None
+    cpus_per_gpu: int | None = Field(None, ge=1)
+    time_factor: float = Field(1.0, gt=0)
+    memory_factor: float = Field(1.0, gt=0)
+    max_minutes: int | None = Field(None, ge=1)
+    max_memory_mib: int | None = Field(None, ge=500)
+    warning_seconds: int = Field(120, ge=0)
+    group_size: int = Field(16, ge=1)
+    jobs: int = Field(100, ge=1)
+    jobs_per_second: int = Field(5, ge=1)
+    first_poll_seconds: int = Field(40, ge=1)
+    status: str | None = Field(None, pattern="^(sacct|squeue)$")
+    before: str | None = None
+    container: bool = False
+
+    @field_validator("account", "partition", "cpu_partition", "qos", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value  # an account may be a number
+
+    @field_validator("max_minutes", mode="before")
+    @classmethod
+    def _minutes(cls, value: Any) -> Any:
+        """`90`, `24h` or `2d`."""
+        found = re.fullmatch(r"(\d+)\s*([mhd]?)", str(value)) if isinstance(value, str) else None
+        return int(found[1]) * MINUTES[found[2]] if found else value
+
+
+def load(path: Path = PATH, environment: Mapping[str, str] | None = None) -> Site:
+    """The site file, if there is one, with the environment laid over it."""
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    if path.exists():
+        try:
+            values = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected lines such as `partition: gpu`")
+    for name in Site.model_fields:
+        if environment.get(PREFIX + name.upper()):
+            values[name] = environment[PREFIX + name.upper()]
+    try:
+        return Site.model_validate(values)
+    except ValidationError as error:
+        raise UserError(explain(error, Site, path)) from None
+
+
+@functools.cache
+def here() -> Site:
+    """The site of the current folder, read once per command."""
+    return load()

@@ -1,0 +1,268 @@
+"""A Slurm to throw away: several nodes on this host, fake GPUs, with or without an accounting database.
+
+    python tests/slurm/throwaway.py up FOLDER [--accounting]
+    python tests/slurm/throwaway.py down FOLDER
+
+It needs root and the packages slurm-wlm, munge (and slurmdbd, mariadb-server), but neither systemd nor a network. Its
+configuration is linked into /etc/slurm, because jobs that Snakemake sends find it nowhere else (the plugin removes
+SLURM_CONF from their environment): one such cluster on a host at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ETC = Path("/etc/slurm")
+MARK = ETC / "throwaway"  # names the folder of the cluster that is up
+SLURM_CONF = """\
+ClusterName=throwaway
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort=16817
+SlurmUser=slurm
+AuthType=auth/munge
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/run/slurmctld.pid
+SlurmdPidFile={folder}/run/slurmd-%n.pid
+SlurmctldLogFile={folder}/log/slurmctld.log
+SlurmdLogFile={folder}/log/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+ReturnToService=2
+SlurmdTimeout={silence}
+KillWait=10
+MinJobAge=600
+JobRequeue=1
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,requeue_delay=1
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=5
+AccountingStorageType=accounting_storage/{storage}
+{books}GresTypes=gpu
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-{last_port}] CPUs=4 Boards=1 SocketsPerBoard=1 \
+CoresPerSocket=4 ThreadsPerCore=1 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES DefaultTime=10 MaxTime=1-0 State=UP
+PartitionName=brief Nodes=ALL MaxTime=1 State=UP
+"""
+BOOKS = """\
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort=16819
+AccountingStoreFlags=job_comment
+AccountingStorageTRES=gres/gpu
+"""
+# Character devices that exist everywhere: Slurm numbers them in CUDA_VISIBLE_DEVICES and touches nothing else.
+GRES_CONF = "Name=gpu Type=fake File=/dev/null\nName=gpu Type=fake File=/dev/zero\n"
+DBD_CONF = """\
+AuthType=auth/munge
+DbdHost=localhost
+DbdPort=16819
+SlurmUser=slurm
+LogFile={folder}/log/slurmdbd.log
+PidFile={folder}/run/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=slurm
+StorageLoc=slurm_acct_db
+"""
+DATABASE = """\
+create database slurm_acct_db;
+create user slurm@localhost identified via unix_socket;
+grant all on slurm_acct_db.* to slurm@localhost;
+"""
+
+
+class Cluster:
+    """The daemons of one cluster, each of which can be stopped and started again while jobs run."""
+
+    def __init__(self, folder: Path, nodes: int = 3, accounting: bool = False, silence: int = 10) -> None:
+        self.folder, self.nodes, self.accounting, self.silence = Path(folder), nodes, accounting, silence
+
+    @classmethod
+    def running(cls) -> Cluster | None:
+        """The one that is up on this host, if it is one of ours and answers."""
+        if not MARK.exists() or not shutil.which("sinfo") or _run("sinfo", check=False).returncode:
+            return None
+        folder = Path(MARK.read_text().strip())
+        nodes = len(list((folder / "spool").iterdir()))
+        return cls(folder, nodes, accounting=(folder / "etc/slurmdbd.conf").exists())
+
+    # ---------------------------------------------------------------- up and down
+
+    def up(self) -> Cluster:
+        for name in ("etc", "state", "spool", "log", "run", "database", "sockets"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for name in ("state", "log", "run"):
+            shutil.chown(self.folder / name, "slurm", "slurm")
+        self._configure()
+        self.start("munged")
+        _wait("munge", lambda: _run("munge", "-n", check=False).returncode == 0)
+        if self.accounting:
+            self._open_books()
+        self.start("slurmctld")
+        for node in self.names:
+            (self.folder / "spool" / node).mkdir(exist_ok=True)
+            self.start(f"slurmd-{node}")
+        _wait("nodes", lambda: self.idle() == self.nodes)
+        return self
+
+    def down(self) -> None:
+        _run("scancel", "-u", getpass.getuser(), check=False)
+        for name in (*(f"slurmd-{node}" for node in self.names), "slurmctld", "slurmdbd", "mariadbd", "munged"):
+            self.stop(name, signal.SIGKILL)
+        for path in ETC.iterdir():
+            if path.is_symlink() and Path(os.readlink(path)).is_relative_to(self.folder):
+                path.unlink()
+        MARK.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def names(self) -> list[str]:
+        return [f"n{number + 1}" for number in range(self.nodes)]
+
+    def idle(self) -> int:
+        return len(_run("sinfo", "-h", "-N", "-p", "main", "-t", "idle", check=False).stdout.split("\n")) - 1
+
+    def _configure(self) -> None:
+        host, last = socket.gethostname().split(".")[0], 17000 + self.nodes
+        texts = {
+            "slurm.conf": SLURM_CONF.format(
+                host=host, folder=self.folder, nodes=self.nodes, last_port=last, silence=self.silence,
+                storage="slurmdbd" if self.accounting else "none", books=BOOKS if self.accounting else "",
+            ),
+            "gres.conf": GRES_CONF,
+            "cgroup.conf": "CgroupAutomount=no\n",
+        }
+        if self.accounting:
+            texts["slurmdbd.conf"] = DBD_CONF.format(folder=self.folder)
+        for name, text in texts.items():
+            path = self.folder / "etc" / name
+            path.write_text(text)
+            link = ETC / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(path)
+        MARK.write_text(f"{self.folder}\n")
+        if self.accounting:
+            shutil.chown(self.folder / "etc/slurmdbd.conf", "slurm", "slurm")
+            (self.folder / "etc/slurmdbd.conf").chmod(0o600)
+
+    def _open_books(self) -> None:
+        """A database that listens on a socket alone, the accounting daemon, one account with this user."""
+        for name in ("database", "sockets"):
+            shutil.chown(self.folder / name, "mysql")
+        _run("mariadb-install-db", "--user=mysql", f"--datadir={self.folder}/database", "--skip-test-db",
+             "--auth-root-authentication-method=socket")
+        self.start("mariadbd")
+        socket_path = f"{self.folder}/sockets/database"
+        _wait("the database", lambda: not _run("mariadb-admin", "--no-defaults", "-S", socket_path, "ping", check=False).returncode)
+        _run("mariadb", "--no-defaults", "-S", socket_path, "-e", DATABASE)
+        self.start("slurmdbd")
+        _wait("slurmdbd", lambda: _run("sacctmgr", "-n", "show", "cluster", check=False).returncode == 0)
+        _run("sacctmgr", "-i", "add", "cluster", "throwaway")
+        _run("sacctmgr", "-i", "add", "account", "research", "cluster=throwaway")
+        _run("sacctmgr", "-i", "add", "user", getpass.getuser(), "account=research", "cluster=throwaway")
+
+    # ---------------------------------------------------------------- single daemons
+
+    def start(self, name: str) -> None:
+        log = (self.folder / "log" / f"{name}.out").open("ab")
+        environment = dict(os.environ, MYSQL_UNIX_PORT=f"{self.folder}/sockets/database")
+        for variable in ("SLURM_CONF", "PYTHONPATH"):
+            environment.pop(variable, None)
+        process = subprocess.Popen(
+            self._command(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            start_new_session=True, user="munge" if name == "munged" else None,
+            group="munge" if name == "munged" else None,
+        )
+        (self.folder / f"{name}.pid").write_text(str(process.pid))
+
+    def _command(self, name: str) -> list[str]:
+        if name.startswith("slurmd-"):
+            return ["slurmd", "-D", "-N", name.removeprefix("slurmd-")]
+        if name == "munged":
+            for path in ("/run/munge", "/var/log/munge", "/var/lib/munge"):
+                Path(path).mkdir(exist_ok=True)
+                shutil.chown(path, "munge", "munge")
+            Path("/run/munge").chmod(0o755)
+            return ["munged", "-F"]
+        return {
+            "slurmctld": ["slurmctld", "-D"],
+            "slurmdbd": ["slurmdbd", "-D"],
+            "mariadbd": [
+                "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={self.folder}/database",
+                f"--socket={self.folder}/sockets/database", f"--pid-file={self.folder}/sockets/pid", "--skip-networking",
+                "--innodb-buffer-pool-size=128M", "--innodb-lock-wait-timeout=900", "--innodb-log-file-size=64M",
+            ],
+        }[name]
+
+    def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
+        """End one daemon; with SIGKILL it is lost rather than stopped."""
+        note = self.folder / f"{name}.pid"
+        if not note.exists():
+            return
+        pid = int(note.read_text())
+        note.unlink()
+        for attempt in (how, signal.SIGKILL):  # a slurmd that looks for its controller does not listen
+            try:
+                os.kill(pid, attempt)
+                _wait(f"the end of {name}", lambda: not _alive(pid), 5)
+                return
+            except ProcessLookupError:
+                return
+            except TimeoutError:
+                continue
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.waitpid(pid, os.WNOHANG)  # our own child would stay a zombie
+    except ChildProcessError:
+        pass
+    return Path(f"/proc/{pid}").exists()
+
+
+def _run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done
+
+
+def _wait(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not answer within {seconds:.0f} s")
+        time.sleep(0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["up", "down"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--accounting", action="store_true")
+    parser.add_argument("--nodes", type=int, default=3)
+    options = parser.parse_args()
+    cluster = Cluster(options.folder.resolve(), options.nodes, options.accounting)
+    if options.action == "down":
+        (Cluster.running() or cluster).down()
+    else:
+        cluster.up()
+        print(_run("sinfo", "-N", "-o", "%N %T %c %m %G %P").stdout)
+
+
+if __name__ == "__main__":
+    main()

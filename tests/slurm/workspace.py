@@ -1,0 +1,157 @@
+"""A copy of the workflow in a folder of its own, with a tiny suite, and what is needed to watch and to disturb it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+PIECES = ("Snakefile", "workflow", "profiles", "slurm", "local")
+TINY: dict[str, Any] = {
+    "suite": "tiny",
+    "dataset": "pocket",
+    "datasets": {"pocket": {"kind": "pocket", "redistributable": True}},
+    "methods": {},
+    "suites": {
+        "tiny": {
+            "dataset": "pocket",
+            "splits": {"family": "stratified:0", "partitions": [12]},
+            "seeds": [0],
+            "recipe": {
+                "network": {"architecture": "small", "width": 4},
+                "crop": 32,
+                "batch": {"labelled": 2, "unlabelled": 2},
+                "iterations": 12,
+                "optimiser": {"name": "adamw", "lr": 0.003},
+            },
+            "evaluation": {"every": 12, "evaluated_on": "test", "selected_on": "val", "batch": 50, "diagnostics": 4, "pictures": 2},
+            "runtime": {"log_every": 4, "checkpoint_every": 4},
+            "methods": {"supervised": {}, "fixmatch": {}},
+        }
+    },
+}
+LONG = {"runtime": {"short_minutes": 0}}  # every training a job of its own
+# A network that asks for a GPU, and is small enough for the CPU that stands in for it here.
+WITH_GPU = {"recipe": {"network": {"architecture": "fpn", "encoder": "resnet18"}}, **LONG}
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "SEMISEG_SLURM_FIRST_POLL_SECONDS": "2",
+    "SEMISEG_SLURM_WARNING_SECONDS": "20",
+    "SEMISEG_SLURM_GROUP_SIZE": "4",
+}
+
+
+class Workspace:
+    def __init__(self, folder: Path, data: Path, **changes: Any) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for piece in PIECES:
+            source = ROOT / piece
+            ignore = shutil.ignore_patterns("site.yaml")
+            shutil.copytree(source, folder / piece, ignore=ignore) if source.is_dir() else shutil.copy(source, folder)
+        (folder / "data").symlink_to(data)
+        self.trouble()
+        self.describe(**changes)
+        self.environment = dict(os.environ, **ENVIRONMENT)
+        self.environment |= {"PYTHONPATH": str(HERE / "hook"), "SEMISEG_TEST_FOLDER": str(folder)}
+        self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    # ---------------------------------------------------------------- what is wanted, and what goes wrong
+
+    def describe(self, **changes: Any) -> None:
+        """Write params.yaml: the tiny suite with these changes, mapping by mapping."""
+        params = copy.deepcopy(TINY)
+        _overlay(params["suites"]["tiny"], changes)
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+    def trouble(self, **wanted: Any) -> None:
+        (self.folder / "trouble.json").write_text(json.dumps(wanted))
+
+    # ---------------------------------------------------------------- snakemake
+
+    def start(self, *arguments: str, profile: str = "slurm") -> subprocess.Popen[str]:
+        log = (self.folder / "snakemake.log").open("a")
+        command = ["snakemake", "--profile", profile, *(arguments or ("all",))]
+        log.write(f"\n$ {' '.join(command)}\n")
+        log.flush()
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, text=True, start_new_session=True
+        )
+
+    def run(self, *arguments: str, profile: str = "slurm", seconds: float = 240) -> int:
+        return self.wait(self.start(*arguments, profile=profile), seconds)
+
+    def wait(self, process: subprocess.Popen[str], seconds: float = 240) -> int:
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(f"snakemake hangs; its log ends with\n{self.log[-4000:]}") from None
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "snakemake.log").read_text()
+
+    # ---------------------------------------------------------------- what has happened
+
+    @property
+    def diary(self) -> list[tuple[str, int, str, str, str]]:
+        """Every step of every training: run, iteration, Slurm job, node, visible devices."""
+        path = self.folder / "diary.txt"
+        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return [(run, int(step), job, node, devices) for run, step, job, node, devices, _ in lines]
+
+    def steps(self, part: str = "") -> list[int]:
+        return [step for run, step, *_ in self.diary if part in run]
+
+    def until(self, ready: Callable[[], Any], what: str, seconds: float = 90) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := ready()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what}: not within {seconds:.0f} s; snakemake's log ends with\n{self.log[-4000:]}")
+            time.sleep(0.2)
+        return found
+
+    def until_training(self, part: str = "", step: int = 2) -> str:
+        """The Slurm job of a training that has come as far as this step."""
+        self.until(lambda: any(one >= step for one in self.steps(part)), f"a training of {part!r} under way")
+        return next(job for run, one, job, *_ in reversed(self.diary) if part in run)
+
+    @property
+    def runs(self) -> dict[str, Path]:
+        """Finished runs by name."""
+        base = self.folder / "results/tiny/runs"
+        return {str(path.parent.relative_to(base)): path.parent for path in sorted(base.rglob("spec.json"))}
+
+    def record(self, part: str) -> dict[str, Any]:
+        [path] = [one for one in self.folder.glob("results/tiny/runs/**/record.json") if part in str(one)]
+        return json.loads(path.read_text())
+
+    def results(self) -> dict[str, str]:
+        """sha256 of everything that must not depend on how it came about: runs' products, and tables but for costs."""
+        base = self.folder / "results/tiny"
+        names = ("spec.json", "eval.json", "evaluations.npz", "model.safetensors", "predictions.npz")
+        files = [folder / name for folder in self.runs.values() for name in names]
+        files += [path for path in (base / "tables").glob("*") if not path.name.startswith(("cost", "made_from"))]
+        return {str(path.relative_to(base)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+
+
+def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict) and key != "methods":
+            _overlay(base[key], value)
+        else:
+            base[key] = value
