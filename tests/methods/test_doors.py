@@ -9,6 +9,7 @@ from conftest import CLASSES, SIZE, UNLABELLED, NoGradient, StubNetwork, StubSte
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from semiseg.data import cutmix
 from semiseg.methods import Batch, names
@@ -107,6 +108,27 @@ def test_the_same_numbers_again(batch, full_step, make, name, options):
     """A step is a function of the weights and of the draws: a resumed training repeats it."""
     first, second = (reference.values(make(name, **options).losses(batch, full_step)) for _ in range(2))
     assert first == second
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what makes the host wait for a GPU: reading a number, and shapes that depend on values."""
+
+    FORBIDDEN = ("aten._local_scalar_dense", "aten.nonzero", "aten.masked_select")
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert not str(function).startswith(self.FORBIDDEN), f"{function} waits for the device"
+        if str(function).startswith(("aten.index.", "aten.index_put")):
+            assert not any(x is not None and x.dtype == torch.bool for x in args[1]), "indexing by a mask waits"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_nothing_waits_for_the_device(batch, full_step, make, name, options):
+    """The one exception is the Hungarian method of rc2l, whose copy to the host is no such operation."""
+    method = make(name, **options)
+    with NoWaiting():
+        method.losses(batch, full_step)
+        method.auxiliary_losses(batch, full_step)
 
 
 @settings(max_examples=30, deadline=None)

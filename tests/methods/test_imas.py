@@ -130,6 +130,18 @@ def test_cutmix_is_triggered_as_often_as_images_are_easy(batch, step, make, monk
     assert reference.values(method.losses(batch, step))["unlabelled"] == found[1] != found[0]
 
 
+def test_without_a_trigger_batch_norm_sees_no_mixed_image(batch, step, make, monkeypatch):
+    seen = []
+    student = step.student
+    step.student = lambda pixels: seen.append(pixels) or student(pixels)
+    for draw in (0.0, 0.999):
+        monkeypatch.setattr(type(step.draws), "shared", lambda self, stream, n=1, draw=draw: np.full(n, draw))
+        make("imas", confidence=TAU).losses(batch, step)
+    mixed = [pixels.split([2, 4, 4, 4])[2] for pixels in seen]
+    assert not torch.equal(mixed[0], batch.unlabelled)
+    assert torch.equal(mixed[1], batch.unlabelled)
+
+
 def test_the_easiest_receives_from_the_hardest(step, make):
     everyone = torch.tensor([0.3, 0.9, 0.1, 0.5])
     assert make("imas")._partners(everyone, step).tolist() == [3, 2, 1, 0]
