@@ -10,7 +10,6 @@ from torchvision.transforms.v2.functional import normalize
 from semiseg.data import colour, photometric, views
 from semiseg.data.draws import Draws
 from semiseg.data.filters import box_taps
-from semiseg.data.rows import apply_rows
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 PIXELS = views.to_pixels(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
@@ -124,12 +123,3 @@ def test_parameters_of_the_operations():
     np.testing.assert_array_equal(laws["blur"], box_taps(0.1 + 1.9 * u))
     augseg = views.AUGSEG["contrast"].parameter(u, sign)
     assert augseg.min() == pytest.approx(0.05) and "invert" not in views.AUGSEG and len(views.AUGSEG) == 11
-
-
-@pytest.mark.parametrize("rows", [[], [4], [1, 3, 8], list(range(12))])
-def test_apply_rows_touches_these_rows_only(rows):
-    pixels, shift = PIXELS.clone(), np.arange(12.0)
-    apply_rows(pixels, np.array(rows, np.int64), lambda part, value: part + value[:, None, None, None], shift)
-    expected = PIXELS.clone()
-    expected[rows] += torch.tensor(shift[rows], dtype=torch.float32)[:, None, None, None]
-    assert torch.equal(pixels, expected)

@@ -83,10 +83,9 @@ def _read(source: np.ndarray, region: Region, out: np.ndarray, interpolation: in
     part = source[region.top : region.top + region.height, region.left : region.left + region.width]
     size = (region.columns, region.rows)
     if size == (out.shape[1], out.shape[0]):
+        cv2.resize(part, size, dst=out, interpolation=interpolation)
         if region.flip:
-            cv2.flip(cv2.resize(part, size, interpolation=interpolation), 1, dst=out)
-        else:
-            cv2.resize(part, size, dst=out, interpolation=interpolation)
+            cv2.flip(out, 1, dst=out)
         return
     out[:] = padding
     shown = (out[:, ::-1] if region.flip else out)[: region.rows, : region.columns]

@@ -135,10 +135,7 @@ class Loader:
             return batch, self._copies.record_event()
 
     def _read(self, iteration: int) -> Loaded:
-        labelled, images, regions, labelled_ids = self._images(self._labelled, iteration)
-        labels = self._buffer(len(regions), *self.crop)
-        for id_, region, out in zip(labelled_ids, regions, labels.numpy(), strict=True):
-            read_label(self.store.label(id_), region, out)
+        labelled, images, labels, labelled_ids = self.read_labelled(iteration)
         unlabelled, weak, regions, unlabelled_ids = self._images(self._unlabelled, iteration)
         return Loaded(
             iteration=iteration,
@@ -151,6 +148,14 @@ class Loader:
             ids_labelled=labelled_ids,
             ids_unlabelled=unlabelled_ids,
         )
+
+    def read_labelled(self, iteration: int) -> tuple[np.ndarray, Tensor, Tensor, tuple[str, ...]]:
+        """Positions, uint8 images [Bl,H,W,3], uint8 labels [Bl,H,W] and ids, on the host."""
+        positions, images, regions, ids = self._images(self._labelled, iteration)
+        labels = self._buffer(len(ids), *self.crop)
+        for id_, region, out in zip(ids, regions, labels.numpy(), strict=True):
+            read_label(self.store.label(id_), region, out)
+        return positions, images, labels, ids
 
     def _images(self, stream: _Stream, iteration: int) -> tuple[np.ndarray, Tensor, list[Region], tuple[str, ...]]:
         positions = stream.positions(iteration, self.rank, self.world) if stream.ids else np.arange(0)

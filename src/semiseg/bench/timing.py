@@ -1,0 +1,117 @@
+"""How long something takes, said with n, median and spread, and on what."""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semiseg import files
+from semiseg.engine.device import cpu_name
+
+
+def alternate(
+    functions: Sequence[Callable[[], object]], seconds: float, device: torch.device | str = "cpu", least: int = 5
+) -> list[list[float]]:
+    """Seconds of each call, the functions taking turns for about `seconds` in all.
+
+    Turns, because what disturbs a shared machine then disturbs all alike. On a CPU the thread's own CPU time counts, so
+    that waiting for a core that others use does not; on a GPU the wall clock, until the device is done.
+    """
+    measured: list[list[float]] = [[] for _ in functions]
+    for function in functions:  # page cache, allocators, caches of constants
+        _timed(function, device)
+    end = time.monotonic() + seconds
+    while len(measured[0]) < least or time.monotonic() < end:
+        for function, times in zip(functions, measured, strict=True):
+            times.append(_timed(function, device))
+    return measured
+
+
+def _timed(function: Callable[[], object], device: torch.device | str) -> float:
+    if torch.device(device).type == "cpu":
+        start = time.thread_time()
+        function()
+        return time.thread_time() - start
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    function()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def row(case: str, what: str, seconds: Sequence[float], items: int, **more: Any) -> dict[str, Any]:
+    """One line of a result: milliseconds per item. The spread is that of the calls: their quartiles."""
+    milliseconds = [1000 * second / items for second in seconds]
+    low, median, high = statistics.quantiles(milliseconds, n=4) if len(milliseconds) > 1 else [milliseconds[0]] * 3
+    figures = {"median_ms": median, "quartile_low_ms": low, "quartile_high_ms": high}
+    rounded = {name: float(f"{value:.4g}") for name, value in figures.items()}
+    return {"case": case, "what": what, "n": len(milliseconds), "items_per_call": items} | rounded | more
+
+
+def result(benchmark: str, rows: list[dict[str, Any]], device: torch.device | str = "cpu") -> dict[str, Any]:
+    import cv2
+    import numpy
+    import PIL
+
+    on_gpu = torch.device(device).type == "cuda"
+    return {
+        "benchmark": benchmark,
+        "hardware": {
+            "cpu": cpu_name(),
+            "gpu": torch.cuda.get_device_name(device) if on_gpu else None,
+            "threads": torch.get_num_threads(),
+        },
+        "clock": "wall clock until the device is done" if on_gpu else "CPU time of one thread",
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "opencv": cv2.__version__,
+            "pillow": PIL.__version__,
+        },
+        "rows": rows,
+    }
+
+
+def _columns(outcome: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for line in outcome["rows"] for name in line))
+
+
+def table(outcome: dict[str, Any]) -> str:
+    """The rows for people, with what they were measured on."""
+    names = _columns(outcome)
+    lines = [names] + [[_shown(line.get(name)) for name in names] for line in outcome["rows"]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    text = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    hardware = ", ".join(f"{name} {value}" for name, value in outcome["hardware"].items() if value is not None)
+    versions = ", ".join(f"{name} {value}" for name, value in outcome["versions"].items())
+    return f"bench {outcome['benchmark']}: {hardware}; {outcome['clock']}\n{versions}\n\n{text}\n"
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def write_csv(outcome: dict[str, Any], folder: Path | str) -> Path:
+    """FOLDER/<benchmark>-<hardware>.csv, hardware and versions in every row, so that files can be put together."""
+    hardware = outcome["hardware"]
+    name = re.sub(r"[^a-z0-9]+", "-", (hardware["gpu"] or hardware["cpu"]).lower()).strip("-")
+    fixed = {key: value for key, value in hardware.items() if value is not None} | outcome["versions"]
+    buffer = io.StringIO()
+    names = [*_columns(outcome), *fixed, "clock"]
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    writer.writeheader()
+    for line in outcome["rows"]:
+        writer.writerow(line | fixed | {"clock": outcome["clock"]})
+    path = Path(folder) / f"{outcome['benchmark']}-{name}.csv"
+    files.write_text(path, buffer.getvalue())
+    return path
