@@ -43,3 +43,15 @@ def published_figures():
     patch.setattr(published, "stored", lambda: rows)
     yield rows
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def report(study):
+    """The study's folder with tables, plots and pages."""
+    from semiseg.report import html, plots, tables
+
+    folder, rows = study
+    tables.build("pocket", folder, rows)
+    plots.build("pocket", folder, rows)
+    html.build("pocket", folder, rows, dataset=studies.DATASET, read_image=studies.read_image)
+    return folder

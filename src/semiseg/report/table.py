@@ -108,7 +108,7 @@ class Table:
     @classmethod
     def read(cls, path: Path) -> Table:
         if not path.exists():
-            raise UserError(f"{path} is missing; run `semiseg report --only tables` first")
+            raise UserError(f"{path} is missing; run `semiseg report tables` first")
         stored = files.read_json(path)
         views = tuple(View(**{**view, "keys": tuple(view["keys"])}) for view in stored["views"])
         return cls(**{**stored, "columns": tuple(stored["columns"]), "views": views, "rows": tuple(stored["rows"])})

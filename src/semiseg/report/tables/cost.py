@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from semiseg.report import names
 from semiseg.report.records import COMPARISON, Cell, Records, partition_order
 from semiseg.report.table import Table, View
 from semiseg.report.tables import comparison
@@ -43,7 +44,7 @@ def build(records: Records) -> Table:
             # A run that several tables show has cost once.
             seen.setdefault(tuple(run.row["run"] or id(cell) for run in cell.runs), _row(records, cell))
     rows = sorted(seen.values(), key=lambda row: (row["kind"] != COMPARISON, row["kind"],
-                                                  partition_order(row), row["method"], row["variant"]))  # fmt: skip
+                                                  partition_order(row), names.rank(row)))  # fmt: skip
     return Table(
         "cost",
         "Cost",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from semiseg.report import names
 from semiseg.report.records import Cell, Records, partition_order
 from semiseg.report.table import Table, View
 from semiseg.report.tables import comparison
@@ -47,7 +48,7 @@ def build(records: Records) -> Table:
         for cell in cells:
             if not comparison.is_baseline(cell) and len(curve) > 1:
                 rows.append(_row(records, cell, curve))
-    rows.sort(key=lambda row: (row["dataset"], partition_order(row), row["method"], row["variant"]))
+    rows.sort(key=lambda row: (row["dataset"], partition_order(row), names.rank(row)))
     return Table(
         "labels_saved",
         "Labels saved",

@@ -1,0 +1,175 @@
+"""From tables, plots and records to the pages of <suite>/report."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from semiseg import __version__, files
+from semiseg.report import names, pictures
+from semiseg.report.html import answer, methods, overview, runs
+from semiseg.report.records import Records
+from semiseg.report.table import read_all
+
+HERE = Path(__file__).parent
+# Page -> its name in the navigation.
+PAGES = {
+    "index": "Overview",
+    "tables": "Tables",
+    "plots": "Plots",
+    "pictures": "Pictures",
+    "runs": "Runs",
+    "methods": "Methods",
+    "numbers": "How the numbers were made",
+}
+FILTERED = ("Method", "Labels", "Network", "State", "Source")  # columns that get a list to choose from
+
+
+def build(
+    suite_name: str,
+    suite_dir: Path,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    dataset: Mapping[str, Any],
+    read_image: pictures.ReadImage | None = None,
+    local_pictures: bool = False,
+) -> None:
+    """Write <suite_dir>/report; tables and plots must have been built.
+
+    dataset: name, classes, redistributable, and optionally palette. Pictures of data that may not be redistributed are
+    left out, unless `local_pictures` says that the report stays here.
+    """
+    suite_dir = Path(suite_dir)
+    records, folder = Records(suite_name, suite_dir, rows), suite_dir / "report"
+    for part in ("runs", "pictures", "plots"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    tables = read_all(suite_dir / "tables")
+    plots = _copy_plots(suite_dir / "plots", folder / "plots")
+    palette = pictures.palette_of(dataset)
+    viewer = _pictures(records, folder, dataset, read_image, local_pictures)
+    pages = Pages(folder, suite_name, dataset, records)
+    shared = {"tables": tables, "plots": plots, "answer": answer.answer(tables)}
+    pages.write(
+        "index", overview=overview.build(tables), counts=_counts(records), open_runs=_open_runs(records), **shared
+    )
+    pages.write("tables", **shared)
+    pages.write("plots", **shared)
+    pages.write(
+        "pictures",
+        viewer=viewer,
+        palette=palette,
+        why_not=_why_no_pictures(viewer, dataset, read_image, local_pictures),
+    )
+    pages.write("runs", runs=[runs.summary(run) for run in records.runs])
+    pages.write("methods", methods=methods.described({run.method for run in records.runs}), options=_options(records))
+    pages.write("numbers", splits=_splits(records), provenance=runs.provenance(records), tables=tables)
+    for run in records.runs:
+        if run.row["run"]:
+            pages.write("run", f"runs/{runs.slug(run)}", **runs.details(run, records, folder))
+    _copy_assets(folder / "assets")
+
+
+class Pages:
+    """Renders templates with everything from data escaped."""
+
+    def __init__(self, folder: Path, suite: str, dataset: Mapping[str, Any], records: Records) -> None:
+        self.folder = folder
+        self.environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True,
+        )  # fmt: skip
+        self.environment.globals |= {
+            "suite": suite, "dataset": dataset, "version": __version__, "pages": PAGES, "label": names.label,
+            "of": names.of, "cell_text": cell_text, "order": order, "filtered": FILTERED, "slug": runs.slug,
+            "run_links": functools.cache(lambda: runs.links(records)),
+        }  # fmt: skip
+        self.environment.filters["json"] = embedded_json
+
+    def write(self, template: str, name: str | None = None, **context: Any) -> None:
+        name = name or template
+        context |= {"page": template, "root": "../" * name.count("/")}
+        text = self.environment.get_template(f"{template}.html").render(context)
+        files.write_text(self.folder / f"{name}.html", text)
+
+
+def cell_text(view: Any, row: Mapping[str, Any]) -> str:
+    return view.text(row)
+
+
+def order(view: Any, row: Mapping[str, Any]) -> Any:
+    """What a table sorts by: the figure behind the text; labels by their number."""
+    value = row.get("labelled") if view.keys == ("partition",) else row.get(view.keys[0])
+    return "" if value is None else value
+
+
+def embedded_json(value: Any) -> Markup:
+    """JSON inside <script>: a name like </script> must not end it."""
+    text = json.dumps(value, sort_keys=True)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _copy_plots(source: Path, target: Path) -> list[dict[str, str]]:
+    if not (source / "captions.json").exists():
+        return []
+    listed = files.read_json(source / "captions.json")
+    for name in listed["order"]:
+        for suffix in ("svg", "png"):
+            files.write_bytes(target / f"{name}.{suffix}", (source / f"{name}.{suffix}").read_bytes())
+    return [{"name": name, **listed["captions"][name]} for name in listed["order"]]
+
+
+def _copy_assets(target: Path) -> None:
+    for path in sorted((HERE / "assets").iterdir()):
+        files.write_bytes(target / path.name, path.read_bytes())
+
+
+def _pictures(
+    records: Records, folder: Path, dataset: Mapping[str, Any], read_image: pictures.ReadImage | None, local: bool
+) -> list[dict[str, Any]]:
+    if read_image is None or not (dataset["redistributable"] or local):
+        return []
+    shown = pictures.build(
+        records, folder / "pictures", read_image, len(dataset["classes"]), pictures.palette_of(dataset)
+    )
+    return [vars(one) for one in shown]
+
+
+def _why_no_pictures(viewer: list[Any], dataset: Mapping[str, Any], read_image: Any, local: bool) -> str:
+    if viewer:
+        return ""
+    if not dataset["redistributable"] and not local:
+        return f"The images of {dataset['name']} may not be redistributed, so this report shows none."
+    return (
+        "No finished run kept predictions." if read_image else "The images were not at hand when this report was made."
+    )
+
+
+def _counts(records: Records) -> dict[str, int]:
+    states = [run.state for run in records.runs if run.row["run"]]
+    return {state: states.count(state) for state in sorted(set(states))}
+
+
+def _open_runs(records: Records) -> list[dict[str, Any]]:
+    return [runs.summary(run) for run in records.runs if run.row["run"] and not run.done]
+
+
+def _options(records: Records) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Method -> (variant, options) of everything that ran."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for run in records.runs:
+        found.setdefault(run.method, {})[run.variant] = run.options or {}
+    return {method: sorted(variants.items(), key=lambda pair: names.rank({"method": method, "variant": pair[0]}))
+            for method, variants in found.items()}  # fmt: skip
+
+
+def _splits(records: Records) -> list[dict[str, Any]]:
+    keys = ("split_family", "partition", "labelled", "unlabelled", "split_sha256")
+    found = {tuple(run.row.get(key) for key in keys): None for run in records.runs if run.row["run"]}
+    return [dict(zip(keys, values, strict=True)) for values in sorted(found, key=str)]

@@ -1,0 +1,170 @@
+"""What the page of one run shows, and the facts that all runs share."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from semiseg.report import names
+from semiseg.report.html.chart import line_chart, thin
+from semiseg.report.plots.frames import metrics
+from semiseg.report.records import Records, Run
+
+FILES = ("config.yaml", "metrics.jsonl", "eval.json", "record.json", "spec.json", "evaluations.npz", "predictions.npz")
+COSTS = (
+    ("wall_seconds", "Wall time", "s"), ("gpu_seconds", "GPU time", "s"), ("cpu_seconds", "CPU time", "s"),
+    ("peak_memory_mib", "Peak memory", "MiB"), ("energy_joules", "Energy", "J"), ("parameters", "Parameters", ""),
+    ("resumed", "Times resumed", ""),
+)  # fmt: skip
+
+
+def slug(run: Run) -> str:
+    """File name of a run's page."""
+    parts = run.row["run"].split("/")[1:]
+    return "--".join("".join(c if c.isalnum() or c in "._=-" else "_" for c in part) for part in parts)
+
+
+def links(records: Records) -> dict[tuple[Any, ...], list[tuple[str, str]]]:
+    """What identifies a table's row -> the pages of its runs, so that every figure can be followed."""
+    found: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
+    for run in records.runs:
+        if run.row["run"]:
+            key = (run.split_family, run.partition, run.method, run.variant)
+            found.setdefault(key, []).append((str(run.seed), f"runs/{slug(run)}.html"))
+    return found
+
+
+def summary(run: Run) -> dict[str, Any]:
+    record = run.record or {}
+    return {
+        "page": f"runs/{slug(run)}.html" if run.row["run"] else "",
+        "label": names.of(run),
+        "partition": run.partition,
+        "labelled": run.labelled,
+        "family": run.split_family,
+        "seed": run.seed,
+        "state": run.state,
+        "network": run.network,
+        "miou": run.miou(),
+        "minutes": record["wall_seconds"] / 60 if record.get("wall_seconds") is not None else None,
+        "reason": _error(record) or run.row.get("reason") or "",
+    }
+
+
+def _error(record: Mapping[str, Any]) -> str:
+    error = record.get("error")
+    if not error:
+        return ""
+    return str(error.get("message", error)) if isinstance(error, Mapping) else str(error)
+
+
+def details(run: Run, records: Records, report: Path) -> dict[str, Any]:
+    """Everything that the page of a run shows."""
+    record = run.record or {}
+    return {
+        "run": run,
+        "title": f"{names.of(run)}, {run.partition} labels, seed {run.seed}",
+        "summary": summary(run),
+        "config": _text(run.folder / "config.yaml"),
+        "scores": _scores(run),
+        "classes": _classes(run),
+        "curves": _curves(run),
+        "costs": [(title, record.get(key), unit) for key, title, unit in COSTS if record.get(key) is not None],
+        "facts": _facts(record),
+        "files": _files(run, report),
+        "siblings": [other for other in records.runs if other.row["run"] and _same_cell(other, run)],
+        "shown_in": sorted({f"{shown['kind'].replace('_', ' ')}: {shown['arm']}" for shown in run.cells or ()}),
+    }
+
+
+def _same_cell(one: Run, other: Run) -> bool:
+    return all(getattr(one, key) == getattr(other, key) for key in ("split", "method", "variant", "head"))
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _scores(run: Run) -> list[dict[str, Any]]:
+    if not run.done:
+        return []
+    rows = []
+    for network, scores in sorted(run.eval["networks"].items()):
+        best, last = scores["best"], scores["last"]
+        rows.append({
+            "network": network, "reported": network == run.network, "last": last["miou"],
+            "accuracy": last["pixel_accuracy"], "absent": last["absent"], "best": best and best["miou"],
+            "best_iteration": best and best["iteration"], "lastk": scores["lastk"]["miou"], "k": scores["lastk"]["k"],
+        })  # fmt: skip
+    return rows
+
+
+def _classes(run: Run) -> list[tuple[str, dict[str, float | None]]]:
+    """Class -> IoU of every network after the last iteration."""
+    if not run.done:
+        return []
+    networks = sorted(run.eval["networks"])
+    columns = [run.eval["networks"][network]["last"]["per_class"] for network in networks]
+    return [(name, dict(zip(networks, values, strict=True)))
+            for name, *values in zip(run.eval["classes"], *columns, strict=True)]  # fmt: skip
+
+
+def _curves(run: Run) -> list[tuple[str, Any]]:
+    """(title, chart): mIoU from the record, losses and pseudo-labels from the run's own log where it is at hand."""
+    charts = []
+    if run.done:
+        series = {
+            f"{network}, {name}": list(zip(run.eval["iterations"], curve, strict=True))
+            for network, scores in sorted(run.eval["networks"].items())
+            for name, curve in sorted(scores["curves"].items())
+        }
+        charts.append(("mIoU (%)", line_chart(series, "mIoU over iterations")))
+    losses: dict[str, list[tuple[float, float]]] = {}
+    for line in metrics(run, "train"):
+        for name, value in line["losses"].items():
+            losses.setdefault(name, []).append((line["iteration"], value))
+    charts.append(
+        ("Losses", line_chart({name: thin(points) for name, points in losses.items()}, "losses over iterations"))
+    )
+    shares = {"confident pixels": "confident_share", "accuracy of pseudo-labels": "pseudo_accuracy"}
+    lines = metrics(run, "diagnostics")
+    series = {title: [(line["iteration"], 100 * line[key]) for line in lines if line.get(key) is not None]
+              for title, key in shares.items()}  # fmt: skip
+    charts.append(("Pseudo-labels (%)", line_chart(series, "pseudo-labels over iterations")))
+    return [(title, chart) for title, chart in charts if chart]
+
+
+def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Provenance as flat pairs: code, versions, hardware, hashes, times."""
+    facts = []
+    for block in ("git", "versions", "hardware", "hashes"):
+        for key, value in sorted((record.get(block) or {}).items()):
+            if value is not None:
+                facts.append((f"{block}: {key}", value if isinstance(value, str) else json.dumps(value)))
+    facts += [(key, str(record[key])) for key in ("spec_sha256", "started", "finished") if record.get(key)]
+    return facts
+
+
+def _files(run: Run, report: Path) -> list[tuple[str, str]]:
+    """(name, link) of what lies in the run folder, and of its log, as far as they are at hand now."""
+    suite = report.parent
+    log = suite.parent.parent / "logs" / suite.name / "train" / f"{run.row['run'].removeprefix('runs/')}.log"
+    paths = [*(run.folder / name for name in FILES), log]
+    page = report / "runs"
+    return [(path.name, Path(os.path.relpath(path, page)).as_posix()) for path in paths if path.exists()]
+
+
+def provenance(records: Records) -> list[tuple[str, list[tuple[str, int]]]]:
+    """What all runs were made with, and by how many: one line each when everything is as it should be."""
+    found: dict[str, Counter[str]] = {}
+    for run in records.runs:
+        for key, value in _facts(run.record or {}):
+            if key.split(":")[0] in ("git", "versions", "hardware") or key == "hashes: data":
+                found.setdefault(key, Counter())[value] += 1
+    return [
+        (key, sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))) for key, values in sorted(found.items())
+    ]

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import studies
+from studies import DATASET
+
+from semiseg.report import html, plots, tables
+from semiseg.report.html import answer, pages
+from semiseg.report.html.chart import line_chart, thin
+from semiseg.report.table import read_all
+
+
+class Page(HTMLParser):
+    """Links, ids and script elements of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links, self.ids, self.scripts = [], set(), 0
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.links += [attributes[key] for key in ("href", "src") if attributes.get(key)]
+        self.ids.add(attributes.get("id"))
+        self.scripts += tag == "script"
+
+
+def all_pages(folder: Path) -> list[Path]:
+    return sorted((folder / "report").rglob("*.html"))
+
+
+def test_there_is_a_page_for_everything(report, study):
+    made = {path.relative_to(report / "report").as_posix() for path in all_pages(report)}
+    assert {f"{name}.html" for name in pages.PAGES} <= made
+    assert len([name for name in made if name.startswith("runs/")]) == len([row for row in study[1] if row["run"]])
+
+
+def test_every_link_leads_to_a_file_or_a_place_and_none_to_the_network(report):
+    for path in all_pages(report):
+        page = Page(path)
+        for link in page.links:
+            parts = urlsplit(link)
+            assert parts.scheme in ("", "data"), f"{path.name}: {link}"
+            if not parts.scheme:
+                target = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
+                assert target.exists(), f"{path.name}: {link}"
+                assert not parts.fragment or parts.fragment in Page(target).ids, f"{path.name}: {link}"
+
+
+def test_names_from_data_are_text_and_never_markup(report):
+    """A class is called <script>, a configuration holds <b>."""
+    for path in all_pages(report):
+        assert "<script>" not in re.sub(r"<script [^>]*>.*?</script>", "", path.read_text(), flags=re.DOTALL), path.name
+    run = next((report / "report" / "runs").glob("*unimatch*seed0.html")).read_text()
+    assert "&lt;script&gt;" in run and "&lt;b&gt;not markup&lt;/b&gt;" in run
+    assert "&lt;script&gt;" in (report / "report" / "pictures.html").read_text()
+
+
+def test_embedded_json_cannot_end_its_element():
+    text = pages.embedded_json({"name": "</script><script>alert(1)</script>", "amp": "&"})
+    assert "<" not in text and json.loads(text)["name"].startswith("</script>")
+
+
+def test_unfinished_runs_are_listed_with_their_reason(report):
+    text = (report / "report" / "index.html").read_text()
+    assert "the loss became NaN at iteration 37" in text and "Not finished" in text
+    failed = next(path for path in all_pages(report) if 'State: <strong class="failed"' in path.read_text())
+    assert "NaN" in failed.read_text()
+
+
+def test_a_run_page_has_configuration_curves_provenance_and_the_command(report):
+    text = next((report / "report" / "runs").glob("*unimatch*seed0.html")).read_text()
+    for expected in ("semiseg train", "polyline", "0123456789abcdef", "config.yaml", "Simulated CPU", "IoU by class"):
+        assert expected in text
+
+
+def test_the_log_is_linked_where_it_is_at_hand(tmp_path):
+    suite = tmp_path / "results" / "pocket"
+    planned = studies.descriptions(seeds=1, ablations=False, partitions={"12": 12})
+    rows = studies.simulate(suite, planned, images=6, pictures=0)
+    log = tmp_path / "logs" / "pocket" / "train" / f"{planned[0]['run'].removeprefix('runs/')}.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("trained")
+    tables.build("pocket", suite, rows)
+    html.build("pocket", suite, rows, dataset=DATASET)
+    page = next((suite / "report" / "runs").glob("*supervised*"))
+    [link] = [link for link in Page(page).links if link.endswith(".log")]
+    assert (page.parent / link).resolve() == log.resolve()
+
+
+def test_methods_page_shows_the_docstrings_formulas(report):
+    text = (report / "report" / "methods.html").read_text()
+    assert "L_seg = L_ce + lambda_adv L_adv" in text and "BMVC 2018" in text and "t_semi" in text
+
+
+# ------------------------------------------------------------------------------------------------ the answer
+
+
+def comparison(**changes):
+    row = {"dataset": "d", "split_family": "f", "partition": "12", "labelled": 12, "method": "unimatch",
+           "head": "pixel", "variant": "default", "network": "student", "miou_last_mean": 50.0, "delta_vs_supervised": 5.0,
+           "delta_ci_low": 2.0, "delta_ci_high": 8.0, "delta_covers": "images", "delta_p_holm": 0.01, "state": "done",
+           "baseline_miou_last_mean": 45.0, "seeds": 1}  # fmt: skip
+    return row | changes
+
+
+def said(rows):
+    class Rows:
+        def __init__(self, rows):
+            self.rows = rows
+
+    return " ".join(answer.answer({"comparison": Rows(rows), "labels_saved": Rows([]), "cost": Rows([])}))
+
+
+def test_the_answer_names_the_best_its_gain_and_what_the_interval_covers():
+    text = said([comparison(), comparison(method="fixmatch", delta_vs_supervised=-4.0, delta_p_holm=0.02)])
+    assert "UniMatch helped most: it raised mIoU by 5.0 points over the supervised student's 45.0, to 50.0" in text
+    assert "[+2.0, +8.0]" in text and "other images, not other seeds" in text
+    assert "1 was better" in text and "1 was worse (FixMatch)" in text and "One seed was run" in text
+
+
+def test_the_answer_claims_nothing_when_nothing_helped():
+    text = said([comparison(delta_vs_supervised=-1.0, delta_p_holm=0.5, seeds=3)])
+    assert "came closest" in text and "0 were better" in text and "One seed" not in text
+
+
+def test_the_answer_to_an_unfinished_study_says_so():
+    rows = [comparison(miou_last_mean=None, delta_vs_supervised=None, state="missing")]
+    assert "No method can be compared" in said(rows)
+
+
+def test_the_simulated_answer_has_labels_cost_and_the_upper_bound(report):
+    text = " ".join(answer.answer(read_all(report / "tables")))
+    assert "UniMatch" in text and "labels for the same mIoU" in text and "times that of the baseline" in text
+    assert "With all 240 labels" in text and "not finished" in text
+
+
+# ------------------------------------------------------------------------------------------------ charts and limits
+
+
+def test_charts_hold_their_points_inside():
+    chart = str(line_chart({"<a>": [(0, 1.0), (10, 3.0)], "b": []}, "a <chart>"))
+    points = re.search(r'polyline points="([^"]*)"', chart).group(1)
+    assert [tuple(map(float, pair.split(","))) for pair in points.split()] == [(46.0, 176.6), (548.0, 19.4)]
+    assert "&lt;a&gt;" in chart and "a &lt;chart&gt;" in chart and line_chart({"b": []}, "none") == ""
+    assert "circle" in str(line_chart({"one": [(5, 2.0)]}, "single point"))
+
+
+def test_long_logs_are_thinned_to_means():
+    assert thin([(0, 1.0), (1, 2.0)]) == [(0, 1.0), (1, 2.0)]
+    points = thin([(i, float(i % 2)) for i in range(10_000)], most=100)
+    assert len(points) == 100 and points[-1] == (9_999, 0.5)
+
+
+def test_the_demos_report_is_small(report):
+    assert sum(path.stat().st_size for path in (report / "report").rglob("*") if path.is_file()) < 15 * 2**20
+
+
+@pytest.mark.slow
+def test_a_study_of_500_runs_takes_less_than_90_seconds(tmp_path):
+    planned = studies.descriptions(seeds=25, partitions={"12": 12, "24": 24, "48": 48, "96": 96})
+    rows = studies.simulate(tmp_path, planned, images=100)
+    assert len(rows) > 500
+    start = time.process_time()
+    tables.build("pocket", tmp_path, rows)
+    plots.build("pocket", tmp_path, rows)
+    html.build("pocket", tmp_path, rows, dataset=DATASET, read_image=studies.read_image)
+    assert time.process_time() - start < 90
+    assert sum(path.stat().st_size for path in (tmp_path / "report").rglob("*") if path.is_file()) < 40 * 2**20

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import studies
+from PIL import Image
+
+from semiseg.report import names, plots
+from semiseg.report.plots import classes, frames, style
+from semiseg.report.records import Records
+
+
+def test_every_plot_is_drawn_in_both_formats_with_a_caption(report):
+    captions = json.loads((report / "plots" / "captions.json").read_text())
+    expected = [*plots.DRAWN, "ablation_threshold", "ablation_lambda_semi", "ablation_discriminator"]
+    assert captions["order"] == expected
+    for name in expected:
+        assert ElementTree.parse(report / "plots" / f"{name}.svg").getroot().tag.endswith("svg")
+        with Image.open(report / "plots" / f"{name}.png") as picture:
+            assert min(picture.size) > 200
+        assert captions["captions"][name]["caption"] and "{" not in captions["captions"][name]["caption"]
+    assert "at 12 labels" in captions["captions"]["class_iou"]["caption"]
+
+
+def test_plots_are_the_same_bytes_again(study, report):
+    before = {path.name: path.read_bytes() for path in (report / "plots").iterdir()}
+    plots.build("pocket", report, study[1])
+    assert {path.name: path.read_bytes() for path in (report / "plots").iterdir()} == before
+    assert not [name for name, content in before.items() if b"Matplotlib v" in content or b"<dc:date>" in content]
+
+
+def test_a_plot_that_cannot_be_drawn_any_more_is_removed(tmp_path, study):
+    from semiseg.report import tables
+
+    folder, rows = study
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "label_efficiency.svg").write_text("old")
+    nothing = [row | {"state": "missing", "eval": None, "record": None} for row in rows]
+    tables.build("pocket", tmp_path, nothing)
+    assert plots.build("pocket", tmp_path, nothing) == []
+    assert not (tmp_path / "plots" / "label_efficiency.svg").exists()
+
+
+def test_focus_is_the_split_with_most_methods(study):
+    folder, rows = study
+    assert {cell.partition for cell in frames.focus(Records("pocket", folder, rows))} == {"12"}
+    at_24 = [row for row in rows if row["method"] == "supervised" or row["partition"] == "24"]
+    assert {cell.partition for cell in frames.focus(Records("pocket", folder, at_24))} == {"24"}
+
+
+def test_a_resumed_training_logs_no_point_twice(study):
+    folder, rows = study
+    run = next(run for run in Records("pocket", folder, rows).runs if run.done)
+    log = run.folder / "metrics.jsonl"
+    whole = log.read_text()
+    try:
+        log.write_text(whole + "".join(line + "\n" for line in whole.splitlines()[5:10]))
+        repeated = frames.metrics(run, "train")
+    finally:
+        log.write_text(whole)
+    assert repeated == frames.metrics(run, "train") and len(repeated) == 30
+
+
+def test_methods_look_different_and_the_same_everywhere():
+    things = [{"method": method, "variant": "default"} for method in names.METHODS]
+    looks = style.looks(things)
+    assert len({(one["color"], one["marker"]) for one in looks.values()}) == len(names.METHODS)
+    assert style.looks(things[3:5])[names.of(things[3])] == looks[names.of(things[3])]
+    variants = style.looks([{"method": "imas", "variant": variant} for variant in ("default", "a=1", "b=2")])
+    assert len({(one["marker"], one["dashes"]) for one in variants.values()}) == 3
+
+
+def test_heavy_libraries_are_imported_only_when_something_is_drawn():
+    heavy = ("matplotlib", "seaborn", "torch", "scipy.stats")
+    code = "import sys, semiseg.report.tables.comparison, semiseg.report.plots, semiseg.report.html; "
+    code += f"print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_class_names_are_no_formulas(tmp_path):
+    planned = studies.descriptions(seeds=1, ablations=False, partitions={"12": 12})
+    rows = studies.simulate(tmp_path, planned, images=6, classes=("sky", "$x_{", "a_b"), pictures=0)
+    with style.plotting():
+        style.save(classes.class_iou(Records("pocket", tmp_path, rows), {}), tmp_path, "class_iou")
+    assert (tmp_path / "class_iou.svg").stat().st_size > 1000
