@@ -69,7 +69,8 @@ def mixed_facts(batch, step):
     }
 
 
-def test_losses(batch, step, make):
+@pytest.mark.parametrize("min_area", [0.001, 0.2])
+def test_losses(batch, step, make, min_area):
     facts = mixed_facts(batch, step)
     terms = {"rmc": [], "rfc": [], "rcc": []}
     for i in range(4):
@@ -77,7 +78,7 @@ def test_losses(batch, step, make):
         for k in range(4):
             full = (facts["label"][i] == k) & facts["chosen"][i]
             mask = full.reshape(16, 2, 16, 2).mean((1, 3))
-            if mask.mean() > 0.001:
+            if mask.mean() > min_area:
                 targets[k] = mask
         student = facts["masks"][i]
         score = np.array([[facts["classes"][i, k, q] for k in range(4)] for q in range(6)])
@@ -92,11 +93,13 @@ def test_losses(batch, step, make):
             terms["rmc"].append(info_nce(overlap[:, k], query, 0.1))
             terms["rfc"].append(info_nce(likeness, query, 0.1))
             terms["rcc"].append(-math.log(facts["classes"][i, k, query]))
-    assert 4 < len(terms["rmc"]) < 16
+    assert len(terms["rmc"]) in {0.001: range(9, 16), 0.2: range(4, 9)}[min_area]
     expected = {name: 0.1 * sum(values) / len(values) for name, values in terms.items()}
     expected["supervised"] = facts["supervised"]
     expected["smc"] = reference.cross_entropy(facts["logits"], facts["label"], facts["chosen"], facts["valid"].sum())
-    assert reference.values(make("rc2l", confidence=TAU).losses(batch, step)) == pytest.approx(expected, rel=1e-5)
+    assert reference.values(make("rc2l", confidence=TAU, min_area=min_area).losses(batch, step)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["rmc", "rfc", "rcc", "smc"])
