@@ -212,9 +212,17 @@ class Suite(Strict):
     recipe: Recipe
     evaluation: Evaluation
     runtime: Runtime = Runtime()
-    methods: dict[str, MethodEntry]
+    methods: dict[str, tuple[MethodEntry, ...]]
     ablations: dict[str, Ablation] = {}
     publishes: str | None = Field(None, description="method whose published figures stand beside this suite's")
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """A method usually has one entry; a list of them puts different variants at different partitions."""
+        if not isinstance(value, dict):
+            return value
+        return {name: entry if isinstance(entry, list | tuple) else [entry] for name, entry in value.items()}
 
 
 class Params(Strict):
@@ -245,6 +253,17 @@ def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
     if suite is None and params.dataset != own:
         raise UserError(f"{path}: dataset: the suite {params.suite} uses the data set {own}; write `dataset: {own}`")
     return params
+
+
+def _check_splits(splits: Splits, kind: str, where: str) -> None:
+    from semiseg.data.splits import check_partition
+
+    for family in splits.family:
+        for partition in splits.partitions:
+            try:
+                check_partition("full" if partition == "full" else family, partition, kind)
+            except UserError as error:
+                raise UserError(f"{where}.splits: {error}") from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -315,7 +334,8 @@ def _cross_check(params: Params, path: Path) -> None:
             raise UserError(
                 f"{where}.dataset: there is no data set {suite.dataset!r}{nearest(suite.dataset, params.datasets)}"
             )
-        named = [(f"methods.{name}", name, entry.at or ()) for name, entry in suite.methods.items()]
+        _check_splits(suite.splits, params.datasets[suite.dataset].kind, where)
+        named = [(f"methods.{name}", name, one.at or ()) for name, entries in suite.methods.items() for one in entries]
         named += [(f"ablations.{name}", one.method, (one.at,)) for name, one in suite.ablations.items()]
         for key, method, partitions in named:
             if method not in methods.names():

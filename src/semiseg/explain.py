@@ -43,6 +43,8 @@ def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
     current: object = model
     parts = iter(path)
     for part in parts:
+        if part.isdigit():  # a position in a list of blocks
+            continue
         field = current.model_fields.get(part) if isinstance(current, type) else None
         if field is None:
             return []

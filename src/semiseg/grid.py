@@ -97,11 +97,11 @@ class _Builder:
 
     def comparison(self) -> list[Cell]:
         cells = []
-        for method, entry in self.suite.methods.items():
+        for method, entry in ((name, one) for name, entries in self.suite.methods.items() for one in entries):
+            where = f"suites.{self.name}.methods.{method}"
             for variant in entry.variants:
+                options = self._options(method, variant, where)
                 for family, partition in self._splits(entry.at):
-                    where = f"suites.{self.name}.methods.{method}"
-                    options = self._options(method, variant, where)
                     cells.append(self._cell("comparison", None, method, options, family, partition, self.suite.seeds))
         return cells
 
@@ -124,8 +124,8 @@ class _Builder:
         return [pair for pair in pairs if pair[1] != FULL or pair[0] == self.suite.splits.family[0]]
 
     def _defaults(self, method: str) -> dict[str, Any]:
-        entry = self.suite.methods.get(method, MethodEntry())
-        return {**self.params.methods.get(method, {}), **entry.options}
+        [first, *_] = self.suite.methods.get(method, (MethodEntry(),))  # its options hold for all entries
+        return {**self.params.methods.get(method, {}), **first.options}
 
     def _options(self, method: str, changes: str | dict[str, Any], where: str) -> Any:
         """The validated options of a variant: the method's default block with the variant's changes."""
@@ -178,7 +178,7 @@ class _Builder:
         if recipe.ema is None and (kind.needs_teacher or kind.reports == "teacher"):
             raise UserError(f"{where}: {method} needs a teacher; give recipe.ema a decay instead of null")
         try:
-            kind.check(options, methods.Setting.of(recipe, self.dataset))
+            kind.check(options, methods.Setting.of(self._recipe, self.dataset.kind))
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
 

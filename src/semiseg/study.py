@@ -224,7 +224,8 @@ class Study:
 
     @property
     def setting(self) -> methods.Setting:
-        return methods.Setting.of(self.suite.recipe, self.params.datasets[self.suite.dataset])
+        recipe = self.suite.recipe.model_dump(mode="json")
+        return methods.Setting.of(recipe, self.params.datasets[self.suite.dataset].kind)
 
     def records_sha256(self) -> str:
         """Of everything that the tables read: which cells there are, and each run's evaluation and record."""

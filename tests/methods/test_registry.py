@@ -74,9 +74,9 @@ def test_the_gaussian_ramp_up():
 
 
 def test_a_setting_from_the_recipe():
-    recipe = SimpleNamespace(iterations=10, crop=(64, 48), batch=SimpleNamespace(labelled=2, unlabelled=6))
-    assert Setting.of(recipe, SimpleNamespace(kind="voc")) == Setting(10, (64, 48), 6, background=0)
-    assert Setting.of(recipe, SimpleNamespace(kind="cityscapes"), 19) == Setting(10, (64, 48), 6, None, 19)
+    recipe = {"iterations": 10, "crop": [64, 48], "batch": {"labelled": 2, "unlabelled": 6}}
+    assert Setting.of(recipe, "voc") == Setting(10, (64, 48), 6, background=0)
+    assert Setting.of(recipe, "cityscapes", 19) == Setting(10, (64, 48), 6, None, 19)
 
 
 def test_options_are_read_without_torch():

@@ -33,9 +33,9 @@ def _settings(name: str):
 
 
 def get(options: argparse.Namespace) -> None:
-    from semiseg.data import sources
+    from semiseg.data.commands import get
 
-    sources.get(options.name, _settings(options.name))
+    get(options.name, _settings(options.name))
 
 
 def check(options: argparse.Namespace) -> None:

@@ -71,7 +71,7 @@ def _images(study: Any) -> tuple[list[str], Callable[[str], Any] | None]:
     settings = study.params.datasets[study.suite.dataset]
     if settings.redistributable:
         store = open_store(prepare.ensure_store(study.suite.dataset, settings))
-        return list(store.classes), store
+        return list(store.classes), lambda one: (store.image(one), store.label(one))
     manifest = Path("data") / study.suite.dataset / "manifest.json"
     from semiseg.files import read_json
 

@@ -81,14 +81,13 @@ def ensure_store(name: str, config: DatasetConfig, root: Path = ROOT) -> Path:
 
 
 def _get(name: str, config: DatasetConfig, root: Path) -> None:
-    if raw_folder(name, config, root).is_dir():
-        return
     if config.kind == "pocket":
         from semiseg.data import pocket
 
-        pocket.generate(raw_folder(name, config, root))
+        if not raw_folder(name, config, root).is_dir():
+            pocket.generate(raw_folder(name, config, root))
     else:
-        from semiseg.data.sources import get
+        from semiseg.data.commands import get
 
         get(name, config, root)
 

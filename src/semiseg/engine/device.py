@@ -43,7 +43,7 @@ class Speed:
         bf16 = wanted == "bf16" or (wanted == "auto" and on_gpu and torch.cuda.is_bf16_supported())
         self.device = device
         self.bf16 = bf16 and not plain
-        self.fused = on_gpu and not plain
+        self.fused = not plain
         self.channels_last = on_gpu and not plain
         self.compiles = settings["compile"] and on_gpu and not plain
 

@@ -1,7 +1,8 @@
 """Optimisers and learning-rate schedules.
 
-The rate is a pure function of the iteration, set before every step: there is no scheduler whose state a resumed run
-could lose, and the rate after a resume is the rate without one.
+The kernels are torch.optim's own; its classes are left aside because constructing one loads the whole compiler, three
+CPU-seconds per process, and because a schedule here has no state: the rate is a pure function of the iteration, set
+before every step, so that the rate after a resume is the rate without one.
 """
 
 from __future__ import annotations
@@ -11,27 +12,116 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 
-def build(networks: Iterable[nn.Module], settings: dict[str, Any], fused: bool) -> torch.optim.Optimizer:
+class Optimiser:
+    """Groups of parameters that share a multiple of the learning rate; subclasses know the kernel and its state."""
+
+    slots: tuple[str, ...]  # tensors kept per parameter
+
+    def __init__(self, groups: list[tuple[list[nn.Parameter], float]], settings: dict[str, Any], fused: bool) -> None:
+        self.settings, self.fused, self.lr = settings, fused, 0.0
+        self.groups = [(params, multiple) for params, multiple in groups if params]
+        self.state = [[self._fresh(parameter) for parameter in params] for params, _ in self.groups]
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Update every parameter that has a gradient."""
+        self.lr = lr
+        for (params, multiple), state in zip(self.groups, self.state, strict=True):
+            used = [position for position, parameter in enumerate(params) if parameter.grad is not None]
+            if used:
+                tensors = {slot: [state[position][slot] for position in used] for slot in self.slots}
+                parameters = [params[position] for position in used]
+                self._kernel(parameters, [parameter.grad for parameter in parameters], tensors, lr * multiple)
+
+    def zero_grad(self) -> None:
+        for params, _ in self.groups:
+            for parameter in params:
+                parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lr": self.lr, "state": self.state}
+
+    def load_state_dict(self, stored: dict[str, Any]) -> None:
+        self.lr = stored["lr"]
+        for mine, theirs in zip(self.state, stored["state"], strict=True):
+            for own, other in zip(mine, theirs, strict=True):
+                for slot in self.slots:
+                    own[slot].copy_(other[slot])
+
+    def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        return {slot: torch.zeros_like(parameter, memory_format=torch.preserve_format) for slot in self.slots}
+
+    def _kernel(self, params: list, gradients: list, tensors: dict[str, list[Tensor]], lr: float) -> None:
+        raise NotImplementedError
+
+
+class SGD(Optimiser):
+    slots = ("momentum",)
+
+    def _kernel(self, params: list, gradients: list, tensors: dict[str, list[Tensor]], lr: float) -> None:
+        # A buffer of zeros gives the first step of torch.optim.SGD: momentum * 0 + gradient.
+        sgd(
+            params,
+            gradients,
+            tensors["momentum"],
+            foreach=False if self.fused else None,
+            fused=self.fused,
+            weight_decay=self.settings["weight_decay"],
+            momentum=self.settings["momentum"],
+            lr=lr,
+            dampening=0.0,
+            nesterov=self.settings["nesterov"],
+            maximize=False,
+        )
+
+
+class AdamW(Optimiser):
+    """With weight decay 0 this is Adam."""
+
+    slots = ("mean", "square", "steps")
+
+    def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        steps = torch.zeros((), device=parameter.device if self.fused else "cpu")
+        return super()._fresh(parameter) | {"steps": steps}
+
+    def _kernel(self, params: list, gradients: list, tensors: dict[str, list[Tensor]], lr: float) -> None:
+        beta1, beta2 = self.settings.get("betas", (0.9, 0.999))
+        adamw(
+            params,
+            gradients,
+            tensors["mean"],
+            tensors["square"],
+            [],
+            tensors["steps"],
+            foreach=False if self.fused else None,
+            fused=self.fused,
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=lr,
+            weight_decay=self.settings["weight_decay"],
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def build(networks: Iterable[nn.Module], settings: dict[str, Any], fused: bool) -> Optimiser:
     """One optimiser for all trained networks; heads get their own multiple of the rate."""
     networks = list(networks)
-    groups = [
-        {
-            "params": [p for network in networks for p in network.encoder_parameters() if p.requires_grad],
-            "multiple": 1.0,
-        },
-        {
-            "params": [p for network in networks for p in network.head_parameters() if p.requires_grad],
-            "multiple": settings["head_lr_multiplier"],
-        },
-    ]
-    groups = [group for group in groups if group["params"]]
-    common = {"lr": settings["lr"], "weight_decay": settings["weight_decay"], "fused": fused}
-    if settings["name"] == "adamw":
-        return torch.optim.AdamW(groups, **common)
-    return torch.optim.SGD(groups, momentum=settings["momentum"], nesterov=settings["nesterov"], **common)
+    encoders = [parameter for network in networks for parameter in network.encoder_parameters()]
+    heads = [parameter for network in networks for parameter in network.head_parameters()]
+    kind = {"adamw": AdamW, "sgd": SGD}[settings["name"]]
+    return kind([(encoders, 1.0), (heads, settings["head_lr_multiplier"])], settings, fused)
+
+
+def build_auxiliary(player: nn.Module, betas: tuple[float, float], fused: bool) -> Optimiser:
+    """Adam, for the second player."""
+    return AdamW([(list(player.parameters()), 1.0)], {"betas": betas, "weight_decay": 0.0}, fused)
 
 
 def factor(iteration: int, iterations: int, settings: dict[str, Any]) -> float:
@@ -47,8 +137,3 @@ def factor(iteration: int, iterations: int, settings: dict[str, Any]) -> float:
             return 0.5 * (1 + math.cos(math.pi * progress))
         case _:
             return 1.0
-
-
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group.get("multiple", 1.0)

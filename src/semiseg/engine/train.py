@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +95,7 @@ class Training:
     def _make_method(self) -> methods.Method:
         kind = methods.load(self.config["method"]["name"])
         options = kind.Options.model_validate(self.config["method"]["options"])
-        setting = methods.Setting(
-            classes=len(self.classes),
-            iterations=self.iterations,
-            crop=tuple(self.recipe["crop"]),
-            batch=self.recipe["batch"]["unlabelled"],
-            background=0 if self.classes[0] == "background" else None,
-        )
+        setting = methods.Setting.of(self.recipe, self.config["dataset"]["kind"], len(self.classes))
         kind.check(options, setting)
         return kind(options, setting)
 
@@ -123,10 +117,8 @@ class Training:
         self.auxiliary_optimiser = None
         if self.auxiliary is not None:
             self.auxiliary.to(self.device).train()
-            options = self.method.options
-            self.auxiliary_optimiser = torch.optim.Adam(
-                self.auxiliary.parameters(), lr=options.lr_d, betas=options.betas_d, fused=self.speed.fused
-            )
+            betas = self.method.options.betas_d
+            self.auxiliary_optimiser = optimise.build_auxiliary(self.auxiliary, betas, self.speed.fused)
         self.criterion = make_criterion(self.recipe["criterion"])
         self.meters = Meters(self.device)
 
@@ -156,11 +148,9 @@ class Training:
         """Losses of the students, their update; then the second player's; then the teacher follows."""
         # Dropout and the like draw from torch's generator: keyed, a resumed run draws the same.
         torch.manual_seed((self.seed * 1_000_003 + self.iteration) * 1009 + distributed.rank())
-        rate = optimise.factor(self.iteration, self.iterations, self.recipe["optimiser"])
-        optimise.set_rate(self.optimiser, self.recipe["optimiser"]["lr"] * rate)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         if self.auxiliary is not None:
-            self.auxiliary_optimiser.zero_grad(set_to_none=True)
+            self.auxiliary_optimiser.zero_grad()
         parts = self.recipe["optimiser"]["accumulate"]
         for part in range(parts):
             piece, step = self._view(batch, part, parts)
@@ -169,14 +159,11 @@ class Training:
             self._freeze_auxiliary(False)
             if self.auxiliary is not None:
                 self._backward(self.method.auxiliary_losses(piece, step), parts)
-        self._update(self.optimiser, self.trained.values(), self.recipe["optimiser"]["clip"])
+        self._update(self.optimiser, self.trained.values(), self.recipe["optimiser"])
         if self.auxiliary is not None:
             options = self.method.options
-            poly = {"schedule": "poly", "power": options.power_d}
-            optimise.set_rate(
-                self.auxiliary_optimiser, options.lr_d * optimise.factor(self.iteration, self.iterations, poly)
-            )
-            self._update(self.auxiliary_optimiser, [self.auxiliary], None)
+            settings = {"lr": options.lr_d, "schedule": "poly", "power": options.power_d}
+            self._update(self.auxiliary_optimiser, [self.auxiliary], settings)
         if self.average:
             decay = ema.decay_at(self.iteration, self.average["decay"], self.average["warm_start"])
             ema.update(self.networks["teacher"], self.networks["student"], decay)
@@ -222,12 +209,12 @@ class Training:
         if self.auxiliary is not None:
             self.auxiliary.requires_grad_(not frozen)
 
-    def _update(self, optimiser: torch.optim.Optimizer, modules: Any, clip: float | None) -> None:
+    def _update(self, optimiser: optimise.Optimiser, modules: Iterable[nn.Module], settings: dict[str, Any]) -> None:
         modules = list(modules)
         distributed.average_gradients(modules)
-        if clip is not None:
-            nn.utils.clip_grad_norm_([p for module in modules for p in module.parameters()], clip)
-        optimiser.step()
+        if settings.get("clip") is not None:
+            nn.utils.clip_grad_norm_([p for module in modules for p in module.parameters()], settings["clip"])
+        optimiser.step(settings["lr"] * optimise.factor(self.iteration, self.iterations, settings))
 
     # ---------------------------------------------------------------- around a step
 
@@ -237,7 +224,7 @@ class Training:
             progress.loss = sum(losses.values())
             if distributed.rank() == 0:
                 seconds = self.costs.so_far()["wall_seconds"]
-                rate = self.optimiser.param_groups[0]["lr"]
+                rate = self.optimiser.lr
                 self.judge.log.write(kind="train", iteration=self.iteration, losses=losses, lr=rate, seconds=seconds)
         if self.judge.due(self.iteration, self.iterations) and distributed.rank() == 0:
             progress.miou = self.judge.evaluate(self.iteration, self.networks, self.method.reports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -42,10 +43,11 @@ class Setting:
     classes: int = 0  # 0 while a study is only planned: its data need not be there yet
 
     @classmethod
-    def of(cls, recipe: Any, dataset: Any, classes: int = 0) -> Setting:
+    def of(cls, recipe: Mapping[str, Any], kind: str, classes: int = 0) -> Setting:
         """From the blocks of params.yaml. Class 0 of Cityscapes is road and that of CamVid sky: no background."""
-        background = 0 if dataset.kind in ("pocket", "voc") else None
-        return cls(recipe.iterations, recipe.crop, recipe.batch.unlabelled, background, classes)
+        background = 0 if kind in ("pocket", "voc") else None
+        crop = tuple(recipe["crop"])
+        return cls(recipe["iterations"], crop, recipe["batch"]["unlabelled"], background, classes)
 
 
 @dataclass(frozen=True)

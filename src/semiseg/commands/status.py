@@ -1,0 +1,81 @@
+"""semiseg status: what every run is doing, from the run folders and the queue; it changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", help="default: the suite that params.yaml names")
+    parser.add_argument("--all", action="store_true", help="a line for every run, not only for those under way or failed")
+    parser.add_argument("--watch", nargs="?", type=float, const=5.0, metavar="SECONDS", help="look again and again")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from semiseg.study import Study
+
+    study, console = Study.load(options.suite), Console()
+    if options.watch is None:
+        console.print(picture(study, options.all))
+        return
+    from rich.live import Live
+
+    with Live(picture(study, options.all), console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(options.watch)
+            live.update(picture(study, options.all), refresh=True)
+
+
+def picture(study: Any, everything: bool = False) -> Any:
+    """The present state as something that rich can print."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from semiseg.cluster import progress, queue
+
+    jobs = queue.jobs()
+    states = progress.of_runs(study, jobs)
+    head = Text(f"{study.name}: {progress.summary(states)}", style="bold")
+    parts: list[Any] = [head]
+    if jobs is not None:
+        parts.append(Text(f"Slurm: {queue.summary(jobs)}"))
+    shown = [one for one in states if everything or one.state in progress.NOTEWORTHY]
+    parts.append(_by_method(states))
+    if shown:
+        parts.append(_lines(shown))
+    return Group(*parts)
+
+
+def _by_method(states: list[Any]) -> Any:
+    from rich.table import Table
+
+    from semiseg.cluster import progress
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("method")
+    for state in progress.STATES:
+        table.add_column(state, justify="right")
+    for method in sorted({one.method for one in states}):
+        counts = [sum(one.method == method and one.state == state for one in states) for state in progress.STATES]
+        table.add_row(method, *(str(count) if count else "·" for count in counts))
+    return table
+
+
+def _lines(states: list[Any]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("run", "state", "iteration", "left", "mIoU", "where", ""):
+        table.add_column(name, justify="right" if name in ("iteration", "left", "mIoU") else "left", overflow="fold")
+    for one in states:
+        style = {"failed": "red", "running": "green"}.get(one.state, "")
+        table.add_row(
+            Text(one.run), Text(one.state, style), one.iteration, one.left, one.miou, one.where, Text(one.note, "dim")
+        )
+    return table
