@@ -51,28 +51,28 @@ def blend(degenerate: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:
 
 def hue(pixels: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue by `shift` of a full circle, through PIL's HSV: one byte each for hue, saturation and value."""
-    value = torch.maximum(torch.maximum(pixels[:, 0], pixels[:, 1]), pixels[:, 2])
-    below = value[:, None] - pixels
-    spread = torch.maximum(torch.maximum(below[:, 0], below[:, 1]), below[:, 2])
+    planes = pixels.transpose(0, 1)
+    value = torch.maximum(torch.maximum(planes[0], planes[1]), planes[2])
+    below = torch.sub(value, planes.contiguous())
+    spread = torch.maximum(torch.maximum(below[0], below[1]), below[2])
     angle = _hue_byte(below, spread)
     # As torchvision: the shift is truncated to a byte, and bytes wrap at 256 although the circle has 255 steps.
     angle.add_((shift * 255).trunc()[:, None, None])
-    angle.sub_((angle / 256).floor_(), alpha=256)
+    angle.sub_(torch.mul(angle, 1 / 256).floor_(), alpha=256)
     faded = spread.mul_(255).div_(value.clamp(min=1)).floor_().mul_(value).div_(255)  # value times saturation
     return _from_hsv(angle.div_(42.5), faded, value)
 
 
 def _hue_byte(below: Tensor, spread: Tensor) -> Tensor:
-    """floor(255 h) with h in [0, 1), from how far each channel lies below the greatest; anything for grey.
+    """floor(255 h) with h in [0, 1), from how far each channel [3,B,H,W] lies below the greatest; anything for grey.
 
     PIL rounds to float32 in places of its own choice: 0.04 % of all colours get a hue byte that differs by one.
     """
     # 1 where the channel is the greatest, and the first such: values are whole.
-    is_red, is_green, is_blue = (1 - below).clamp_(min=0).unbind(1)
-    not_red = 1 - is_red
-    is_green.mul_(not_red)
-    is_blue = not_red.sub_(is_green)
-    red, green, blue = (below / spread.clamp(min=1)[:, None]).unbind(1)
+    is_red, is_green = (1 - below[:2]).clamp_(min=0)
+    is_blue = 1 - is_red
+    is_blue.sub_(is_green.mul_(is_blue))
+    red, green, blue = below.div_(spread.clamp(min=1))
     sixths = (blue - green).mul_(is_red).addcmul_(is_green, red - blue).addcmul_(is_blue, green - red)
     turns = sixths.add_(is_green, alpha=2).add_(is_blue, alpha=4).div_(6)
     return turns.sub_(turns.floor()).mul_(255).floor_()
@@ -80,13 +80,10 @@ def _hue_byte(below: Tensor, spread: Tensor) -> Tensor:
 
 def _from_hsv(sixths: Tensor, faded: Tensor, value: Tensor) -> Tensor:
     """value (1 - saturation w): w is 0 while the hue is within a sixth of the channel's own, 1 beyond a third."""
-    weights = (
-        2 - (sixths - 3).abs_(),  # red lies at 0 and 6: its distance is counted from the far end
-        (sixths - 2).abs_().sub_(1),
-        (sixths - 4).abs_().sub_(1),
-    )
-    channels = [torch.addcmul(value, faded, weight.clamp_(0, 1), value=-1) for weight in weights]
-    return torch.stack(channels, dim=1).add_(0.5).floor_()
+    weights = (sixths[:, None] - constant((3.0, 2.0, 4.0), value.device)).abs_().sub_(1).clamp_(0, 1)
+    red = weights[:, 0]
+    torch.sub(1, red, out=red)  # red lies at both ends of the circle: its distance was taken from the far side
+    return weights.mul_(faded[:, None]).neg_().add_(value.add_(0.5)[:, None]).floor_()
 
 
 def invert(pixels: Tensor) -> Tensor:
