@@ -1,7 +1,9 @@
-"""Count the arithmetic of networks once, for `semiseg plan`: python scripts/count_flops.py [--add ARCHITECTURE ENCODER STRIDE]
+"""Count the arithmetic of networks once, for `semiseg plan`.
 
-Counted by PyTorch's own FlopCounterMode in the forward pass of one image, 21 classes; multiplications and additions count
-separately. The table holds GFLOPs per megapixel, which for convolutional networks hardly depends on the image's size.
+    python scripts/count_flops.py [--add ARCHITECTURE ENCODER OUTPUT_STRIDE]
+
+Counted by PyTorch's own FlopCounterMode in the forward pass of one image, 21 classes; multiplications and additions
+count separately. The table holds GFLOPs per megapixel, which for convolutions hardly depends on the image's size.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from semiseg.models.options import NetworkConfig
 COLUMNS = ("architecture", "encoder", "output_stride", "head", "gflops_per_megapixel", "million_parameters")
 CLASSES = 21
 SIZES = {"small": (64, 64)}
-ENCODERS = ("resnet18", "resnet34", "resnet50", "resnet101", "mit_b2", "mit_b4", "tu-convnext_tiny", "tu-mobilenetv3_large_100")
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
+ENCODERS = (*RESNETS, "mit_b2", "mit_b4", "tu-convnext_tiny", "tu-mobilenetv3_large_100")
+LIBRARY = ("unet", "fpn", "upernet", "segformer")
 DEFAULT = [("small", "", 16)]
 DEFAULT += [("deeplab_v2", encoder, 8) for encoder in ("resnet50", "resnet101")]
-DEFAULT += [("deeplab_v3plus", encoder, stride) for encoder in ENCODERS[:4] for stride in (8, 16)]
-DEFAULT += [(architecture, encoder, 16) for architecture in ("unet", "fpn", "upernet", "segformer") for encoder in ENCODERS]
+DEFAULT += [("deeplab_v3plus", encoder, stride) for encoder in RESNETS for stride in (8, 16)]
+DEFAULT += [(architecture, encoder, 16) for architecture in LIBRARY for encoder in ENCODERS]
 
 
 def count(architecture: str, encoder: str, stride: int, head: str) -> dict[str, object]:

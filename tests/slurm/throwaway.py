@@ -11,6 +11,7 @@ SLURM_CONF from their environment): one such cluster on a host at a time.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import os
 import shutil
@@ -53,8 +54,8 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=5
 AccountingStorageType=accounting_storage/{storage}
 {books}GresTypes=gpu
-NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-{last_port}] CPUs=4 Boards=1 SocketsPerBoard=1 \
-CoresPerSocket=4 ThreadsPerCore=1 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-{last_port}] CPUs=4 Boards=1 \
+SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES DefaultTime=10 MaxTime=1-0 State=UP
 PartitionName=brief Nodes=ALL MaxTime=1 State=UP
 """
@@ -166,14 +167,22 @@ class Cluster:
         _run("mariadb-install-db", "--user=mysql", f"--datadir={self.folder}/database", "--skip-test-db",
              "--auth-root-authentication-method=socket")
         self.start("mariadbd")
-        socket_path = f"{self.folder}/sockets/database"
-        _wait("the database", lambda: not _run("mariadb-admin", "--no-defaults", "-S", socket_path, "ping", check=False).returncode)
-        _run("mariadb", "--no-defaults", "-S", socket_path, "-e", DATABASE)
+        options = ("--no-defaults", "-S", f"{self.folder}/sockets/database")
+        _wait("the database", lambda: _run("mariadb-admin", *options, "ping", check=False).returncode == 0)
+        _run("mariadb", *options, "-e", DATABASE)
         self.start("slurmdbd")
         _wait("slurmdbd", lambda: _run("sacctmgr", "-n", "show", "cluster", check=False).returncode == 0)
         _run("sacctmgr", "-i", "add", "cluster", "throwaway")
         _run("sacctmgr", "-i", "add", "account", "research", "cluster=throwaway")
         _run("sacctmgr", "-i", "add", "user", getpass.getuser(), "account=research", "cluster=throwaway")
+
+    def mend(self) -> None:
+        """Start what was taken away, and wait until every node answers."""
+        books = ("slurmdbd",) if self.accounting else ()
+        for name in (*books, "slurmctld", *(f"slurmd-{node}" for node in self.names)):
+            if not (self.folder / f"{name}.pid").exists():
+                self.start(name)
+        _run("scontrol", "update", "NodeName=ALL", "State=RESUME", check=False)
 
     # ---------------------------------------------------------------- single daemons
 
@@ -203,8 +212,8 @@ class Cluster:
             "slurmdbd": ["slurmdbd", "-D"],
             "mariadbd": [
                 "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={self.folder}/database",
-                f"--socket={self.folder}/sockets/database", f"--pid-file={self.folder}/sockets/pid", "--skip-networking",
-                "--innodb-buffer-pool-size=128M", "--innodb-lock-wait-timeout=900", "--innodb-log-file-size=64M",
+                f"--socket={self.folder}/sockets/database", f"--pid-file={self.folder}/sockets/pid",
+                "--skip-networking", "--innodb-buffer-pool-size=128M", "--innodb-lock-wait-timeout=900",
             ],
         }[name]
 
@@ -227,10 +236,8 @@ class Cluster:
 
 
 def _alive(pid: int) -> bool:
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # our own child would stay a zombie
-    except ChildProcessError:
-        pass
     return Path(f"/proc/{pid}").exists()
 
 

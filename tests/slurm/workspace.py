@@ -37,9 +37,9 @@ TINY: dict[str, Any] = {
                 "iterations": 12,
                 "optimiser": {"name": "adamw", "lr": 0.003},
             },
-            "evaluation": {"every": 12, "evaluated_on": "test", "selected_on": "val", "batch": 50, "diagnostics": 4, "pictures": 2},
+            "evaluation": {"every": 12, "evaluated_on": "test", "batch": 50, "diagnostics": 4, "pictures": 2},
             "runtime": {"log_every": 4, "checkpoint_every": 4},
-            "methods": {"supervised": {}, "fixmatch": {}},
+            "methods": {"supervised": {}, "fixmatch": {}, "mean_teacher": {}},
         }
     },
 }
@@ -56,7 +56,7 @@ ENVIRONMENT = {
 
 class Workspace:
     def __init__(self, folder: Path, data: Path, **changes: Any) -> None:
-        self.folder = folder
+        self.folder, self.started = folder, []
         folder.mkdir(parents=True)
         for piece in PIECES:
             source = ROOT / piece
@@ -66,7 +66,7 @@ class Workspace:
         self.trouble()
         self.describe(**changes)
         self.environment = dict(os.environ, **ENVIRONMENT)
-        self.environment |= {"PYTHONPATH": str(HERE / "hook"), "SEMISEG_TEST_FOLDER": str(folder)}
+        self.environment |= {"PYTHONPATH": f"{HERE / 'hook'}:{ROOT / 'src'}", "SEMISEG_TEST_FOLDER": str(folder)}
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
     # ---------------------------------------------------------------- what is wanted, and what goes wrong
@@ -84,22 +84,31 @@ class Workspace:
 
     def start(self, *arguments: str, profile: str = "slurm") -> subprocess.Popen[str]:
         log = (self.folder / "snakemake.log").open("a")
-        command = ["snakemake", "--profile", profile, *(arguments or ("all",))]
+        command = ["snakemake", "--profile", profile, *(arguments or ("tables",))]
         log.write(f"\n$ {' '.join(command)}\n")
         log.flush()
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, text=True, start_new_session=True
         )
+        self.started.append(process)
+        return process
 
-    def run(self, *arguments: str, profile: str = "slurm", seconds: float = 240) -> int:
+    def run(self, *arguments: str, profile: str = "slurm", seconds: float = 480) -> int:
         return self.wait(self.start(*arguments, profile=profile), seconds)
 
-    def wait(self, process: subprocess.Popen[str], seconds: float = 240) -> int:
+    def wait(self, process: subprocess.Popen[str], seconds: float = 480) -> int:
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise AssertionError(f"snakemake hangs; its log ends with\n{self.log[-4000:]}") from None
+
+    def stop(self) -> None:
+        """Leave nothing running behind a test that failed."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     @property
     def log(self) -> str:
@@ -121,7 +130,7 @@ class Workspace:
         deadline = time.monotonic() + seconds
         while not (found := ready()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"{what}: not within {seconds:.0f} s; snakemake's log ends with\n{self.log[-4000:]}")
+                raise AssertionError(f"{what}: not within {seconds:.0f} s; the log ends with\n{self.log[-4000:]}")
             time.sleep(0.2)
         return found
 

@@ -1,7 +1,7 @@
 """GPUs of this machine: how many there are, and one of them for each training.
 
-Snakemake counts GPUs but does not say which one a job may use. Under Slurm the scheduler says it; here a lock per device
-does, which the system gives back when its holder dies.
+Snakemake counts GPUs but does not say which one a job may use. Under Slurm the scheduler says it; here a lock per
+device does, which the system gives back when its holder dies.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ EFFICIENCY = 0.2  # share of the peak that convolutional segmentation trainings 
 STEP_OVERHEAD = 0.03  # seconds of a step on a GPU that are not arithmetic: launches, augmentation, losses
 CPU_GFLOPS = 12.0  # what one core reaches with the small network
 CPU_STEP_OVERHEAD = 0.012
-START_SECONDS = 60  # imports, data, networks, compilation, final products
+START_SECONDS = 90  # imports, data, networks, compilation, final products
+CPU_START_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ def evaluations(config: dict[str, Any]) -> int:
 def run_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
     """From the start of the process to the finished run."""
     steps = config["recipe"]["iterations"] * step_seconds(config, device)
-    return START_SECONDS + steps + evaluations(config) * evaluation_seconds(config, device)
+    start = START_SECONDS if needs_gpu(config) else CPU_START_SECONDS
+    return start + steps + evaluations(config) * evaluation_seconds(config, device)
 
 
 def run_bytes(config: dict[str, Any]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
-    parser.add_argument("--all", action="store_true", help="a line for every run, not only for those under way or failed")
+    parser.add_argument("--all", action="store_true", help="a line for every run, not only those under way or failed")
     parser.add_argument("--watch", nargs="?", type=float, const=5.0, metavar="SECONDS", help="look again and again")
     parser.set_defaults(run=run)
 
@@ -19,7 +19,10 @@ def run(options: argparse.Namespace) -> None:
 
     from semiseg.study import Study
 
-    study, console = Study.load(options.suite), Console()
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe is no reason to break lines
+    study = Study.load(options.suite)
     if options.watch is None:
         console.print(picture(study, options.all))
         return

@@ -1,4 +1,4 @@
-"""Python imports this at its start when the folder is on PYTHONPATH: it slows trainings down, breaks them, writes diary.
+"""Python imports this at its start when the folder is on PYTHONPATH: trainings get slower, break, and keep a diary.
 
 The tests' `trouble.json` says what: {"seconds": per step, "slow": "part of a run's name", "fail": {"part of a run's
 name": [times, at iteration]}}. The diary has a line for each step: run, iteration, Slurm job, node, visible devices.

@@ -1,0 +1,176 @@
+"""A look at the cluster at hand: what it offers, which site file fits, and what will hurt."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+AFFECTS_RESULTS = False
+
+SINFO = ("sinfo", "-h", "-o", "%P|%a|%l|%D|%c|%m|%G")
+CONFIG = ("scontrol", "show", "config")
+ASSOCIATIONS = ("sacctmgr", "-n", "-P", "list", "associations", f"user={getpass.getuser()}", "format=account,qos")
+BOOKS = ("sacct", "-X", "-n", "-P", "-o", "jobid")
+POLL_SECONDS = 40  # what Snakemake's plugin waits before its first question
+
+
+@dataclass(frozen=True)
+class Partition:
+    name: str
+    default: bool
+    minutes: int | None  # None: no limit
+    nodes: int
+    cpus: int
+    memory_mib: int
+    gpus: int  # of one node
+    models: tuple[str, ...]
+
+
+@dataclass
+class Findings:
+    partitions: list[Partition] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)
+    accounting: bool = False
+    books_answer: bool = False
+    min_job_age: int | None = None
+    requeue: bool = True
+    kill_wait: int | None = None
+    silent: list[str] = field(default_factory=list)  # commands that are missing or do not answer
+
+
+Asker = Callable[[Sequence[str]], str | None]
+
+
+def ask(command: Sequence[str]) -> str | None:
+    """What a command prints; None when it is missing, fails or is silent for long."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def look(asker: Asker = ask) -> Findings:
+    found = Findings()
+    texts = {command[0]: asker(command) for command in (SINFO, CONFIG, ASSOCIATIONS)}
+    found.silent = [name for name, text in texts.items() if text is None]
+    found.partitions = _partitions(texts["sinfo"] or "")
+    settings = _settings(texts["scontrol"] or "")
+    found.accounting = settings.get("AccountingStorageType", "accounting_storage/none") not in (
+        "accounting_storage/none", "(null)",
+    )  # fmt: skip
+    found.books_answer = found.accounting and asker(BOOKS) is not None
+    found.min_job_age = _number(settings.get("MinJobAge"))
+    found.kill_wait = _number(settings.get("KillWait"))
+    found.requeue = settings.get("JobRequeue", "1") != "0"
+    found.accounts = sorted({line.split("|")[0] for line in (texts["sacctmgr"] or "").splitlines() if line})
+    return found
+
+
+def proposal(found: Findings) -> dict[str, object]:
+    """The lines of a site file that follow from what was found."""
+    lines: dict[str, object] = {}
+    with_gpus = sorted((one for one in found.partitions if one.gpus), key=lambda one: (-one.gpus * one.nodes, one.name))
+    default = next((one for one in found.partitions if one.default), None)
+    gpu = default if default and default.gpus else with_gpus[0] if with_gpus else default
+    if gpu:
+        lines["partition"] = gpu.name
+        plain = [one for one in found.partitions if not one.gpus]
+        if gpu.gpus and plain:
+            lines["cpu_partition"] = next((one for one in plain if one.default), plain[0]).name
+        if gpu.minutes:
+            lines["max_minutes"] = gpu.minutes
+        lines["max_memory_mib"] = gpu.memory_mib
+        if len(gpu.models) == 1:
+            lines["gpu_model"] = gpu.models[0]
+    if len(found.accounts) == 1:
+        lines["account"] = found.accounts[0]
+    if not found.accounting:
+        lines["status"] = "squeue"
+    return lines
+
+
+def warnings(found: Findings, longest_minutes: int = 0, most_gpus: int = 0) -> list[str]:
+    """What will hurt on this cluster, and what to do about it."""
+    said = []
+    if "sinfo" in found.silent:
+        return ["sinfo does not answer: this machine is not a login node of a Slurm cluster, or its controller is away"]
+    if not found.accounting:
+        said.append(
+            "nobody keeps accounts here (no slurmdbd): Snakemake asks squeue how its jobs are, and may wait for ever "
+            "when the controller was away for a moment. Cure: Ctrl-C and the same command again; finished runs are "
+            "kept and interrupted ones go on"
+        )
+        if found.min_job_age is not None and found.min_job_age < 3 * POLL_SECONDS:
+            said.append(
+                f"MinJobAge is {found.min_job_age} s: the controller forgets a finished job before Snakemake has "
+                f"asked. Set first_poll_seconds to {max(1, found.min_job_age // 3)}, or have MinJobAge raised to "
+                f"{3 * POLL_SECONDS}"
+            )
+    elif not found.books_answer:
+        said.append(
+            "accounting is configured, but sacct does not answer; Snakemake would wait until it does. "
+            "Set `status: squeue` until slurmdbd is back"
+        )
+    if len(found.accounts) > 1:
+        said.append(f"you have several accounts ({', '.join(found.accounts)}): name one in the site file")
+    if found.accounting and not found.accounts:
+        said.append("sacctmgr lists no account of yours: sbatch may refuse every job; ask for one")
+    if not found.requeue:
+        said.append(
+            "JobRequeue is 0: after preemption or the loss of a node Slurm starts nothing again, Snakemake's retries do"
+        )
+    limit = max((one.minutes or 10**9 for one in found.partitions), default=10**9)
+    if longest_minutes > limit:
+        said.append(
+            f"the longest training is estimated at {longest_minutes} min, the longest time limit here is {limit} min: "
+            "it will stop with a checkpoint and go on in the next sitting; set max_minutes so that enough are planned"
+        )
+    gpus = max((one.gpus for one in found.partitions), default=0)
+    if most_gpus > gpus:
+        said.append(f"a recipe asks for {most_gpus} GPUs on one node, the largest node here has {gpus}")
+    return said
+
+
+def _partitions(text: str) -> list[Partition]:
+    """From sinfo: the lines of one partition, one for each kind of node, are laid together; the largest node counts."""
+    found: dict[str, Partition] = {}
+    for line in text.splitlines():
+        name, up, limit, nodes, cpus, memory, gres = line.strip().split("|", 6)
+        if up != "up":
+            continue
+        models = re.findall(r"gpu:(?:([A-Za-z][\w.]*):)?(\d+)", gres)
+        one = Partition(
+            name.rstrip("*"), name.endswith("*"), minutes(limit), int(nodes), _number(cpus) or 1, _number(memory) or 0,
+            sum(int(count) for _, count in models), tuple(sorted({model for model, _ in models if model})),
+        )  # fmt: skip
+        other = found.get(one.name)
+        found[one.name] = one if other is None else Partition(
+            one.name, one.default, one.minutes, one.nodes + other.nodes, max(one.cpus, other.cpus),
+            max(one.memory_mib, other.memory_mib), max(one.gpus, other.gpus),
+            tuple(sorted({*one.models, *other.models})),
+        )  # fmt: skip
+    return list(found.values())
+
+
+def minutes(limit: str) -> int | None:
+    """Slurm's [days-]hours:minutes:seconds, or minutes:seconds."""
+    if limit in ("infinite", "n/a", "UNLIMITED"):
+        return None
+    days, _, clock = limit.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    hours, mins = (parts[0], parts[1]) if len(parts) == 3 else (0, parts[0])
+    return (int(days) if days else 0) * 1440 + hours * 60 + mins
+
+
+def _settings(text: str) -> dict[str, str]:
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _number(text: str | None) -> int | None:
+    found = re.match(r"\d+", text or "")
+    return int(found[0]) if found else None

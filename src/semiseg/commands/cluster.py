@@ -1,0 +1,64 @@
+"""semiseg cluster check: look at the cluster and propose slurm/site.yaml"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="what is here, which site file fits, what will hurt")
+    check.add_argument("--suite", help="default: the suite that params.yaml names")
+    check.add_argument("--write", action="store_true", help="write slurm/site.yaml, unless there is one")
+    check.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from semiseg.cluster import check
+    from semiseg.cluster.site import PATH, Site
+    from semiseg.study import Study
+
+    study = Study.load(options.suite)
+    found = check.look()
+    for line in _description(found):
+        print(line)
+    lines = check.proposal(found)
+    text = "".join(f"{key}: {value}\n" for key, value in lines.items())
+    if found.partitions:
+        print(f"\nA site file for it ({PATH}; site.example.yaml beside it explains every line):\n")
+        print("".join(f"    {line}\n" for line in text.splitlines()))
+    asked = [study.resources(run) for run in study.plan.runs]
+    longest = max((one.minutes * (one.attempts - 2) for one in asked), default=0)
+    for warning in check.warnings(found, longest, max((one.gpus for one in asked), default=0)):
+        print(f"- {warning}")
+    if options.write:
+        _write(PATH, Site, lines, text)
+
+
+def _write(path: Any, model: Any, lines: dict[str, object], text: str) -> None:
+    from semiseg.errors import UserError
+    from semiseg.files import write_text
+
+    if path.exists():
+        raise UserError(f"{path} exists; remove it, or copy the lines that you want")
+    if not lines:
+        raise UserError("nothing was found that could stand in a site file; run this on a login node of the cluster")
+    model.model_validate(lines)
+    write_text(path, text)
+    print(f"wrote {path}")
+
+
+def _description(found: Any) -> list[str]:
+    if not found.partitions:
+        return ["no Slurm was found here"]
+    lines = ["partition        nodes  CPUs  memory     GPUs          time limit"]
+    for one in found.partitions:
+        gpus = f"{one.gpus} {'/'.join(one.models)}".strip() if one.gpus else "-"
+        limit = f"{one.minutes} min" if one.minutes else "none"
+        name = one.name + (" (default)" if one.default else "")
+        lines.append(f"{name:<16} {one.nodes:>5} {one.cpus:>5}  {one.memory_mib:>6} MiB {gpus:<13} {limit}")
+    lines.append(f"accounts: {', '.join(found.accounts) or 'none listed'}")
+    keeps = "slurmdbd" if found.accounting else "nobody"
+    lines.append(f"accounting is kept by {keeps}; a finished job is remembered for {found.min_job_age} s (MinJobAge)")
+    return lines

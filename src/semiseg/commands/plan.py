@@ -1,0 +1,134 @@
+"""semiseg plan: what a suite consists of, what of it is done, and what the rest will take; it starts nothing."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import Any
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    from semiseg.cluster import estimate
+
+    parser.add_argument("--suite", help="default: the suite that params.yaml names")
+    parser.add_argument("--why", metavar="RUN", help="why this run (its folder) is done, or has to be trained")
+    parser.add_argument(
+        "--device", choices=sorted(estimate.PEAKS), default=estimate.REFERENCE, help="GPU that estimates are made for"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from semiseg.study import Study
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 140  # a file or a pipe is no reason to break lines
+    study = Study.load(options.suite)
+    if options.why:
+        console.print(why(study, options.why), markup=False, highlight=False, soft_wrap=True)
+        return
+    for part in overview(study, options.device):
+        console.print(part, highlight=False)
+
+
+def why(study: Any, path: str) -> str:
+    """The differences between what the run's folder carries and what is wanted, in words."""
+    from semiseg.runs import spec
+    from semiseg.runs.folder import RunFolder
+
+    found = study.run_at(path)
+    reasons = spec.differences(RunFolder(found.path).spec, study.wanted_spec(found))
+    if not reasons:
+        return f"{found.path} is done: it carries the spec that is wanted"
+    return "\n  ".join([f"{found.path} will be trained, because", *reasons])
+
+
+def overview(study: Any, device: str) -> list[Any]:
+    """A table with a line per method and variant, and the sums."""
+    from semiseg.cluster import budget, site
+
+    done = {run.path for run in study.plan.runs if study.runs[run.path].fresh()}
+    costs = budget.of_runs(study, done, device)
+    left = [run for run in study.plan.runs if run.path not in done]
+    asked = [study.resources(run) for run in left]
+    lines = [f"{study.name}: {study.suite.title}" if study.suite.title else study.name]
+    lines.append(f"{len(study.plan.runs)} runs, {len(done)} done, {len(left)} left; {_cells(study)}")
+    lines += [_hours("done", [costs[path] for path in done]), _hours("left", [costs[run.path] for run in left])]
+    if left:
+        lines.append(f"on a cluster: {budget.jobs(asked, site.here().group_size)} jobs")
+        lines.append(_calendar([costs[run.path] for run in left]))
+    return [_table(study, done, costs), "\n".join(filter(None, lines))]
+
+
+def _table(study: Any, done: set[Any], costs: dict[Any, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("method", "variant", "runs", "done", "each", "", "asks for", "travels"):
+        right = name in ("runs", "done", "each")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "variant", overflow="fold")
+    kinds = Counter((run.method, run.variant) for run in study.plan.runs)
+    for (method, variant), count in kinds.items():
+        runs = [run for run in study.plan.runs if (run.method, run.variant) == (method, variant)]
+        asks, cost = study.resources(runs[0]), costs[runs[0].path]
+        table.add_row(
+            method, variant, str(count), str(sum(run.path in done for run in runs)), _duration(cost.seconds),
+            cost.source, _asked(asks), "in a group" if asks.short else "alone",
+        )  # fmt: skip
+    return table
+
+
+def _asked(one: Any) -> str:
+    """What one job of this run asks of Slurm, a retry's memory aside."""
+    from semiseg.cluster.resources import RETRIES
+
+    sittings = one.attempts - RETRIES
+    parts = [f"{one.gpus} GPU"] if one.gpus else []
+    parts += [f"{one.cpus} CPU", f"{one.memory_mib} MiB", f"{one.minutes} min"]
+    return ", ".join(parts) + (f" x {sittings} sittings" if sittings > 1 else "")
+
+
+def _cells(study: Any) -> str:
+    full = [cell for cell in study.plan.cells if cell.runs]
+    kinds = Counter("comparison" if cell.kind == "comparison" else "ablations" for cell in full)
+    empty = sum(not cell.runs for cell in study.plan.cells)
+    text = ", ".join(f"{count} cells of the {kind}" for kind, count in kinds.items())
+    return text + (f", {empty} that do not apply" if empty else "")
+
+
+def _hours(label: str, costs: list[Any]) -> str:
+    if not costs:
+        return ""
+    gpu = sum(cost.seconds * cost.on_gpu for cost in costs) / 3600
+    cpu = sum(cost.seconds for cost in costs if not cost.on_gpu) / 3600
+    hours = [f"{gpu:.1f} GPU-hours"] * bool(gpu) + [f"{cpu:.2f} CPU-hours"] * bool(cpu)
+    sources = {cost.source for cost in costs}
+    origin = "measured" if sources == {"measured"} else "estimate" if sources == {"estimate"} else "partly estimate"
+    return f"{label}: {', '.join(hours)}, {_size(sum(cost.bytes for cost in costs))} of results ({origin})"
+
+
+def _calendar(costs: list[Any]) -> str:
+    from semiseg.cluster import budget
+
+    on_gpu = any(cost.on_gpu for cost in costs)
+    seconds = [cost.seconds for cost in costs]
+    slots = (1, 8, 64) if on_gpu else (1, 2, 8)
+    times = ", ".join(f"{_duration(86400 * budget.days(seconds, n))} on {n}" for n in slots)
+    return f"all at work without a break: {times} {'GPUs' if on_gpu else 'CPU cores'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,84 @@
+"""These tests change the daemons of a throw-away Slurm (tests/slurm/throwaway.py): never point them at a real one."""
+
+from __future__ import annotations
+
+import getpass
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from throwaway import Cluster  # noqa: E402
+from workspace import Workspace  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.slurm)
+
+
+@pytest.fixture(scope="session", params=["plain", "accounting"])
+def mode(request: pytest.FixtureRequest) -> Cluster:
+    """The cluster, without or with slurmdbd; it is built anew when the one that is up is of the other kind."""
+    up = Cluster.running()
+    if up is None:
+        pytest.skip("no throw-away Slurm answers; start one with `python tests/slurm/throwaway.py up FOLDER`")
+    accounting = request.param == "accounting"
+    if up.accounting != accounting:
+        up.down()
+        up = Cluster(up.folder, up.nodes, accounting).up()
+    return up
+
+
+@pytest.fixture
+def cluster(mode: Cluster) -> Iterator[Cluster]:
+    """Handed over idle and whole, whatever the test before did to it."""
+    yield mode
+    mode.mend()
+    subprocess.run(["scancel", "-u", getpass.getuser()])
+    deadline = time.monotonic() + 60
+    while subprocess.run(["squeue", "-h"], capture_output=True).stdout and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded data set, prepared once."""
+    if Cluster.running() is None:
+        pytest.skip("no throw-away Slurm answers")
+    folder = tmp_path_factory.mktemp("prepared")
+    (folder / "data").mkdir()
+    workspace = Workspace(folder / "workspace", folder / "data")
+    assert workspace.run("data_all", profile="local") == 0, workspace.log
+    return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def reference(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the tiny suite gives on this machine, undisturbed and without Slurm."""
+    workspace = Workspace(tmp_path_factory.mktemp("reference") / "workspace", data)
+    assert workspace.run(profile="local") == 0, workspace.log
+    results = workspace.results()
+    assert sum(name.endswith("spec.json") for name in results) == 3
+    assert any(name.startswith("tables/comparison") for name in results)
+    return results
+
+
+@pytest.fixture
+def workspace(data: Path, tmp_path: Path) -> Iterator[Callable[..., Workspace]]:
+    numbers, made = itertools.count(), []
+
+    def make(**changes) -> Workspace:
+        made.append(Workspace(tmp_path / f"workspace{next(numbers)}", data, **changes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

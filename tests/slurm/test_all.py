@@ -1,0 +1,63 @@
+"""The literal command, undisturbed: what is asked for is what Slurm gives, and the results are those of one machine."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from workspace import LONG, WITH_GPU
+
+
+def jobs() -> list[dict[str, str]]:
+    """All jobs that Slurm remembers, newest first."""
+    shown = subprocess.run(["scontrol", "-o", "show", "jobs"], capture_output=True, text=True, check=True).stdout
+    found = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in shown.splitlines()]
+    return sorted(found, key=lambda job: -int(job["JobId"]))
+
+
+def test_every_training_is_a_job_and_the_tables_are_those_of_one_machine(cluster, workspace, reference):
+    here = workspace(**LONG)
+    assert here.run("all") == 0, here.log
+    assert here.results() == reference
+    sent = jobs()[:3]
+    assert len({job["NodeList"] for job in sent}) > 1
+    assert {job["Partition"] for job in sent} == {"main"}
+    assert {job["NumCPUs"] for job in sent} == {"1"}
+    assert all("gres/gpu" not in job["TRES"] for job in sent), "a recipe for the CPU asks for no GPU"
+    before = len(here.diary)
+    assert here.run("all") == 0
+    assert len(here.diary) == before
+
+
+def test_short_trainings_travel_together(cluster, workspace, reference):
+    here = workspace()
+    assert here.run() == 0, here.log
+    assert here.results() == reference
+    assert len({job for _, _, job, *_ in here.diary}) == 1
+    [job] = jobs()[:1]
+    assert job["NumCPUs"] == "1", "the members take turns"
+    assert job["TimeLimit"] == "00:15:00", "three times five minutes"
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
+    here = workspace(**WITH_GPU, methods={"supervised": {}}, seeds=[0, 1])
+    here.environment["SEMISEG_SLURM_GPU_MODEL"] = "fake"
+    assert here.run("evaluate_all") == 0, here.log
+    seen = {(node, devices) for *_, node, devices in here.diary}
+    assert len(seen) == 2 and all(devices in ("0", "1") for _, devices in seen)
+    for job in jobs()[:2]:
+        assert "gres/gpu=1" in job["TRES"] and job["NumCPUs"] == "1"
+        assert job["TresPerJob"] == "gres:gpu:fake:1"
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_a_training_on_two_gpus_is_two_processes_and_one_result(cluster, workspace):
+    changes = {"recipe": {**WITH_GPU["recipe"], "gpus": 2}, **LONG, "methods": {"supervised": {}}}
+    here = workspace(**changes)
+    assert here.run("evaluate_all") == 0, here.log
+    [job] = jobs()[:1]
+    assert "gres/gpu=2" in job["TRES"]
+    assert sorted(here.steps()) == sorted([*range(12)] * 2)
+    assert {devices for *_, devices in here.diary} == {"0,1"}
+    assert len(here.runs) == 1

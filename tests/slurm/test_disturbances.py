@@ -1,0 +1,79 @@
+"""Jobs and daemons that are taken away while trainings run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import pytest
+from workspace import LONG
+
+WHOLE = [*range(12)]
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_cancelled_requeued_and_lost_with_its_node(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.trouble(seconds=1.5)
+    snakemake = here.start()
+    subprocess.run(["scancel", here.until_training("supervised", 3)], check=True)
+    subprocess.run(["scontrol", "requeue", here.until_training("fixmatch", 3)], check=True)
+    here.until_training("mean_teacher", 3)
+    node = next(node for run, _, _, node, _ in reversed(here.diary) if "mean_teacher" in run)
+    cluster.stop(f"slurmd-{node}", signal.SIGKILL)
+    assert here.wait(snakemake) == 0, here.log
+    assert here.results() == reference
+    # What is told to stop leaves a checkpoint; a node that is only unreachable finishes its training, and whoever
+    # is sent to repeat it waits for the lease.
+    assert here.steps("supervised") == here.steps("fixmatch") == here.steps("mean_teacher") == WHOLE
+    assert here.record("supervised")["resumed"] == here.record("fixmatch")["resumed"] == 1
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_a_limit_shorter_than_the_training(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.environment |= {"SEMISEG_SLURM_PARTITION": "brief", "SEMISEG_SLURM_MAX_MINUTES": "1"}
+    here.trouble(seconds=7, slow="fixmatch")
+    assert here.run() == 0, here.log
+    assert here.results() == reference
+    assert here.steps("fixmatch") == WHOLE, "it goes on where it was told to stop"
+    assert here.record("fixmatch")["resumed"] >= 1
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_controller_and_accounting_away(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.trouble(seconds=3)
+    snakemake = here.start()
+    here.until_training("fixmatch", 1)
+    cluster.stop("slurmdbd")
+    time.sleep(5)
+    cluster.stop("slurmctld")
+    time.sleep(10)
+    cluster.start("slurmctld")
+    time.sleep(25)
+    cluster.start("slurmdbd")
+    assert here.wait(snakemake) == 0, here.log
+    assert here.results() == reference
+    assert here.steps("fixmatch") == WHOLE
+
+
+@pytest.mark.parametrize("mode", ["plain"], indirect=True)
+def test_controller_away_without_accounting(cluster, workspace, reference):
+    """Snakemake may wait for ever; stopping it and typing the command again is the cure."""
+    here = workspace(**LONG)
+    here.trouble(seconds=2)
+    snakemake = here.start()
+    here.until_training("fixmatch", 1)
+    cluster.stop("slurmctld")
+    time.sleep(15)
+    cluster.start("slurmctld")
+    here.until(lambda: len(here.runs) == 3, "trainings finish without a controller")
+    time.sleep(5)
+    if snakemake.poll() is None:
+        snakemake.send_signal(signal.SIGINT)
+    here.wait(snakemake)
+    assert here.run() == 0, here.log
+    assert here.results() == reference
+    assert here.steps() and all(here.steps(name) == WHOLE for name in ("supervised", "fixmatch", "mean_teacher"))

@@ -1,0 +1,81 @@
+"""Snakemake itself is killed, started twice, or finds the disk full."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+
+import pytest
+from workspace import LONG
+
+WHOLE = [*range(12)]
+
+
+def test_killed_in_the_middle_and_started_again(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.trouble(seconds=1)
+    for how in (signal.SIGINT, signal.SIGTERM):
+        snakemake = here.start()
+        here.until_training("", 2 if how == signal.SIGINT else 6)
+        snakemake.send_signal(how)
+        assert here.wait(snakemake) != 0
+    assert here.run() == 0, here.log
+    assert here.results() == reference
+    assert all(here.steps(name) == WHOLE for name in ("supervised", "fixmatch", "mean_teacher"))
+
+
+def test_killed_for_good_while_its_jobs_live_on_and_the_wish_changes(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.trouble(seconds=2)
+    snakemake = here.start()
+    here.until_training("fixmatch", 2)
+    snakemake.kill()
+    snakemake.wait()
+    methods = {"supervised": {}, "mean_teacher": {}, "fixmatch": {"options": {"confidence": 0.5}}}
+    here.describe(**LONG, methods=methods)
+    here.trouble()
+    assert here.run() == 0, here.log
+    changed = here.results()
+    assert here.steps("supervised") == here.steps("mean_teacher") == WHOLE, "orphans are waited for"
+    same = {name: value for name, value in reference.items() if "runs/" in name and "fixmatch" not in name}
+    assert {name: changed[name] for name in same} == same
+    [path] = [folder for name, folder in here.runs.items() if "fixmatch" in name]
+    assert '"confidence": 0.5' in (path / "spec.json").read_text()
+    assert here.record("fixmatch")["resumed"] == 0, "a checkpoint of the former wish is of no use"
+    here.describe(**LONG)
+    assert here.run() == 0, here.log
+    assert here.results() == reference
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_a_second_snakemake_is_told(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.trouble(seconds=1)
+    first = here.start()
+    here.until_training("", 1)
+    assert here.run(seconds=60) == 2
+    assert "at work in this folder already" in here.log
+    assert here.run(profile="local", seconds=60) == 2
+    assert here.wait(first) == 0, here.log
+    assert here.results() == reference
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_a_full_disk(cluster, workspace, reference):
+    here = workspace(**LONG)
+    disk = here.folder / "results"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)
+    try:
+        (disk / "filler").write_bytes(bytes(4 * 2**20 - 60_000))
+        assert here.run() != 0
+        said = "".join(path.read_text() for path in here.folder.glob("logs/tiny/**/*.log"))
+        assert "no room left on the disk" in said
+        assert "Traceback" not in said
+        (disk / "filler").unlink()
+        assert here.run() == 0, here.log
+        assert here.results() == reference
+        shutil.copytree(disk, here.folder / "kept")
+    finally:
+        subprocess.run(["umount", disk], check=True)

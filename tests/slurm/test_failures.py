@@ -1,0 +1,39 @@
+"""Trainings that fail: some are tried again with more memory, some are lost, and none takes others with it."""
+
+from __future__ import annotations
+
+import csv
+
+from test_all import jobs
+from workspace import LONG
+
+
+def states(here) -> dict[str, str]:
+    with (here.folder / "results/tiny/tables/comparison.csv").open() as stream:
+        return {row["method"]: row["state"] for row in csv.DictReader(stream)}
+
+
+def test_failures_are_tried_again_and_the_hopeless_are_shown(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.trouble(fail={"supervised": [2, 5], "fixmatch": [99, 3]})
+    assert here.run() != 0
+    assert states(here) == {"supervised": "done", "fixmatch": "failed", "mean_teacher": "done"}
+    sent = {job for run, _, job, *_ in here.diary if "supervised" in run}
+    assert [job["MinMemoryNode"] for job in jobs() if job["JobId"] in sent] == ["3600M", "2400M", "1200M"]
+    assert here.steps("supervised") == [*range(6), 4, 5, *range(4, 12)], "each attempt starts at the checkpoint"
+    assert here.steps("fixmatch") == [0, 1, 2, 3] * 3
+    here.trouble()
+    assert here.run() == 0, here.log
+    assert here.results() == reference
+
+
+def test_a_member_of_a_group_that_fails_does_not_undo_the_others(cluster, workspace, reference):
+    here = workspace()
+    here.trouble(fail={"fixmatch": [99, 3]})
+    assert here.run() != 0
+    assert states(here) == {"supervised": "done", "fixmatch": "failed", "mean_teacher": "done"}
+    assert here.steps("supervised") == here.steps("mean_teacher") == [*range(12)], "trained once, in whatever attempt"
+    here.trouble()
+    assert here.run() == 0, here.log
+    assert here.steps("supervised") == here.steps("mean_teacher") == [*range(12)]
+    assert here.results() == reference
