@@ -14,9 +14,9 @@ def study(tmp_path_factory):
     return folder, studies.simulate(folder, planned, states=states)
 
 
-HUNG = ("VOC-aug random fraction (Hung 2018)", "1/8", 1322, "ResNet-101 (COCO-pretrained in code)")
-CPS = ("VOC-aug blended lists of CPS (14-15% HQ labels)", "1/8", 1323)
-U2PL = ("VOC-aug priority lists of U2PL (HQ labels first)", "1/8", 1323)
+HUNG = ("hung", "VOC-aug random fraction (Hung 2018)", "1/8", 1322, "ResNet-101 (COCO-pretrained in code)")
+CPS = ("cps", "VOC-aug blended lists of CPS (14-15% HQ labels)", "1/8", 1323)
+U2PL = ("u2pl", "VOC-aug priority lists of U2PL (HQ labels first)", "1/8", 1323)
 V2, V3 = "DeepLabv2 (no multi-scale fusion)", "DeepLabv3+ crop321"
 FIGURES = [
     ("AdvSemiSeg +L_adv+L_semi", *HUNG, V2, 69.5, "BMVC 2018", "yes"),
@@ -37,8 +37,20 @@ def published_figures():
     """A few lines in the form of the published figures, so that no test depends on their full list."""
     from semiseg.report.tables import published
 
-    keys = ("method", "protocol", "partition", "labelled_images", "backbone", "head", "value", "source", "confirmed")
-    rows = [dict(zip(keys, row, strict=True), dataset="VOC2012", metric="mIoU val (%)") for row in FIGURES]
+    keys = (
+        "method",
+        "split_family",
+        "protocol",
+        "partition",
+        "labelled_images",
+        "backbone",
+        "head",
+        "value",
+        "source",
+        "confirmed",
+    )
+    shared = {"dataset": "VOC2012", "evaluated_on": "val", "rule": "best", "evaluated_network": "unstated"}
+    rows = [dict(zip(keys, row, strict=True)) | shared for row in FIGURES]
     patch = pytest.MonkeyPatch()
     patch.setattr(published, "stored", lambda: rows)
     yield rows

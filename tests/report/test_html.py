@@ -104,10 +104,12 @@ def test_methods_page_shows_the_docstrings_formulas(report):
 
 
 def comparison(**changes):
-    row = {"dataset": "d", "split_family": "f", "partition": "12", "labelled": 12, "method": "unimatch",
-           "head": "pixel", "variant": "default", "network": "student", "miou_last_mean": 50.0, "delta_vs_supervised": 5.0,
-           "delta_ci_low": 2.0, "delta_ci_high": 8.0, "delta_covers": "images", "delta_p_holm": 0.01, "state": "done",
-           "baseline_miou_last_mean": 45.0, "seeds": 1}  # fmt: skip
+    row = {
+        "dataset": "d", "split_family": "f", "partition": "12", "labelled": 12, "method": "unimatch", "head": "pixel",
+        "variant": "default", "network": "student", "miou_last_mean": 50.0, "delta_vs_supervised": 5.0,
+        "delta_ci_low": 2.0, "delta_ci_high": 8.0, "delta_covers": "images", "delta_p_holm": 0.01, "state": "done",
+        "baseline_miou_last_mean": 45.0, "seeds": 1,
+    }  # fmt: skip
     return row | changes
 
 

@@ -9,7 +9,7 @@ import pytest
 import studies
 
 from semiseg.errors import UserError
-from semiseg.report import tables
+from semiseg.report import names, tables
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_latex, read_all
 from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, published
@@ -246,6 +246,23 @@ def test_tolerance_is_that_of_one_further_run():
         *ours, theirs = random.normal(70, 0.5, 4)
         within += abs(np.mean(ours) - theirs) <= published.tolerance(ours, voc_cell(), other_rule=False)
     assert within / 1500 == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_full_list_of_published_figures_is_understood():
+    from semiseg.report.published import load
+
+    rows = load().to_dict("records")
+    found = [figure for row in rows if (figure := published._figure(row)) is not None]
+    assert {figure.method for figure in found} == set(names.METHODS)
+    fair = [figure.value for figure in found if not published.mismatch(figure, voc_cell(labelled=1323))
+            and figure.method == "unimatch" and published._same_labels(figure, voc_cell())]  # fmt: skip
+    assert 77.4 in fair and 81.92 not in fair
+    defaults = {"lambda_adv_labelled": 0.01, "lambda_semi": 0.1, "t_semi": 0.2, "discriminator": "fcn"}
+    arms = [
+        published.ablation("advsemiseg", defaults | {"t_semi": t}, rows)["published_miou"]
+        for t in (0, 0.1, 0.2, 0.3, 1)
+    ]
+    assert arms == [66.5, 68.0, 68.8, 68.7, 67.6]
 
 
 # ------------------------------------------------------------------------------------------------ files

@@ -14,16 +14,6 @@ from semiseg.report.records import Cell, Records, crop_text, mean_sd
 from semiseg.report.table import Table, View
 
 DATASETS = {"VOC2012": "voc", "Cityscapes": "cityscapes"}
-FAMILIES = (
-    ("mean of 3", None),
-    ("ST++ own lists", None),
-    ("blended lists of CPS", "cps"),
-    ("Cityscapes CPS lists", "cps"),
-    ("priority lists of U2PL", "u2pl"),
-    ("Cityscapes U2PL lists", "u2pl"),
-    ("classic lists", "classic"),
-    ("random fraction (Hung 2018", "random"),
-)
 METHODS = (
     (r"AdvSemiSeg.*ablation", None),
     (r"AdvSemiSeg.*(ImageNet-init|checkpoint|user|Paddle|third-party)", None),
@@ -78,18 +68,17 @@ VIEWS = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One published figure in our words; `family`, `crop` are None where they are not ours or not stated."""
+    """One published figure in our words; `crop` and `output_stride` are None where they are not stated."""
 
     row: Mapping[str, Any]
     method: str
     variant: str
     dataset: str
-    family: str | None
     encoder: str
     architecture: str
     crop: str | None
     output_stride: int | None
-    rule: str
+    rule: str  # best, last or unstated
     confirmed: bool
 
     @property
@@ -111,20 +100,19 @@ def stored() -> list[dict[str, Any]]:
 
 def _figure(row: Mapping[str, Any]) -> Figure | None:
     known = next((ours for pattern, ours in METHODS if re.match(pattern, row["method"])), None)
-    if known is None or row["dataset"] not in DATASETS or "test" in row["metric"]:
+    if known is None or row["dataset"] not in DATASETS or row["evaluated_on"] != "val":
         return None
     dataset, head, name = DATASETS[row["dataset"]], str(row["head"]), row["method"]
-    family = next((ours for words, ours in FAMILIES if words in row["protocol"]), None)
     crop = re.search(r"crop(\d+)", head)
     paper = re.search(r"AdvSemiSeg|iMAS|AugSeg|UniMatch|U2PL|CPS", name)
     stride = re.findall(r"os(8|16)", head)
     return Figure(
-        row, *known, dataset, family,
+        row, *known, dataset,
         encoder=re.sub(r"[^a-z0-9]", "", str(row["backbone"]).split("(")[0].lower()),
         architecture="deeplab_v2" if "v2" in head else "deeplab_v3plus" if "v3+" in head else head.split()[0].lower(),
         crop=crop.group(1) if crop else CROPS.get((paper.group(), dataset)) if paper else None,
         output_stride=int(stride[0]) if len(stride) == 1 else None,
-        rule="last" if "last" in row["metric"] or name.startswith("AdvSemiSeg") else "best",
+        rule=row["rule"],
         confirmed=str(row["confirmed"]).lower() in ("yes", "true"),
     )  # fmt: skip
 
@@ -134,8 +122,10 @@ def mismatch(figure: Figure, cell: Cell) -> str:
     if not figure.confirmed:
         return "unconfirmed figure"
     family = str(cell.split_family).split(":")[0]
-    if figure.family is None or (family != figure.family and cell.partition != "full"):
+    if "mean of 3" in figure.row["protocol"] or (family != figure.row["split_family"] and cell.partition != "full"):
         return f"lists: {figure.row['protocol']}, ours {cell.split_family}"
+    if figure.row["evaluated_network"] == "teacher" != cell.network:
+        return f"network: teacher, ours {cell.network}"
     if figure.encoder not in str(cell.encoder).lower().replace("-", "").replace("_", ""):
         return f"encoder: {figure.row['backbone']}, ours {cell.encoder or 'small'}"
     if cell.row.get("architecture") and figure.architecture != cell.row["architecture"]:
@@ -196,7 +186,8 @@ def build(records: Records) -> Table:
 
 def _row(figure: Figure, cell: Cell) -> dict[str, Any]:
     reason = mismatch(figure, cell)
-    rule = figure.rule if cell.values(figure.rule) else "last"
+    # The field reports its best evaluation as a rule, so that is what an unstated rule stands for.
+    rule = "best" if figure.rule != "last" and cell.values("best") else "last"
     values = cell.values(rule)
     mean, sd = mean_sd(values)
     row = {

@@ -54,7 +54,7 @@ function enhance(table) {
   const long = table.tBodies[0].rows.length > 60;
   const api = new DataTable(table, {
     order: [], paging: long, pageLength: 50, lengthChange: false, autoWidth: false,
-    layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: long ? "paging" : null },
+    layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: long ? { paging: { buttons: 5, firstLast: false } } : null },
   });
   const search = element("input", { type: "search" });
   search.addEventListener("input", () => api.search(search.value).draw());
