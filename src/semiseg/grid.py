@@ -37,15 +37,15 @@ class Run:
     seed: int
     config: dict[str, Any] = field(repr=False)
 
-    @property
+    @functools.cached_property
     def split(self) -> str:
         return split_name(self.family, self.partition)
 
-    @property
+    @functools.cached_property
     def path(self) -> Path:
         return RESULTS / self.suite / "runs" / self.name
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         return f"{self.dataset}/{self.split}/{self.method}/{self.variant}/seed{self.seed}"
 

@@ -19,7 +19,7 @@ from typing import Any
 from semiseg import config, grid, methods
 from semiseg.cluster import resources
 from semiseg.data import prepare, split_files
-from semiseg.files import sha256_file, sha256_json, write_json
+from semiseg.files import sha256_file, sha256_json
 from semiseg.grid import RESULTS, Run, split_name
 from semiseg.runs import spec
 from semiseg.runs.folder import RunFolder
@@ -51,20 +51,25 @@ class Product:
         return REQUESTS / self.kind / f"{self.name}.json"
 
     def fresh(self) -> bool:
-        return all(path.exists() for path in self.files) and self.carried() == self.wanted()
+        return self._is(self.wanted())
+
+    def _is(self, wanted: Any) -> bool:
+        return all(path.exists() for path in self.files) and self.carried() == wanted
 
     def ask(self) -> bool:
         """Write the request and set the times; True when the product is fresh."""
-        fresh = self.fresh()
+        wanted = self.wanted()
+        fresh = self._is(wanted)
+        request = {"wanted": wanted, "content": self.content}
         if fresh:
-            _write_if_changed(self.request, {"wanted": self.wanted(), "content": self.content})
+            if _carried(self.request, None) != request:
+                _write_request(self.request, request)
             os.utime(self.request, (EPOCH, EPOCH))
             for path in self.files:
                 _set_time(path, EPOCH + CHAIN.index(self.kind))
         else:
             # A nonce: neither an equal checksum nor an old file time can hide that something has to be done.
-            nonce = time.time_ns()
-            write_json(self.request, {"wanted": self.wanted(), "content": self.content, "requested": nonce})
+            _write_request(self.request, request | {"requested": time.time_ns()})
         return fresh
 
 
@@ -258,9 +263,12 @@ def _carried(path: Path, key: str | None) -> Any:
         return None
 
 
-def _write_if_changed(path: Path, value: Any) -> None:
-    if _carried(path, None) != value:
-        write_json(path, value)
+def _write_request(path: Path, value: Any) -> None:
+    """Whole or absent, but not forced onto the disk: a lost request is written again, and there may be thousands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value))
+    temporary.replace(path)
 
 
 def _set_time(path: Path, seconds: int) -> None:
