@@ -13,7 +13,7 @@ LABEL = np.array([[0, 1, 255], [2, 1, 0]], dtype=np.uint8)
 
 class Fake:
     def __init__(self, method, network="student"):
-        self.method, self.network, self.seed = method, network, 0
+        self.method, self.network, self.head, self.seed = method, network, "pixel", 0
 
 
 def test_worst_median_and_best_are_chosen_by_the_difference_to_supervised():

@@ -132,6 +132,24 @@ def test_nothing_is_subtracted_across_heads_or_lists(tmp_path):
     assert any(row["delta_vs_supervised"] is not None for row in table.rows)
 
 
+def test_every_head_has_its_own_baseline(tmp_path):
+    """RC2L's mask head is compared with the supervised mask head and with nothing else."""
+    methods = {"supervised": (0.0, "student"), "unimatch": (7.0, "student"), "fixmatch": (5.5, "student")}
+    planned = studies.descriptions(seeds=2, ablations=False, methods=methods, partitions={"12": 12})
+    rows = studies.simulate(tmp_path, planned, images=10, pictures=0)
+    masked = {
+        "unimatch": {"method": "supervised", "variant": "head=mask", "head": "mask"},
+        "fixmatch": {"head": "mask"},
+    }
+    rows = [row | masked.get(row["method"], {}) for row in rows]
+    by_cell = {
+        (row["method"], row["variant"]): row for row in comparison.build(Records("pocket", tmp_path, rows, 50)).rows
+    }
+    mask, fixmatch = by_cell["supervised", "head=mask"], by_cell["fixmatch", "default"]
+    assert mask["delta_vs_supervised"] is None, "heads are never subtracted from each other"
+    assert fixmatch["delta_vs_supervised"] == pytest.approx(fixmatch["miou_last_mean"] - mask["miou_last_mean"])
+
+
 def test_bold_needs_more_than_the_interval(tmp_path):
     def bold(gain):
         methods = {"supervised": (0.0, "student"), "unimatch": (gain, "student")}

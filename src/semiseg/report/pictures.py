@@ -76,11 +76,11 @@ def choose(
 ) -> list[tuple[str, str]]:  # fmt: skip
     """(image, reason): worst, median and best by the methods' mean difference to supervised in the image's mIoU.
 
-    Student to student and teacher to teacher, as everywhere.
+    Student to student, teacher to teacher and within one head, as everywhere.
     """
     base = next((label for label, run in runs.items() if run.method == "supervised" and label in predictions), None)
-    others = [label for label in predictions if label != base]
-    if base is None or not others:
+    others = [label for label in predictions if base and label != base and runs[label].head == runs[base].head]
+    if not others:
         return [(image, "kept for pictures") for image in sorted(read)][:3]
 
     def gain(image: str) -> float:

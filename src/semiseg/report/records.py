@@ -167,7 +167,7 @@ class Records:
     def baseline(self, cell: Cell) -> Cell | None:
         """The supervised cell that a difference of `cell` may be taken to: same split, same head, same recipe."""
         for other in self.cells():
-            if other.method == SUPERVISED and other.variant == "default" and other.setting == cell.setting:
+            if is_baseline(other) and other.setting == cell.setting:
                 return other
         return None
 
@@ -214,6 +214,12 @@ class Records:
         resampled = statistics.resampled_miou(units, self.resamples)
         identity = (tuple(evaluations.images[name]), tuple(groups or ()))
         return Bootstrap(identity, len(units), resampled - resampled.mean())
+
+
+def is_baseline(cell: Cell | Mapping[str, Any]) -> bool:
+    """Supervised as it comes, or with nothing changed but the head: each head has a baseline of its own."""
+    row = cell.row if isinstance(cell, Cell) else cell
+    return row["method"] == SUPERVISED and row["variant"] in ("default", f"head={row['head']}")
 
 
 def mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:

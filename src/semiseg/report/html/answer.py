@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semiseg.report import names
-from semiseg.report.records import FULL, partition_order
+from semiseg.report.records import FULL, is_baseline, partition_order
 from semiseg.report.table import Table
-from semiseg.report.tables.comparison import is_baseline_row
 
 LEVEL = 0.05
 Row = Mapping[str, Any]
@@ -87,27 +86,27 @@ def _reach(best: Row, tables: Mapping[str, Table]) -> list[str]:
 
 
 def _cost(best: Row, tables: Mapping[str, Table]) -> list[str]:
-    def row_of(method: str, variant: str) -> Row | None:
-        keys = ("partition", "split_family")
-        return next((row for row in tables["cost"].rows if (row["method"], row["variant"]) == (method, variant)
-                     and all(row[key] == best[key] for key in keys)), None)  # fmt: skip
-
-    ours, base = row_of(best["method"], best["variant"]), row_of("supervised", "default")
-    clock = "gpu_seconds" if ours and ours["gpu_seconds"] else "wall_seconds"
-    if not ours or not base or not ours[clock] or not base[clock]:
+    keys = ("partition", "split_family", "head")
+    here = [row for row in tables["cost"].rows if all(row[key] == best[key] for key in keys)]
+    ours = [row for row in here if (row["method"], row["variant"]) == (best["method"], best["variant"])]
+    base = [row for row in here if is_baseline(row)]
+    clock = "gpu_seconds" if ours and ours[0]["gpu_seconds"] else "wall_seconds"
+    if not ours or not base or not ours[0][clock] or not base[0][clock]:
         return []
-    time = f"{ours[clock] / 3600:.1f} h" if ours[clock] > 7200 else f"{ours[clock] / 60:.1f} min"
-    return [f"Its training took {time}, {ours[clock] / base[clock]:.1f} times that of the baseline."]
+    spent, times = ours[0][clock], ours[0][clock] / base[0][clock]
+    time = f"{spent / 3600:.1f} h" if spent > 7200 else f"{spent / 60:.1f} min"
+    return [f"Its training took {time}, {times:.1f} times that of the baseline."]
 
 
 def _full(rows: Sequence[Row], best: Row) -> list[str]:
-    full = [
-        row for row in rows if row["partition"] == FULL and is_baseline_row(row) and row["dataset"] == best["dataset"]
-    ]
-    if not full:
-        return []
-    reached = full[0].get(f"miou_last_{best['network']}_mean") or full[0]["miou_last_mean"]
-    return [f"With all {full[0]['labelled']:,} labels the supervised {best['network']} reaches {reached:.1f}."]
+    """What all labels give the baseline: the same network, with the same head."""
+    reached = f"miou_last_{best['network']}_mean"
+    for row in rows:
+        same = row["partition"] == FULL and all(row[key] == best[key] for key in ("dataset", "head"))
+        if same and is_baseline(row) and row.get(reached) is not None:
+            labels = f"{row['labelled']:,} labels"
+            return [f"With all {labels} the supervised {best['network']} reaches {row[reached]:.1f}."]
+    return []
 
 
 def _caution(rows: Sequence[Row]) -> list[str]:

@@ -50,7 +50,11 @@ def plotting() -> Iterator[None]:
 def look(method: str, position: int) -> dict[str, Any]:
     """Colour, marker and dashes of a method; `position` tells variants of one method apart."""
     if method == "supervised":
-        return {"color": "black", "marker": "o", "dashes": ()}
+        return {
+            "color": "black",
+            "marker": MARKERS[4 * position % len(MARKERS)],
+            "dashes": DASHES[position % len(DASHES)],
+        }
     known = [name for name in names.METHODS if name != "supervised"]
     index = known.index(method) if method in known else len(known)
     return {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from semiseg.report import names, statistics
-from semiseg.report.records import SUPERVISED, Cell, Records, crop_text, mean_sd, partition_order
+from semiseg.report.records import FULL, Cell, Records, crop_text, is_baseline, mean_sd, partition_order
 from semiseg.report.table import Table, View
 from semiseg.report.tables import published
 
@@ -56,15 +56,7 @@ def build(records: Records) -> Table:
         published.fill_in(row, cell, known)
     correct(rows)
     mark_best(records, cells, rows)
-    rows.sort(
-        key=lambda row: (
-            row["dataset"],
-            str(row["split_family"]),
-            partition_order(row),
-            names.rank(row),
-            str(row["head"]),
-        )
-    )
+    rows.sort(key=place)
     return Table(
         "comparison",
         "Comparison",
@@ -120,14 +112,6 @@ def difference(records: Records, cell: Cell) -> dict[str, Any]:
     return shown
 
 
-def is_baseline(cell: Cell) -> bool:
-    return cell.method == SUPERVISED and cell.variant == "default"
-
-
-def is_baseline_row(row: Mapping[str, Any]) -> bool:
-    return row["method"] == SUPERVISED and row["variant"] == "default"
-
-
 def _single_pairs(cell: Cell, baseline: Cell) -> list[float]:
     theirs = {run.seed: run.miou("last", cell.network) for run in baseline.finished}
     return [run.miou() - theirs[run.seed] for run in cell.finished if theirs.get(run.seed) is not None]
@@ -175,3 +159,9 @@ def beats(records: Records, first: Cell, second: Cell) -> bool:
         return all(interval is not None and interval.low > 0 for interval in intervals)
     interval = records.difference(first, second)
     return interval is not None and interval.low > 0
+
+
+def place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Where a row stands: by list and number of labels, all labels last, then in the order of the methods."""
+    full = row["partition"] == FULL
+    return (row["dataset"], full, str(row["split_family"]), partition_order(row), names.rank(row), str(row["head"]))

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from semiseg.report import names
-from semiseg.report.records import COMPARISON, Cell, Records, partition_order
+from semiseg.report.records import COMPARISON, Cell, Records, is_baseline, partition_order
 from semiseg.report.table import Table, View
-from semiseg.report.tables import comparison
 
 SUMS = ("gpu_seconds", "cpu_seconds", "wall_seconds", "energy_joules")
 COLUMNS = (
-    "suite", "dataset", "split_family", "partition", "labelled", "method", "variant", "network", "kind", "arm", "seeds",
+    "suite", "dataset", "split_family", "partition", "labelled", "method", "variant", "network", "head",
+    "kind", "arm", "seeds",
     *SUMS, "peak_memory_mib", "parameters", "seconds_per_iteration", "miou_last_mean", "gain_per_hour", "device",
     "state",
 )  # fmt: skip
@@ -79,7 +79,7 @@ def _row(records: Records, cell: Cell) -> dict[str, Any]:
 def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float | None:
     """mIoU above supervised per hour of the GPU where one was used, of the clock otherwise."""
     baseline = records.baseline(cell)
-    if baseline is None or comparison.is_baseline(cell) or row["miou_last_mean"] is None:
+    if baseline is None or is_baseline(cell) or row["miou_last_mean"] is None:
         return None
     theirs = _mean(baseline.values("last", cell.network))
     spent = row["gpu_seconds"] or row["wall_seconds"]

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from semiseg.report import names
-from semiseg.report.records import Cell, Records, partition_order
+from semiseg.report.records import Cell, Records, is_baseline, partition_order
 from semiseg.report.table import Table, View
-from semiseg.report.tables import comparison
 
 SHARED = ("dataset", "head", "encoder", "output_stride", "crop", "iterations")
 STEPS = 60  # points at which the interval's test is inverted between the smallest and the largest partition
@@ -44,9 +43,9 @@ def build(records: Records) -> Table:
         if cell.finished and cell.labelled:
             groups[tuple(str(getattr(cell, name)) for name in SHARED)].append(cell)
     for cells in groups.values():
-        curve = [cell for cell in cells if comparison.is_baseline(cell)]
+        curve = [cell for cell in cells if is_baseline(cell)]
         for cell in cells:
-            if not comparison.is_baseline(cell) and len(curve) > 1:
+            if not is_baseline(cell) and len(curve) > 1:
                 rows.append(_row(records, cell, curve))
     rows.sort(key=lambda row: (row["dataset"], partition_order(row), names.rank(row)))
     return Table(

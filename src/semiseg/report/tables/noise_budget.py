@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.report.records import Cell, Records
+from semiseg.report.records import Cell, Records, is_baseline
 from semiseg.report.table import Table, View
-from semiseg.report.tables import comparison
 
 COLUMNS = ("source", "partition", "sd", "mean", "maximum", "groups", "df", "explanation")
 VIEWS = (
@@ -144,7 +143,7 @@ def _detectable(cells: Sequence[Cell], records: Records) -> list[dict[str, Any]]
     by_partition: dict[tuple[str, str], list[float]] = defaultdict(list)
     for cell in cells:
         baseline = records.baseline(cell)
-        if baseline is None or comparison.is_baseline(cell):
+        if baseline is None or is_baseline(cell):
             continue
         interval = records.difference(cell, baseline)
         if interval is not None and interval.error > 0:
