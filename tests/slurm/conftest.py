@@ -5,16 +5,15 @@ from __future__ import annotations
 import getpass
 import itertools
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from throwaway import Cluster  # noqa: E402
-from workspace import Workspace  # noqa: E402
+from tests import tiny
+from tests.slurm.throwaway import Cluster
+from tests.slurm.workspace import Workspace
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,11 +49,11 @@ def cluster(mode: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded data set, prepared once."""
+    """A few drawn images, prepared once."""
     if Cluster.running() is None:
         pytest.skip("no throw-away Slurm answers")
     folder = tmp_path_factory.mktemp("prepared")
-    (folder / "data").mkdir()
+    tiny.draw(folder / "data/tiny/raw", {"train": 12, "val": 4, "test": 5})
     workspace = Workspace(folder / "workspace", folder / "data")
     assert workspace.run("data_all", profile="local") == 0, workspace.log
     return folder / "data"

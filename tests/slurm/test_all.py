@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from workspace import LONG, WITH_GPU
+
+from tests.slurm.workspace import LONG, WITH_GPU
 
 
 def jobs() -> list[dict[str, str]]:
@@ -41,7 +42,7 @@ def test_short_trainings_travel_together(cluster, workspace, reference):
 
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
-    here = workspace(**WITH_GPU, methods={"supervised": {}}, seeds=[0, 1])
+    here = workspace(**LONG, recipe=WITH_GPU, methods={"supervised": {}}, seeds=[0, 1])
     here.environment["SEMISEG_SLURM_GPU_MODEL"] = "fake"
     assert here.run("evaluate_all") == 0, here.log
     seen = {(node, devices) for *_, node, devices in here.diary}
@@ -53,8 +54,7 @@ def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
 
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_a_training_on_two_gpus_is_two_processes_and_one_result(cluster, workspace):
-    changes = {"recipe": {**WITH_GPU["recipe"], "gpus": 2}, **LONG, "methods": {"supervised": {}}}
-    here = workspace(**changes)
+    here = workspace(**LONG, recipe={**WITH_GPU, "gpus": 2}, methods={"supervised": {}})
     assert here.run("evaluate_all") == 0, here.log
     [job] = jobs()[:1]
     assert "gres/gpu=2" in job["TRES"]

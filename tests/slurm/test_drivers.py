@@ -7,7 +7,8 @@ import signal
 import subprocess
 
 import pytest
-from workspace import LONG
+
+from tests.slurm.workspace import LONG
 
 WHOLE = [*range(12)]
 

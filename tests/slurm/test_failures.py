@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 
-from test_all import jobs
-from workspace import LONG
+from tests.slurm.test_all import jobs
+from tests.slurm.workspace import LONG
 
 
 def states(here) -> dict[str, str]:

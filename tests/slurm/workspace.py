@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,35 +15,19 @@ from typing import Any
 
 import yaml
 
+from tests import tiny
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-PIECES = ("Snakefile", "workflow", "profiles", "slurm", "local")
-TINY: dict[str, Any] = {
-    "suite": "tiny",
-    "dataset": "pocket",
-    "datasets": {"pocket": {"kind": "pocket", "redistributable": True}},
-    "methods": {},
-    "suites": {
-        "tiny": {
-            "dataset": "pocket",
-            "splits": {"family": "stratified:0", "partitions": [12]},
-            "seeds": [0],
-            "recipe": {
-                "network": {"architecture": "small", "width": 4},
-                "crop": 32,
-                "batch": {"labelled": 2, "unlabelled": 2},
-                "iterations": 12,
-                "optimiser": {"name": "adamw", "lr": 0.003},
-            },
-            "evaluation": {"every": 12, "evaluated_on": "test", "batch": 50, "diagnostics": 4, "pictures": 2},
-            "runtime": {"log_every": 4, "checkpoint_every": 4},
-            "methods": {"supervised": {}, "fixmatch": {}, "mean_teacher": {}},
-        }
-    },
+SUITE: dict[str, Any] = {
+    "splits": {"partitions": [4]},
+    "evaluation": {"every": 12, "lastk": 1},
+    "runtime": {"checkpoint_every": 4},
+    "methods": {"supervised": {}, "fixmatch": {}, "mean_teacher": {}},
 }
-LONG = {"runtime": {"short_minutes": 0}}  # every training a job of its own
+LONG = {"runtime": {"checkpoint_every": 4, "short_minutes": 0}}  # every training a job of its own
 # A network that asks for a GPU, and is small enough for the CPU that stands in for it here.
-WITH_GPU = {"recipe": {"network": {"architecture": "fpn", "encoder": "resnet18"}}, **LONG}
+WITH_GPU = {"network": {"architecture": "fpn", "encoder": "resnet18"}}
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "SEMISEG_SLURM_FIRST_POLL_SECONDS": "2",
@@ -58,24 +40,21 @@ class Workspace:
     def __init__(self, folder: Path, data: Path, **changes: Any) -> None:
         self.folder, self.started = folder, []
         folder.mkdir(parents=True)
-        for piece in PIECES:
-            source = ROOT / piece
-            ignore = shutil.ignore_patterns("site.yaml")
-            shutil.copytree(source, folder / piece, ignore=ignore) if source.is_dir() else shutil.copy(source, folder)
+        tiny.with_workflow(folder, ROOT)
+        (folder / "slurm/site.yaml").unlink(missing_ok=True)
         (folder / "data").symlink_to(data)
         self.trouble()
         self.describe(**changes)
         self.environment = dict(os.environ, **ENVIRONMENT)
         self.environment |= {"PYTHONPATH": f"{HERE / 'hook'}:{ROOT / 'src'}", "SEMISEG_TEST_FOLDER": str(folder)}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # so many short processes would compile for minutes
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
     # ---------------------------------------------------------------- what is wanted, and what goes wrong
 
     def describe(self, **changes: Any) -> None:
-        """Write params.yaml: the tiny suite with these changes, mapping by mapping."""
-        params = copy.deepcopy(TINY)
-        _overlay(params["suites"]["tiny"], changes)
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params))
+        """Write params.yaml: the tiny suite with these changes."""
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(tiny.params(**{**SUITE, **changes})))
 
     def trouble(self, **wanted: Any) -> None:
         (self.folder / "trouble.json").write_text(json.dumps(wanted))
@@ -157,10 +136,3 @@ class Workspace:
         files += [path for path in (base / "tables").glob("*") if not path.name.startswith(("cost", "made_from"))]
         return {str(path.relative_to(base)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
-
-def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict) and key != "methods":
-            _overlay(base[key], value)
-        else:
-            base[key] = value

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semiseg.cluster import estimate, resources
+from semiseg.cluster.site import Site
+from semiseg.config import Params
+from semiseg.grid import plan
+from tests import tiny
+
+RUNTIME = {"workers": 3, "short_minutes": 10}
+
+
+def config(gpus: int = 0, **recipe) -> dict:
+    """Of a small training, or of one on GPUs."""
+    run = plan(Params.model_validate(tiny.params({"fixmatch": {}}))).runs[0]
+    found = copy.deepcopy(run.config)
+    if gpus:
+        network = {"architecture": "deeplab_v3plus", "encoder": "resnet101"}
+        found["recipe"]["network"] |= network
+        found["recipe"] |= {"gpus": gpus, "crop": [321, 321], "iterations": 40_000}
+        found["recipe"]["batch"] = {"labelled": 8, "unlabelled": 8}
+    found["recipe"] |= recipe
+    return found
+
+
+def test_a_recipe_for_the_cpu_asks_for_no_gpu_and_travels_in_a_group():
+    asked = resources.of(config(), RUNTIME, Site(gpu_model="a100", partition="gpu", cpu_partition="cpu"))
+    assert (asked.gpus, asked.cpus, asked.short, asked.partition, asked.gpu_model) == (0, 1, True, "cpu", None)
+
+
+def test_a_recipe_for_gpus_goes_alone_to_theirs():
+    asked = resources.of(config(2), RUNTIME, Site(gpu_model="a100", partition="gpu", cpu_partition="cpu"))
+    assert (asked.gpus, asked.cpus, asked.short, asked.partition, asked.gpu_model) == (2, 8, False, "gpu", "a100")
+    assert "--nproc-per-node=2" in asked.launcher("python")
+    assert "torch.distributed" not in resources.of(config(1), RUNTIME, Site()).launcher("python")
+
+
+def test_memory_grows_with_the_attempt_up_to_what_a_node_has():
+    asked = resources.of(config(), RUNTIME, Site())
+    first = asked.memory_mib
+    assert [asked.memory(attempt, Site()) for attempt in range(1, 6)] == [first * n for n in (1, 2, 3, 4, 4)]
+    assert asked.memory(3, Site(max_memory_mib=2 * first)) == 2 * first
+    assert asked.memory(1, Site(max_memory_mib=500)) == first
+
+
+def test_a_time_limit_makes_sittings_not_longer_jobs():
+    free, tight = (resources.of(config(1), RUNTIME, Site(max_minutes=limit)) for limit in (None, 60))
+    assert tight.minutes == 60
+    assert (tight.attempts - resources.RETRIES) * 60 >= free.minutes
+    assert free.attempts == 1 + resources.RETRIES
+
+
+def test_a_whole_group_fits_under_the_time_limit():
+    site = Site(max_minutes=60, group_size=16)
+    asked = resources.of(config(), RUNTIME, site)
+    assert asked.short and asked.minutes * site.group_size <= 60
+
+
+def test_a_slower_site_asks_for_more():
+    usual, slower = (resources.of(config(1), RUNTIME, Site(time_factor=factor)) for factor in (1, 2))
+    assert slower.minutes > 1.9 * usual.minutes
+
+
+@given(
+    iterations=st.integers(1, 200_000), gpus=st.integers(0, 4), crop=st.integers(16, 1024), limit=st.integers(1, 3000)
+)
+def test_requests_are_possible_ones(iterations, gpus, crop, limit):
+    asked = resources.of(config(gpus, iterations=iterations, crop=[crop, crop]), RUNTIME, Site(max_minutes=limit))
+    assert 1 <= asked.minutes <= limit
+    assert asked.cpus >= 1 and asked.memory_mib >= 500 and asked.attempts >= 3
+    seconds = int(asked.notice.split("@")[1])
+    assert 0 < seconds <= asked.minutes * 30
+
+
+def test_more_arithmetic_takes_longer():
+    base = estimate.run_seconds(config(1))
+    assert estimate.run_seconds(config(1, iterations=80_000)) > 1.5 * base
+    assert estimate.run_seconds(config(1, crop=[801, 801])) > 3 * base
+    assert estimate.run_seconds(config(2)) < base
+    assert estimate.run_seconds(config(1), "h100") < estimate.run_seconds(config(1), "v100")
+
+
+def test_every_method_has_its_passes_and_cps_costs_twice_a_teacher():
+    from semiseg import methods
+
+    assert set(estimate.PASSES) == set(methods.names())
+    fixmatch, cps = config(1), config(1)
+    cps["method"] = {"name": "cps", "options": {}}
+    assert estimate.step_gflops(cps) > estimate.step_gflops(fixmatch)
+
+
+def test_an_uncounted_network_is_said_to_be_one():
+    recipe = config(1)["recipe"]["network"]
+    assert estimate.network(recipe).counted
+    other = estimate.network(recipe | {"encoder": "tu-unheard_of"})
+    assert not other.counted and other.gflops_per_megapixel == estimate.network(recipe).gflops_per_megapixel
+
+
+def test_the_counted_figure_is_what_torch_counts_today():
+    """One row of the table again, so that it cannot drift from the network unnoticed."""
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from semiseg.models import networks
+    from semiseg.models.options import NetworkConfig
+
+    network = networks.build(NetworkConfig(), 21).eval().requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 64, 64))
+    row = estimate.network(NetworkConfig().model_dump())
+    assert counter.get_total_flops() / 1e9 / 0.004096 == pytest.approx(row.gflops_per_megapixel, rel=0.02)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from semiseg.cluster import progress, queue
+from semiseg.commands.status import picture
+from semiseg.config import Params
+from semiseg.study import Study
+from tests import tiny
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Study:
+    monkeypatch.chdir(tmp_path)
+    return Study(Params.model_validate(tiny.params({"supervised": {}, "fixmatch": {"at": [4]}}, seeds=[0, 1])))
+
+
+def write(path: Path, **content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def states(study: Study, jobs: list[queue.Job] | None = None) -> dict[str, progress.State]:
+    return {one.run: one for one in progress.of_runs(study, jobs)}
+
+
+def test_a_run_through_its_life(study):
+    run = study.plan.runs[0]
+    wanted = study.runs[run.path].wanted()
+    assert states(study)[run.name].state == "waiting"
+    wildcards = run.name.replace("/", "_").replace("seed", "")
+    job = queue.Job("7", "PENDING", "", "Priority", f"rule_train_wildcards_{wildcards}")
+    assert states(study, [job])[run.name].state == "queued"
+    lease = {"heartbeat": time.time(), "iteration": 10, "iterations": 30, "seconds_per_iteration": 3.0, "node": "n3"}
+    write(run.path / "lease.json", **lease, slurm_job="7", miou=41.26)
+    seen = states(study, [job])[run.name]
+    assert (seen.state, seen.iteration, seen.left, seen.miou) == ("running", "10/30", "1 min 00 s", "41.3")
+    assert seen.where == "n3 (job 7)"
+    write(run.path / "lease.json", **{**lease, "heartbeat": time.time() - 600})
+    assert states(study)[run.name].state == "silent" and "10 min" in states(study)[run.name].note
+    (run.path / "lease.json").unlink()
+    write(run.path / "record.json", state="interrupted", spec_sha256=wanted, iterations=12)
+    assert states(study)[run.name].state == "interrupted"
+    error = {"message": "the loss became NaN", "iteration": 13}
+    write(run.path / "record.json", state="failed", spec_sha256=wanted, error=error)
+    seen = states(study)[run.name]
+    assert (seen.state, seen.iteration, seen.note) == ("failed", "13", "the loss became NaN")
+    write(run.path / "spec.json", sha256=wanted, spec={})
+    assert states(study)[run.name].state == "finished"
+    write(run.path / "spec.json", sha256="another", spec={})
+    assert states(study)[run.name].state == "waiting"
+
+
+def test_a_failure_of_another_configuration_is_no_failure(study):
+    run = study.plan.runs[0]
+    write(run.path / "record.json", state="failed", spec_sha256="another", error={"message": "old"})
+    assert states(study)[run.name].state == "waiting"
+
+
+def test_half_written_files_are_passed_over(study):
+    run = study.plan.runs[0]
+    run.path.mkdir(parents=True)
+    (run.path / "lease.json").write_text('{"heartbeat": 12')
+    assert states(study)[run.name].state == "waiting"
+
+
+def test_summary_counts_every_run_once(study):
+    write(study.plan.runs[0].path / "lease.json", heartbeat=time.time())
+    assert progress.summary(progress.of_runs(study, None)) == "6 runs, 1 running, 5 waiting"
+
+
+def test_jobs_of_other_folders_are_not_ours(tmp_path, monkeypatch):
+    answer = f"12|PENDING||Resources|{tmp_path}|rule_train_wildcards_a|b\n13|RUNNING|n1|None|/elsewhere|rule\n"
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\ncat <<'X'\n{answer}X\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert queue.jobs(tmp_path) == [queue.Job("12", "PENDING", "", "Resources", "rule_train_wildcards_a|b")]
+    squeue.write_text("#!/bin/sh\nexit 1\n")
+    assert queue.jobs(tmp_path) is None
+
+
+def test_a_thousand_runs_in_two_seconds(tmp_path, monkeypatch):
+    """CPU time, so that a busy machine does not decide."""
+    monkeypatch.chdir(tmp_path)
+    params = Params.model_validate(tiny.params({"supervised": {}, "fixmatch": {"at": [4]}}, seeds=list(range(334))))
+    study = Study(params)
+    assert len(study.plan.runs) >= 1000
+    for run in study.plan.runs[::2]:
+        write(run.path / "lease.json", heartbeat=time.time(), iteration=3, iterations=9, seconds_per_iteration=1.0)
+    for run in study.plan.runs[1::2]:
+        write(run.path / "record.json", state="failed", spec_sha256=study.runs[run.path].wanted(), error={})
+    start = time.process_time()
+    fresh = Study(params)
+    Console(file=io.StringIO(), width=160).print(picture(fresh))
+    assert time.process_time() - start < 2
