@@ -12,6 +12,11 @@ localrules:
     train_all,
 
 
+def repeats(short):
+    """Only the main process tries again: a job that reads `retries` too would do so inside itself, with no more memory."""
+    return STUDY.attempts(short) - 1 if workflow.is_main_process else 0
+
+
 def asks(what):
     """Resource function: what the run of a job's wildcards asks of the scheduler."""
     return lambda wildcards: getattr(STUDY.resources(wildcards), what)
@@ -33,7 +38,7 @@ rule train:
     wildcard_constraints:
         method=STUDY.methods_pattern(short=False),
     threads: asks("cpus")
-    retries: STUDY.attempts(short=False) - 1
+    retries: repeats(short=False)
     resources:
         gpu=lambda wildcards: STUDY.resources(wildcards).gpus or None,
         gpu_model=asks("gpu_model"),
@@ -53,7 +58,7 @@ rule train:
 use rule train as train_short with:
     wildcard_constraints:
         method=STUDY.methods_pattern(short=True),
-    retries: STUDY.attempts(short=True) - 1
+    retries: repeats(short=True)
     group:
         "short"
 
