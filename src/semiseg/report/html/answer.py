@@ -67,10 +67,14 @@ def _others(here: Sequence[Row]) -> list[str]:
     better = [row for row in sure if row["delta_vs_supervised"] > 0]
     worse = [row for row in sure if row["delta_vs_supervised"] < 0]
     said = f"Of the {len(here)} variants compared there, {len(better)} {_were(better)} better than supervised beyond "
-    said += "chance, after correction for the number of comparisons"
+    said += "chance, after correction for the number of comparisons" + _named(better)
     if worse:
-        said += f", and {len(worse)} {_were(worse)} worse ({', '.join(names.of(dict(row)) for row in worse)})"
+        said += f", and {len(worse)} {_were(worse)} worse{_named(worse)}"
     return [said + "."]
+
+
+def _named(rows: Sequence[Row]) -> str:
+    return f" ({', '.join(names.of(dict(row)) for row in rows)})" if rows else ""
 
 
 def _were(rows: Sequence[Row]) -> str:

@@ -13,10 +13,14 @@ from semiseg.report.table import Table
 
 def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -> list[Table]:
     """Write every table of the suite to <suite_dir>/tables as CSV, Markdown, LaTeX and, for the pages, JSON."""
-    made = assemble(Records(suite_name, Path(suite_dir), rows))
+    from semiseg.report.tables import dvc
+
+    records = Records(suite_name, Path(suite_dir), rows)
+    made = assemble(records)
     for table in made:
         table.write(Path(suite_dir) / "tables")
     files.write_json(Path(suite_dir) / "tables" / "index.json", [table.name for table in made])
+    dvc.write(records, Path(suite_dir) / "metrics")
     return made
 
 
