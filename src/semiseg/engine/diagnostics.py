@@ -35,13 +35,13 @@ def pseudo_labels(
     total = torch.zeros(classes, classes, dtype=torch.int64, device=speed.device)
     for one in ids:
         pixels = views.to_pixels(torch.from_numpy(np.array(store.image(one))).to(speed.device).permute(2, 0, 1)[None])
-        logits = source.frozen(pixels).logits
-        prediction = logits.argmax(1)
+        logits = source.eager(pixels).logits
+        prediction = logits.max(1).indices
         mask = method.confident(logits, auxiliary)
         confident = confident + mask.sum()
         counted = counted + mask.numel()
         if other is not None:
-            agreed = agreed + (other.frozen(pixels).logits.argmax(1) == prediction).sum()
+            agreed = agreed + (other.eager(pixels).logits.max(1).indices == prediction).sum()
         if store.has_label(one):
             total += _matrix(prediction, mask, store.label(one), classes)
     return {

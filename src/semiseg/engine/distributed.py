@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+ASK_EVERY = 10  # iterations
+
 
 def start(device: torch.device) -> None:
     """Join the processes that torchrun started; alone there is nothing to join."""
@@ -58,6 +60,12 @@ def average(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
+def smallest(values: torch.Tensor) -> torch.Tensor:
+    if world() > 1:
+        dist.all_reduce(values, op=dist.ReduceOp.MIN)
+    return values
+
+
 def average_gradients(modules: Iterable[nn.Module]) -> None:
     """One collective for all gradients of the step."""
     if world() == 1:
@@ -74,10 +82,13 @@ def synchronise_batch_norm(network: nn.Module, device: torch.device) -> nn.Modul
     return nn.SyncBatchNorm.convert_sync_batchnorm(network) if world() > 1 and device.type == "cuda" else network
 
 
-def agree(flag: bool, device: torch.device) -> bool:
-    """True everywhere as soon as it is true anywhere: all processes must stop at the same iteration."""
-    if world() == 1:
-        return flag
+def agree(flag: bool, device: torch.device, iteration: int) -> bool:
+    """True everywhere soon after it is true anywhere: all processes must stop at the same iteration.
+
+    Asked only now and then, because the answer makes the host wait.
+    """
+    if world() == 1 or iteration % ASK_EVERY:
+        return flag and world() == 1
     value = torch.tensor(float(flag), device=device)
     dist.all_reduce(value, op=dist.ReduceOp.MAX)
     return bool(value.item())

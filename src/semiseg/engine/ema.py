@@ -18,14 +18,28 @@ def decay_at(iteration: int, decay: float, warm_start: bool) -> float:
     return min(1 - 1 / (iteration + 1), decay) if warm_start else decay
 
 
-@torch.no_grad()
-def update(teacher: nn.Module, student: nn.Module, decay: float) -> None:
-    """teacher <- decay * teacher + (1 - decay) * student, in a handful of kernels instead of one per tensor."""
-    pairs = list(zip(_tensors(teacher), _tensors(student), strict=True))
-    averaged = [(mine, theirs) for mine, theirs in pairs if mine.is_floating_point()]
-    torch._foreach_lerp_([mine for mine, _ in averaged], [theirs for _, theirs in averaged], 1 - decay)
-    for mine, theirs in pairs:
-        if not mine.is_floating_point():  # batch norm counts its batches
+class Average:
+    """teacher <- decay * teacher + (1 - decay) * student, in a handful of kernels instead of one per tensor.
+
+    The tensors are listed once: walking through the modules would cost a small network more than the average itself.
+    """
+
+    def __init__(self, teacher: nn.Module, student: nn.Module, foreach: bool) -> None:
+        pairs = list(zip(_tensors(teacher), _tensors(student), strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        self.mine, self.theirs = [mine for mine, _ in floating], [theirs for _, theirs in floating]
+        # Batch norm counts its batches: a count is copied, not averaged.
+        self.counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self.foreach = foreach
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        if self.foreach:
+            torch._foreach_lerp_(self.mine, self.theirs, 1 - decay)
+        else:
+            for mine, theirs in zip(self.mine, self.theirs, strict=True):
+                mine.lerp_(theirs, 1 - decay)
+        for mine, theirs in self.counts:
             mine.copy_(theirs)
 
 

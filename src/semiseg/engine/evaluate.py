@@ -30,16 +30,16 @@ class Evaluator:
         """Confusion matrices [N, K, K], rows truth, columns prediction."""
         parts = []
         for chunk in self._chunks(ids):
-            labels, _ = self._predict(network, self._images(chunk))
+            labels, _ = self._predict(network, self._pixels([self._cut(self.store.image(one)) for one in chunk]))
             truth = torch.from_numpy(np.stack([self._cut(self.store.label(one)) for one in chunk]))
             parts.append(confusion_matrices(labels, truth.to(labels.device, non_blocking=True).long(), self.classes))
         return torch.cat(parts).cpu().numpy()
 
     @torch.inference_mode()
     def maps(self, network: nn.Module, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Label map and confidence (0..255) of each image."""
+        """Label map and confidence (0..255) of each image, of all of it also where only the centre is scored."""
         for chunk in self._chunks(ids):
-            labels, confidence = self._predict(network, self._images(chunk))
+            labels, confidence = self._predict(network, self._pixels([self.store.image(one) for one in chunk]))
             for one, label, sure in zip(chunk, labels.byte().cpu(), (confidence * 255).byte().cpu(), strict=True):
                 yield one, label.numpy(), sure.numpy()
 
@@ -48,7 +48,7 @@ class Evaluator:
         network.eval()
         with self.speed.autocast():
             scores = protocols.probabilities(
-                lambda images: network(images).logits, views.normalise(pixels), self.protocol
+                lambda images: network(self.speed.arranged(images)).logits, views.normalise(pixels), self.protocol
             )
         network.train(training)
         return protocols.label_map(scores)
@@ -60,9 +60,9 @@ class Evaluator:
             for start in range(0, len(same), self.batch):
                 yield same[start : start + self.batch]
 
-    def _images(self, ids: Sequence[str]) -> Tensor:
-        stacked = np.stack([self._cut(self.store.image(one)) for one in ids])
-        return views.to_pixels(torch.from_numpy(stacked).to(self.speed.device, non_blocking=True).permute(0, 3, 1, 2))
+    def _pixels(self, images: Sequence[np.ndarray]) -> Tensor:
+        stacked = torch.from_numpy(np.stack(images)).to(self.speed.device, non_blocking=True)
+        return views.to_pixels(stacked.permute(0, 3, 1, 2))
 
     def _cut(self, image: np.ndarray) -> np.ndarray:
         if self.protocol["name"] != "centre_crop":

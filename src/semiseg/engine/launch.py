@@ -6,15 +6,18 @@ Nothing here imports torch, so that asking for a finished run costs a fraction o
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from contextlib import suppress
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from semiseg.data.options import DatasetConfig
 from semiseg.data.prepare import data_sha256, ensure_store
 from semiseg.data.split_files import read_split
-from semiseg.errors import UserError
+from semiseg.errors import Interrupted, OutOfMemory, UserError
 from semiseg.files import write_json
 from semiseg.grid import split_name
 from semiseg.runs import lease, spec
@@ -40,12 +43,13 @@ def train_run(
     if folder.recover(wanted, sha256):
         say(f"{path}: finished already")
         return
-    with lease.hold(path, sha256, say) as held:
+    with lease.hold(path, sha256, say) if _is_first() else _follow(folder, wanted, sha256) as held:
         if folder.recover(wanted, sha256):  # whoever held the lease before finished it
             say(f"{path}: finished by another process meanwhile")
             return
         ensure_store(config["dataset"]["name"], dataset, data)
-        (path / "spec.json").unlink(missing_ok=True)  # from here on the folder is not a finished run
+        if _is_first():
+            (path / "spec.json").unlink(missing_ok=True)  # from here on the folder is not a finished run
         from semiseg.engine.train import Training
 
         training = None
@@ -54,34 +58,67 @@ def train_run(
             training = Training(config, wanted, sha256, folder, place, split, held, say, runtime)
             training.run()
         except BaseException as error:
-            _record_failure(folder, sha256, config, training, error)
-            raise _translated(error, path) from error
+            told = _translated(error, path)
+            _record_failure(folder, sha256, config, training, told)
+            raise told from error
+
+
+def _is_first() -> bool:
+    """Of the processes that torchrun started for this run; alone, one is the first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _follow(folder: RunFolder, wanted: dict[str, Any], sha256: str, poll_seconds: float = 0.2) -> Iterator[lease.Lease]:
+    """Beside the first process: wait until it holds the lease, or until whoever held it has finished the run."""
+    import psutil
+
+    while not folder.recover(wanted, sha256):
+        holder = lease.read(folder / "lease.json")
+        with suppress(psutil.NoSuchProcess):
+            if holder and psutil.Process(holder["pid"]).ppid() == os.getppid():
+                break
+        time.sleep(poll_seconds)
+    yield lease.Lease(folder.path, sha256)
 
 
 def _record_failure(
     folder: RunFolder, sha256: str, config: dict[str, Any], training: Any, error: BaseException
 ) -> None:
     """The state that tables and `semiseg status` show; a disk too full for it must not hide the first error."""
-    from semiseg.errors import Interrupted
-
     stopped = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
+    if stopped and not _is_first():
+        return
     record = training.provenance() if training else {"seed": config["seed"]}
+    known = {"type": type(error).__name__, "message": str(error), "iteration": training.iteration if training else 0}
     record |= {
         "state": "interrupted" if stopped else "failed",
         "spec_sha256": sha256,
-        "error": {
-            "type": type(error).__name__,
-            "message": str(error),
-            "iteration": training.iteration if training else 0,
-        },
+        "error": known | getattr(error, "details", {}),
     }
     with suppress(OSError):
         write_json(folder / "record.json", record)
 
 
 def _translated(error: BaseException, path: Path) -> BaseException:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """The errors of a full disk and of a full GPU as a sentence; every other one as it is."""
+    # safetensors and torch wrap the system's error in their own.
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "no space left" in str(error).lower():
         return UserError(
             f"no room left on the disk of {path}; make room and repeat the command: it goes on from the last checkpoint"
         )
+    if type(error).__name__ == "OutOfMemoryError":
+        return OutOfMemory(
+            f"{path}: out of memory at a peak of {_peak_mib():,.0f} MiB; raise recipe.optimiser.accumulate, or lower "
+            "recipe.batch or recipe.crop"
+        )
     return error
+
+
+def _peak_mib() -> float:
+    torch = sys.modules["torch"]
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    from semiseg.engine.record import resident_peak
+
+    return resident_peak() / 2**20

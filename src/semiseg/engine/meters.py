@@ -8,51 +8,72 @@ from torch import Tensor
 from semiseg.engine import distributed
 from semiseg.errors import Diverged
 
-NEVER = 2**31 - 1
+NEVER = 2**62
+
+
+class LossNotFinite(Diverged):
+    """Says which loss it was and since when, for record.json."""
+
+    def __init__(self, loss: str, iteration: int) -> None:
+        self.details = {"loss": loss, "iteration": iteration}
+        super().__init__(
+            f"the loss {loss!r} became NaN or infinite at iteration {iteration}; lower the learning rate "
+            "(recipe.optimiser.lr), set recipe.optimiser.clip, or use recipe.engine.precision: fp32"
+        )
 
 
 class Meters:
-    """Sums of named losses, and for each the first iteration at which it was not finite."""
+    """Named losses since the last line, as they came: nothing is computed with them inside a step."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.sums: dict[str, Tensor] = {}
-        self.first_bad: dict[str, Tensor] = {}
+        self.losses: dict[str, list[Tensor]] = {}
+        self.when: dict[str, list[int]] = {}
         self.steps = 0
 
     def add(self, losses: dict[str, Tensor], iteration: int) -> None:
         for name, loss in losses.items():
-            value = loss.detach().float()
-            if name not in self.sums:
-                self.sums[name] = torch.zeros((), device=self.device)
-                self.first_bad[name] = torch.full((), NEVER, dtype=torch.int64, device=self.device)
-            self.sums[name] += value
-            bad = torch.where(torch.isfinite(value), NEVER, iteration)
-            self.first_bad[name] = torch.minimum(self.first_bad[name], bad)
+            self.losses.setdefault(name, []).append(loss.detach())
+            self.when.setdefault(name, []).append(iteration)
 
     def read(self) -> dict[str, float]:
-        """Means since the last reading. The only place where training waits for the device."""
-        names = list(self.sums)
-        if not names:
+        """Means over the steps since the last reading, over all processes. Here training waits for the device."""
+        if not self.losses:
             return {}
-        packed = torch.stack([self.sums[name].double() for name in names] + [self.first_bad[n].double() for n in names])
-        means = distributed.average(packed[: len(names)]).tolist()
-        first_bad = packed[len(names) :].tolist()
-        worst = min(first_bad)
-        if worst < NEVER:
-            name = names[first_bad.index(worst)]
-            raise Diverged(
-                f"the loss {name!r} became NaN or infinite at iteration {int(worst)}; lower the learning rate "
-                "(recipe.optimiser.lr), set recipe.optimiser.clip, or use recipe.engine.precision: fp32"
-            )
-        result = {name: mean / max(self.steps, 1) for name, mean in zip(names, means, strict=True)}
-        self.sums, self.first_bad, self.steps = {}, {}, 0
+        self.check()
+        result = {name: total / max(self.steps, 1) for name, total in zip(self.losses, self._sums(), strict=True)}
+        self.losses, self.when, self.steps = {}, {}, 0
         return result
 
+    def check(self) -> None:
+        """Raise when a loss was not finite: what came of it is not worth a checkpoint."""
+        if self.losses and not all(map(_is_finite, self._sums())):
+            self._complain()
+
+    def _sums(self) -> list[float]:
+        return distributed.average(torch.stack([_stacked(values).sum() for values in self.losses.values()])).tolist()
+
+    def _complain(self) -> None:
+        firsts = [
+            min((at for at, value in zip(self.when[name], values, strict=True) if not value.isfinite()), default=NEVER)
+            for name, values in self.losses.items()
+        ]
+        earliest = distributed.smallest(torch.tensor(firsts, device=self.device)).tolist()
+        first = min(earliest)
+        raise LossNotFinite(list(self.losses)[earliest.index(first)], first)
+
     def state(self) -> dict[str, object]:
-        return {"sums": self.sums, "first_bad": self.first_bad, "steps": self.steps}
+        losses = {name: _stacked(values) for name, values in self.losses.items()}
+        return {"losses": losses, "when": self.when, "steps": self.steps}
 
     def restore(self, state: dict[str, object]) -> None:
-        self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
-        self.first_bad = {name: value.to(self.device) for name, value in state["first_bad"].items()}
-        self.steps = state["steps"]
+        self.losses = {name: list(values.to(self.device)) for name, values in state["losses"].items()}
+        self.when, self.steps = state["when"], state["steps"]
+
+
+def _stacked(values: list[Tensor]) -> Tensor:
+    return torch.stack([value.double() for value in values])
+
+
+def _is_finite(value: float) -> bool:
+    return value - value == 0

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ROUNDING = 1e-6  # two thirds of 801 are 534, whatever the last bit of 2/3 says
 Predict = Callable[[Tensor], Tensor]  # normalised images [B,3,H,W] -> logits [B,C,H,W]
 
 
@@ -64,9 +65,11 @@ def _sliding(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tens
 
 
 def _starts(side: int, window: int, protocol: dict[str, Any]) -> list[int]:
-    step = max(int(window * protocol["stride"]), 1)
+    """`truncate`: every int(stride) pixels. `shift`: every ceil(stride) pixels, the last window moved inside (CPS)."""
+    stride = window * protocol["stride"]
     if protocol["border"] == "truncate":
-        return list(range(0, side, step))
+        return list(range(0, side, max(int(stride + ROUNDING), 1)))
+    step = math.ceil(stride - ROUNDING)
     last = max(side - window, 0)
     return [min(index * step, last) for index in range(math.ceil(last / step) + 1)]
 

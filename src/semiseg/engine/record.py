@@ -50,13 +50,13 @@ class Costs:
             "gpu_seconds": wall if on_gpu else 0.0,
         }
         total = {key: value + self.earlier.get(key, 0.0) for key, value in now.items()}
-        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else _resident_peak()
+        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else resident_peak()
         total["peak_memory_mib"] = max(peak / 2**20, self.earlier.get("peak_memory_mib", 0.0))
         total["energy_joules"] = None if used is None else used + (self.earlier.get("energy_joules") or 0.0)
         return total
 
 
-def _resident_peak() -> int:
+def resident_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
 
 

@@ -38,17 +38,25 @@ class Student:
 
     def frozen(self, pixels: Tensor) -> Output:
         """The same weights in evaluation mode, without gradient: statistics stay as they are."""
+        return self._evaluated(self._forward, pixels)
+
+    def eager(self, pixels: Tensor) -> Output:
+        """`frozen` for images of any size: for each new one a compiled network would be compiled again."""
+        return self._evaluated(self.network.forward, pixels)
+
+    def _evaluated(self, forward: Callable[[Tensor], Output], pixels: Tensor) -> Output:
         training = self.network.training
-        self.network.eval()
+        if training:
+            self.network.eval()
         try:
             with torch.no_grad(), self.speed.autocast():
-                return self.network(self._normalised(pixels))
+                return forward(self._normalised(pixels))
         finally:
-            self.network.train(training)
+            if training:
+                self.network.train()
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        images = views.normalise(pixels)
-        return images.contiguous(memory_format=torch.channels_last) if self.speed.channels_last else images
+        return self.speed.arranged(views.normalise(pixels))
 
 
 class Step:

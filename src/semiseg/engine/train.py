@@ -17,14 +17,14 @@ from semiseg.data.loader import Loader
 from semiseg.data.splits import Split
 from semiseg.data.store import open_store
 from semiseg.engine import checkpoint, controls, distributed, ema, optimise, products, record
-from semiseg.engine.device import Speed, choose_device, prepare
+from semiseg.engine.device import Speed, choose_device, prepare, seed_device
 from semiseg.engine.evaluate import Evaluator
 from semiseg.engine.judge import Judge, spread
 from semiseg.engine.meters import Meters
 from semiseg.engine.progress import Progress
 from semiseg.engine.step import Step, Student
 from semiseg.engine.supervision import make_criterion
-from semiseg.errors import Interrupted, OutOfMemory
+from semiseg.errors import Interrupted
 from semiseg.files import write_json
 from semiseg.models import networks
 from semiseg.models.options import NetworkConfig
@@ -50,14 +50,15 @@ class Training:
         runtime: dict[str, Any],
     ) -> None:
         self.config, self.spec, self.spec_sha256 = config, spec, spec_sha256
-        self.folder, self.lease, self.say, self.runtime = folder, lease, say, runtime
+        self.folder, self.lease, self.runtime = folder, lease, runtime
         self.recipe, self.seed = config["recipe"], config["seed"]
         self.iteration, self.iterations = 0, self.recipe["iterations"]
         self.resumed, self.stop_requested = 0, False
         self.device = choose_device()
-        prepare(self.device)
-        distributed.start(self.device)
         self.speed = Speed(self.recipe["engine"], self.device)
+        prepare(self.device, self.speed.plain)
+        distributed.start(self.device)
+        self.say = say if distributed.rank() == 0 else _silent
         self.costs = record.Costs(self.device)
         self._open_data(data, split)
         self._build()
@@ -111,6 +112,7 @@ class Training:
         self.average = self.recipe["ema"]
         teacher = ema.make_teacher(built[0]) if self.average else None
         self.teacher = Student(teacher, self.speed, self.say) if teacher else None
+        self.following = ema.Average(teacher, built[0], self.speed.fused) if teacher else None
         self.networks = {"student": built[0], **({"teacher": teacher} if teacher else {})}
         self.optimiser = optimise.build(built, self.recipe["optimiser"], self.speed.fused)
         self.auxiliary = self.method.auxiliary()
@@ -126,7 +128,7 @@ class Training:
 
     def run(self) -> None:
         self._resume()
-        self._listen()
+        heard = self._listen()
         if distributed.rank() == 0:
             products.write_config(self.folder.path, self.config)
             write_json(self.folder / "record.json", self.provenance() | {"state": "running"})
@@ -138,16 +140,16 @@ class Training:
                 self._report(progress)
                 self._keep()
             self._finish()
-        except torch.OutOfMemoryError as error:
-            raise self._out_of_memory() from error
         finally:
             progress.close()
+            for number, handler in heard.items():
+                signal.signal(number, handler)
             distributed.stop()
 
     def _step(self, batch: Any) -> None:
         """Losses of the students, their update; then the second player's; then the teacher follows."""
         # Dropout and the like draw from torch's generator: keyed, a resumed run draws the same.
-        torch.manual_seed((self.seed * 1_000_003 + self.iteration) * 1009 + distributed.rank())
+        seed_device(self.device, (self.seed * 1_000_003 + self.iteration) * 1009 + distributed.rank())
         self.optimiser.zero_grad()
         if self.auxiliary is not None:
             self.auxiliary_optimiser.zero_grad()
@@ -166,7 +168,7 @@ class Training:
             self._update(self.auxiliary_optimiser, [self.auxiliary], settings)
         if self.average:
             decay = ema.decay_at(self.iteration, self.average["decay"], self.average["warm_start"])
-            ema.update(self.networks["teacher"], self.networks["student"], decay)
+            self.following.update(decay)
         self.meters.steps += 1
 
     def _view(self, batch: Any, part: int, parts: int) -> tuple[methods.Batch, Step]:
@@ -233,8 +235,9 @@ class Training:
 
     def _keep(self) -> None:
         """A checkpoint when it is time, or when somebody asks the training to stop."""
-        stop = distributed.agree(self.stop_requested or self.lease.superseded, self.device)
+        stop = distributed.agree(self.stop_requested or self.lease.superseded, self.device, self.iteration)
         if stop or self.iteration % self.runtime["checkpoint_every"] == 0:
+            self.meters.check()
             if distributed.rank() == 0:
                 checkpoint.save(self.folder.path, self._state())
             if stop:
@@ -244,14 +247,16 @@ class Training:
                     "the same command goes on from there"
                 )
 
-    def _listen(self) -> None:
-        """Slurm announces a time limit or a preemption by a signal: note it, the loop ends at the next iteration."""
+    def _listen(self) -> dict[int, Any]:
+        """Slurm announces a time limit or a preemption by a signal: note it, the loop ends at the next iteration.
+
+        Returns what was done at these signals before.
+        """
 
         def request(number: int, frame: Any) -> None:
             self.stop_requested = True
 
-        for number in STOP_SIGNALS:
-            signal.signal(number, request)
+        return {number: signal.signal(number, request) for number in STOP_SIGNALS}
 
     def _state(self) -> dict[str, Any]:
         """Everything that the next iteration depends on; data order and augmentations follow from its number."""
@@ -283,6 +288,8 @@ class Training:
             self.iteration, self.resumed = state["iteration"], state["resumed"] + 1
             self.say(f"{self.folder.path}: goes on from iteration {self.iteration}")
         if distributed.rank() == 0:
+            if state is None:  # what lies here is another configuration's, and its metrics go now
+                checkpoint.discard(self.folder.path)
             self.judge.restart(self.iteration)
 
     def _finish(self) -> None:
@@ -311,12 +318,9 @@ class Training:
             }
         )
 
-    def _out_of_memory(self) -> OutOfMemory:
-        peak = torch.cuda.max_memory_allocated(self.device) / 2**30 if self.device.type == "cuda" else 0.0
-        return OutOfMemory(
-            f"{self.folder.path}: out of GPU memory at a peak of {peak:.1f} GiB; raise recipe.optimiser.accumulate, "
-            "or lower recipe.batch or recipe.crop"
-        )
+
+def _silent(message: str) -> None:
+    """The first process speaks for all."""
 
 
 def _rows(count: int, part: int, parts: int) -> slice:

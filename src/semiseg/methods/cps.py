@@ -48,7 +48,7 @@ class CPS(Method):
         labels = {}
         with torch.no_grad():  # in training mode, as the code has it: batch norm uses the batch's statistics
             for name, network in networks.items():
-                label = step.targets(network(weak).logits).argmax(1)
+                label = step.targets(network(weak).logits).max(1).indices
                 labels[name] = torch.where(box, partner(label, step), label)
         cross = {name: network(mixed).logits for name, network in networks.items()}
         outputs = {name: network(batch.image) for name, network in networks.items()}
@@ -60,7 +60,8 @@ class CPS(Method):
             outputs[name] = network(batch.image)
             logits = network(batch.unlabelled).logits
             cross[name] = torch.cat([outputs[name].logits, logits])
-            labels[name] = torch.cat([outputs[name].logits.argmax(1), step.targets(logits.detach()).argmax(1)])
+            targets = (outputs[name].logits, step.targets(logits.detach()))
+            labels[name] = torch.cat([target.max(1).indices for target in targets])
         valid = torch.cat([torch.ones_like(batch.label, dtype=torch.bool), valid_pixels(batch)])
         return self._total(batch, step, outputs, cross, labels, valid)
 
