@@ -1,7 +1,8 @@
 """`bench loader`: the store, crop-then-resize and views on the device, beside PIL as the field uses it.
 
-Two rows per size. `read`: image and mask from disk (page cache) to a scaled, cropped, flipped pair of bytes.
-`recipe`: an unlabelled image to one weak and two strong normalised views, as UniMatch needs them.
+Per size: `image`, from disk (page cache) to scaled, cropped, flipped bytes, as an unlabelled image is read; `image and
+mask`, as a labelled one is; `recipe`, an unlabelled image to one weak and two strong normalised views, as UniMatch
+needs them.
 """
 
 from __future__ import annotations
@@ -53,9 +54,13 @@ def run(seconds: float = 20, device: str = "cpu", cases: tuple[Case, ...] = CASE
             dataset = Photographs(Path(folder) / "raw", case.suffix, case.height, case.width, case.count)
             build(dataset, Path(folder) / "store")
             store, samples = open_store(Path(folder) / "store"), dataset.subsets["train"]
-            rows += _pair(case, "read", _reading(store, case), partial(_pil_pair, case=case), samples, seconds, "cpu")
-            fast = _recipe(store, case, device)
-            rows += _pair(case, "recipe", fast, partial(_pil_views, case=case), samples, seconds, device)
+            pairs = {
+                "image": (_reading(store, case, masks=False), partial(_pil_crop, case=case, masks=False), "cpu"),
+                "image and mask": (_reading(store, case, masks=True), partial(_pil_crop, case=case, masks=True), "cpu"),
+                "recipe": (_recipe(store, case, device), partial(_pil_views, case=case), device),
+            }
+            for what, (fast, slow, where) in pairs.items():
+                rows += _pair(case, what, fast, slow, samples, seconds, where)
     return result("loader", rows, device)
 
 
@@ -69,11 +74,12 @@ def _pair(
     return rows
 
 
-def _reading(store: Store, case: Case) -> Callable[[], object]:
-    ids = store.subsets["train"]
-    loader = Loader(store, ids, (), seed=0, batch_labelled=BATCH, batch_unlabelled=0, crop=(case.crop, case.crop))
+def _reading(store: Store, case: Case, masks: bool) -> Callable[[], object]:
+    ids, size = store.subsets["train"], (case.crop, case.crop)
+    loader = Loader(store, ids, ids, seed=0, batch_labelled=BATCH, batch_unlabelled=BATCH, crop=size)
+    read = loader.read_labelled if masks else loader.read_unlabelled
     iterations = iter(range(10**9))
-    return lambda: loader.read_labelled(next(iterations))
+    return lambda: read(next(iterations))
 
 
 def _recipe(store: Store, case: Case, device: str) -> Callable[[], object]:
@@ -97,19 +103,21 @@ def _recipe(store: Store, case: Case, device: str) -> Callable[[], object]:
 # decode, resize the whole image, pad, crop, flip; then every view by PIL, one image at a time.
 
 
-def _pil_pair(sample: Sample, case: Case) -> tuple[Image.Image, Image.Image]:
-    image, mask = Image.open(sample.image).convert("RGB"), Image.open(sample.mask)
-    scale = random.uniform(0.5, 2.0)
-    size = (round(image.width * scale), round(image.height * scale))
-    image, mask = image.resize(size, Image.Resampling.BILINEAR), mask.resize(size, Image.Resampling.NEAREST)
-    missing = (0, 0, max(case.crop - size[0], 0), max(case.crop - size[1], 0))
-    image, mask = ImageOps.expand(image, missing, fill=0), ImageOps.expand(mask, missing, fill=255)
-    left, top = random.randint(0, image.width - case.crop), random.randint(0, image.height - case.crop)
-    box = (left, top, left + case.crop, top + case.crop)
-    image, mask = image.crop(box), mask.crop(box)
-    if random.random() < 0.5:
-        image, mask = ImageOps.mirror(image), ImageOps.mirror(mask)
-    return image, mask
+def _pil_crop(sample: Sample, case: Case, masks: bool) -> list[Image.Image]:
+    pictures = [(Image.open(sample.image).convert("RGB"), Image.Resampling.BILINEAR, 0)]
+    if masks:
+        pictures.append((Image.open(sample.mask), Image.Resampling.NEAREST, 255))
+    scale, flip = random.uniform(0.5, 2.0), random.random() < 0.5
+    width, height = round(case.width * scale), round(case.height * scale)
+    left = random.randint(0, max(width - case.crop, 0))
+    top = random.randint(0, max(height - case.crop, 0))
+    missing = (0, 0, max(case.crop - width, 0), max(case.crop - height, 0))
+    crops = []
+    for picture, interpolation, padding in pictures:
+        whole = ImageOps.expand(picture.resize((width, height), interpolation), missing, fill=padding)
+        crop = whole.crop((left, top, left + case.crop, top + case.crop))
+        crops.append(ImageOps.mirror(crop) if flip else crop)
+    return crops
 
 
 _JITTER = transforms.ColorJitter(0.5, 0.5, 0.5, 0.25)
@@ -120,7 +128,7 @@ _TENSOR = transforms.Compose(
 
 
 def _pil_views(sample: Sample, case: Case) -> list[torch.Tensor]:
-    weak, _ = _pil_pair(sample, case)
+    (weak,) = _pil_crop(sample, case, masks=False)
     return [_TENSOR(view) for view in (weak, _pil_strong(weak), _pil_strong(weak))]
 
 

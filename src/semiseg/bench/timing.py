@@ -17,14 +17,17 @@ import torch
 from semiseg import files
 from semiseg.engine.device import cpu_name
 
+TURN = 0.2  # seconds
+
 
 def alternate(
     functions: Sequence[Callable[[], object]], seconds: float, device: torch.device | str = "cpu", least: int = 5
 ) -> list[list[float]]:
     """Seconds of each call, the functions taking turns for about `seconds` in all.
 
-    Turns, because what disturbs a shared machine then disturbs all alike. On a CPU the thread's own CPU time counts, so
-    that waiting for a core that others use does not; on a GPU the wall clock, until the device is done.
+    Turns, because what disturbs a shared machine then disturbs all alike; turns of several calls, because in use each
+    has the caches to itself. On a CPU the thread's own CPU time counts, so that waiting for a core that others use does
+    not; on a GPU the wall clock, until the device is done.
     """
     measured: list[list[float]] = [[] for _ in functions]
     for function in functions:  # page cache, allocators, caches of constants
@@ -32,7 +35,10 @@ def alternate(
     end = time.monotonic() + seconds
     while len(measured[0]) < least or time.monotonic() < end:
         for function, times in zip(functions, measured, strict=True):
+            turn = time.monotonic() + TURN
             times.append(_timed(function, device))
+            while time.monotonic() < turn:
+                times.append(_timed(function, device))
     return measured
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 _LABELS = 256  # every byte has a row to count in, so that ignored pixels need no test: their rows are dropped
+_CACHE = 2**17  # pixels whose indices stay in a core's second-level cache until they are counted
 
 
 def confusion_matrices(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
@@ -13,15 +14,28 @@ def confusion_matrices(prediction: Tensor, label: Tensor, classes: int) -> Tenso
 
     Predictions must be classes. The host does not wait for the device.
     """
-    cells = _LABELS * classes
-    index = (label.to(torch.int32) * classes).add_(prediction)
-    index.add_(torch.arange(len(label), dtype=torch.int32, device=index.device)[:, None, None] * cells)
-    counts = _count(index.flatten(), len(label) * cells)
-    return counts.view(len(label), _LABELS, classes)[:, :classes]
+    together = len(label) if label.is_cuda else _images_at_once(label[0].numel(), classes)
+    pairs = zip(prediction.split(together), label.split(together), strict=True)
+    return torch.cat([_matrices(part, truth, classes) for part, truth in pairs])
+
+
+def _images_at_once(pixels: int, classes: int) -> int:
+    """Few enough that 16-bit indices number their cells and the indices fit into the cache: twice as fast on a CPU."""
+    return max(1, min(_CACHE // pixels, torch.iinfo(torch.int16).max // (_LABELS * classes)))
+
+
+def _matrices(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
+    images, cells = len(label), _LABELS * classes
+    dtype = torch.int16 if images * cells <= torch.iinfo(torch.int16).max else torch.int32
+    index = label.to(dtype, copy=True).mul_(classes).add_(prediction)
+    if images > 1:
+        index.add_(torch.arange(images, dtype=dtype, device=index.device)[:, None, None] * cells)
+    counts = _count(index.flatten(), images * cells)
+    return counts.view(images, _LABELS, classes)[:, :classes]
 
 
 def _count(index: Tensor, cells: int) -> Tensor:
-    if index.device.type == "cpu":
+    if not index.is_cuda:
         return torch.bincount(index, minlength=cells)
     # torch.bincount on a GPU asks for the largest index, and the host waits for the answer.
     counts = torch.zeros(cells, dtype=torch.int64, device=index.device)

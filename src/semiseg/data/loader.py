@@ -136,7 +136,7 @@ class Loader:
 
     def _read(self, iteration: int) -> Loaded:
         labelled, images, labels, labelled_ids = self.read_labelled(iteration)
-        unlabelled, weak, regions, unlabelled_ids = self._images(self._unlabelled, iteration)
+        unlabelled, weak, regions, unlabelled_ids = self.read_unlabelled(iteration)
         return Loaded(
             iteration=iteration,
             image=self._move(images).permute(0, 3, 1, 2),
@@ -156,6 +156,10 @@ class Loader:
         for id_, region, out in zip(ids, regions, labels.numpy(), strict=True):
             read_label(self.store.label(id_), region, out)
         return positions, images, labels, ids
+
+    def read_unlabelled(self, iteration: int) -> tuple[np.ndarray, Tensor, list[Region], tuple[str, ...]]:
+        """Positions, uint8 images [Bu,H,W,3], their regions and ids, on the host."""
+        return self._images(self._unlabelled, iteration)
 
     def _images(self, stream: _Stream, iteration: int) -> tuple[np.ndarray, Tensor, list[Region], tuple[str, ...]]:
         positions = stream.positions(iteration, self.rank, self.world) if stream.ids else np.arange(0)
