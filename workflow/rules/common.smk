@@ -2,11 +2,16 @@
 import shlex
 import sys
 
+from snakemake.settings.types import DeploymentMethod
+
 from semiseg.driver import guard
 from semiseg.errors import UserError
 from semiseg.study import Study
 
-SEMISEG = f"{shlex.quote(sys.executable)} -m semiseg"
+# A container (workflow/container.def) has a Python of its own; elsewhere it is the one that runs snakemake.
+CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+PYTHON = "python" if CONTAINED else sys.executable
+SEMISEG = f"{shlex.quote(PYTHON)} -m semiseg"
 
 
 wildcard_constraints:

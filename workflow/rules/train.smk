@@ -49,7 +49,7 @@ rule train:
         turn=1,
     params:
         run=subpath(output[0], parent=True),
-        launcher=lambda wildcards: STUDY.resources(wildcards).launcher(sys.executable),
+        launcher=lambda wildcards: STUDY.resources(wildcards).launcher(PYTHON),
     shell:
         # exec: the training itself, not a shell around it, hears that it is to stop, and is waited for.
         "exec {params.launcher} train {params.run} --request {input.request} > {log} 2>&1"
