@@ -24,12 +24,28 @@ READS_ONLY |= {"--dag", "--rulegraph", "--filegraph", "--d3dag", "--detailed-sum
 
 def guard(arguments: Sequence[str]) -> None:
     """Refuse to work beside a living driver; clear away what a dead one left; note who works here now."""
+    _check_place(Path.cwd())
     if READS_ONLY & {argument.split("=")[0] for argument in arguments}:
         return
     locks = sorted(LOCKS.glob("*.lock")) if LOCKS.is_dir() else []
     if locks:
         _settle(locks)
     write_json(OWNER, identity())
+
+
+def _check_place(folder: Path) -> None:
+    """Code, data and results must be those of this folder, or a run's spec would speak of others."""
+    if (".dvc", "tmp", "exps") in zip(folder.parts, folder.parts[1:], folder.parts[2:], strict=False):
+        raise UserError(
+            "`dvc exp run` with --temp or --queue works in a copy of the repository that has neither the data nor an "
+            "environment of its own; leave these options out, or work in a second clone"
+        )
+    package = Path(__file__).resolve().parent
+    if (folder / "src/semiseg").is_dir() and not package.samefile(folder / "src/semiseg"):
+        raise UserError(
+            f"the package semiseg is that of {package}, not the one of this folder; activate this folder's own "
+            "environment (`make environment` makes .venv)"
+        )
 
 
 def _settle(locks: list[Path]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from typing import Any
 from semiseg import config, grid, methods
 from semiseg.cluster import resources
 from semiseg.data import prepare, split_files
-from semiseg.files import sha256_file, sha256_json
+from semiseg.files import sha256_file, sha256_json, write_bytes
 from semiseg.grid import RESULTS, Run, split_name
 from semiseg.runs import spec
-from semiseg.runs.folder import RunFolder
+from semiseg.runs.folder import SHOWN, RunFolder
 
 DATA = Path("data")
 REQUESTS = Path(".snakemake/requests")
@@ -31,6 +32,8 @@ MADE_BY = {
     "plots": ("semiseg.report.plots",),
     "report": ("semiseg.report.html",),
 }
+TABLES = ("records.jsonl", "tables/comparison.md", "metrics/summary.json")
+FOLDERS = {"tables": ("tables", "metrics")}
 EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
 CHAIN = ("request", "data", "split", "run", "stage", "evaluation", "tables", "plots", "report")
 
@@ -45,16 +48,23 @@ class Product:
     wanted: Callable[[], Any]
     carried: Callable[[], Any]
     content: Any = None  # what the job needs to know, beside what decides
+    sound: Callable[[], bool] = lambda: True  # a closer look, at files that came from elsewhere
 
     @property
     def request(self) -> Path:
         return REQUESTS / self.kind / f"{self.name}.json"
 
+    @property
+    def time(self) -> int:
+        return EPOCH + CHAIN.index(self.kind)
+
     def fresh(self) -> bool:
         return self._is(self.wanted())
 
     def _is(self, wanted: Any) -> bool:
-        return all(path.exists() for path in self.files) and self.carried() == wanted
+        if not all(path.exists() for path in self.files) or self.carried() != wanted:
+            return False
+        return all(_has_time(path, self.time) for path in self.files) or self.sound()
 
     def ask(self) -> bool:
         """Write the request and set the times; True when the product is fresh."""
@@ -66,7 +76,7 @@ class Product:
                 _write_request(self.request, request)
             os.utime(self.request, (EPOCH, EPOCH))
             for path in self.files:
-                _set_time(path, EPOCH + CHAIN.index(self.kind))
+                _set_time(path, self.time)
         else:
             # A nonce: neither an equal checksum nor an old file time can hide that something has to be done.
             _write_request(self.request, request | {"requested": time.time_ns()})
@@ -130,8 +140,9 @@ class Study:
             f"{run.suite}/{run.name}",
             (run.path / "spec.json",),
             lambda: spec.spec_sha256(self.wanted_spec(run)),
-            lambda: folder.spec_sha256,
+            lambda: folder.spec_sha256 if folder.complete else None,
             content,
+            lambda: _undamaged(folder),
         )
 
     @functools.cached_property
@@ -147,7 +158,8 @@ class Study:
         def carried() -> dict[str, Any]:
             return {key: _carried(path, key) for key in ("spec_sha256", "code")}
 
-        return Product("evaluation", f"{run.suite}/{run.name}", (path,), wanted, carried)
+        name = f"{run.suite}/{run.name}"
+        return Product("evaluation", name, (path,), wanted, carried, sound=lambda: evaluation_is_whole(path))
 
     @functools.cached_property
     def stages(self) -> dict[str, Product]:
@@ -166,14 +178,21 @@ class Study:
         return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: _carried(path, None))
 
     def assembled(self, kind: str, files: Iterable[str]) -> Product:
-        """Tables, plots or report: made from every run's evaluation and record, by the code of that kind."""
-        stamp = self.folder / kind / "made_from.json"
-        paths = (stamp, *(self.folder / name for name in files))
+        """Tables, plots or report: made from every run's evaluation and record, by the code of that kind.
+
+        Each folder that it fills carries a stamp: git may bring back one of them and DVC another.
+        """
+        stamps = [self.folder / folder / "made_from.json" for folder in FOLDERS.get(kind, (kind,))]
+        paths = (*stamps, *(self.folder / name for name in files))
 
         def wanted() -> dict[str, str]:
-            return {"records": self.records_sha256(), "code": sha256_json(spec.fingerprint(*MADE_BY[kind]))}
+            return {"records": self.records_sha256(), "code": assembling_code(kind)}
 
-        return Product(kind, self.name, paths, wanted, lambda: _carried(stamp, None))
+        def carried() -> Any:
+            found = [_carried(stamp, None) for stamp in stamps]
+            return found[0] if all(one == found[0] for one in found) else None
+
+        return Product(kind, self.name, paths, wanted, carried)
 
     def products(self) -> dict[str, dict[Any, Product]]:
         """All of them, by kind and by what the rules call them."""
@@ -183,7 +202,7 @@ class Study:
             "run": self.runs,
             "stage": self.stages,
             "evaluation": self.evaluations,
-            "tables": {self.name: self.assembled("tables", ["records.jsonl", "tables/comparison.md"])},
+            "tables": {self.name: self.assembled("tables", TABLES)},
             "plots": {self.name: self.assembled("plots", [])},
             "report": {self.name: self.assembled("report", ["report/index.html"])},
         }
@@ -251,8 +270,40 @@ class Study:
 
 
 @functools.cache
+def assembling_code(kind: str) -> str:
+    """Hash of the code of tables, plots or report; of templates, styles and texts too, which no import names."""
+    assets = [path for path in sorted((spec.PACKAGE / "report").rglob("*")) if path.is_file() and path.suffix != ".py"]
+    texts = {
+        str(path.relative_to(spec.PACKAGE)): sha256_file(path) for path in assets if "__pycache__" not in path.parts
+    }
+    return sha256_json([spec.fingerprint(*MADE_BY[kind]), texts])
+
+
+@functools.cache
 def evaluation_code() -> str:
     return sha256_json(spec.fingerprint("semiseg.runs.selection"))
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """With the hash of what it says, so that damage on the way from a remote is seen."""
+    return content | {"sha256": sha256_json(content)}
+
+
+def evaluation_is_whole(path: Path) -> bool:
+    content = _carried(path, None)
+    return content == sealed({key: value for key, value in content.items() if key != "sha256"})
+
+
+def _undamaged(folder: RunFolder) -> bool:
+    """Weights are left to `semiseg adopt`: no figure is made from them, and they are most of the bytes."""
+    damaged = folder.damage(SHOWN)
+    if damaged:
+        print(
+            f"semiseg: {', '.join(damaged)} in {folder.path} came damaged, so the run will be trained again; "
+            "`semiseg adopt` says how to get it back instead",
+            file=sys.stderr,
+        )
+    return not damaged
 
 
 def _carried(path: Path, key: str | None) -> Any:
@@ -271,6 +322,17 @@ def _write_request(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
+def _has_time(path: Path, seconds: int) -> bool:
+    """Of a link into DVC's cache Snakemake reads both times, its own and its target's."""
+    return int(path.stat().st_mtime) == seconds == int(path.lstat().st_mtime)
+
+
 def _set_time(path: Path, seconds: int) -> None:
-    if int(path.stat().st_mtime) != seconds:
+    if _has_time(path, seconds):
+        return
+    try:
+        os.utime(path, (seconds, seconds))
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
+    except PermissionError:  # a link to a file of somebody else's, in a shared cache: have a copy of our own
+        write_bytes(path, path.read_bytes())
         os.utime(path, (seconds, seconds))

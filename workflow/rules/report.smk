@@ -14,6 +14,8 @@ rule tables:
     output:
         f"{FOLDER}/records.jsonl",
         f"{FOLDER}/tables/made_from.json",
+        f"{FOLDER}/metrics/made_from.json",
+        f"{FOLDER}/metrics/summary.json",
         report(
             f"{FOLDER}/tables/comparison.md",
             category="Tables",

@@ -28,7 +28,7 @@ def evaluate(folder: Path) -> dict:
     from semiseg.runs.evaluations import Evaluations
     from semiseg.runs.folder import RunFolder
     from semiseg.runs.selection import summarise
-    from semiseg.study import evaluation_code
+    from semiseg.study import evaluation_code, sealed
 
     run_folder = RunFolder(folder)
     spec = run_folder.spec
@@ -43,5 +43,5 @@ def evaluate(folder: Path) -> dict:
         lastk=settings["lastk"],
         reported_network=methods.load(spec["config"]["method"]["name"]).reports,
     )
-    write_json(folder / "eval.json", summary | {"code": evaluation_code()})
+    write_json(folder / "eval.json", sealed(summary | {"code": evaluation_code()}))
     return summary

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from semiseg.files import locked, write_json
 
 PARTS = ("tables", "plots", "html", "all")
 
@@ -19,9 +22,11 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from semiseg.study import Study
 
-    study = Study.load(options.suite)
-    for part in PARTS[:3] if options.part == "all" else (options.part,):
-        {"tables": _tables, "plots": _plots, "html": _html}[part](study)
+    # A driver that was killed may have left a report at work: two would mix their files.
+    with locked(Path("logs/.report.lock")):
+        study = Study.load(options.suite)
+        for part in PARTS[:3] if options.part == "all" else (options.part,):
+            {"tables": _tables, "plots": _plots, "html": _html}[part](study)
 
 
 def _tables(study: Any) -> None:
@@ -29,17 +34,17 @@ def _tables(study: Any) -> None:
     from semiseg.report import tables
     from semiseg.runs import collect
 
-    rows = collect.collect(study.folder, descriptions(study))
-    collect.write(study.folder / "records.jsonl", rows)
-    tables.build(study.name, study.folder, rows)
-    _stamp(study, "tables")
+    with _stamped(study, "tables"):
+        rows = collect.collect(study.folder, descriptions(study))
+        collect.write(study.folder / "records.jsonl", rows)
+        tables.build(study.name, study.folder, rows)
 
 
 def _plots(study: Any) -> None:
     from semiseg.report import plots
 
-    plots.build(study.name, study.folder, _rows(study))
-    _stamp(study, "plots")
+    with _stamped(study, "plots"):
+        plots.build(study.name, study.folder, _rows(study))
 
 
 def _html(study: Any) -> None:
@@ -48,8 +53,8 @@ def _html(study: Any) -> None:
     settings = study.params.datasets[study.suite.dataset]
     classes, read_image = _images(study)
     dataset = {"name": study.suite.dataset, "classes": classes, "redistributable": settings.redistributable}
-    html.build(study.name, study.folder, _rows(study), dataset=dataset, read_image=read_image)
-    _stamp(study, "report")
+    with _stamped(study, "report"):
+        html.build(study.name, study.folder, _rows(study), dataset=dataset, read_image=read_image)
     print(f"the report: {study.folder / 'report' / 'index.html'}")
 
 
@@ -78,9 +83,14 @@ def _images(study: Any) -> tuple[list[str], Callable[[str], Any] | None]:
     return (read_json(manifest)["classes"] if manifest.exists() else []), None
 
 
-def _stamp(study: Any, kind: str) -> None:
-    """Written last: what the files beside it were made from."""
-    from semiseg.files import write_json
-
+@contextmanager
+def _stamped(study: Any, kind: str) -> Iterator[None]:
+    """Stamps are written last and say what was found before: a run that finishes meanwhile makes the files stale."""
     [product] = study.products()[kind].values()
-    write_json(product.files[0], product.wanted())
+    made_from = product.wanted()
+    stamps = [path for path in product.files if path.name == "made_from.json"]
+    for stamp in stamps:
+        stamp.unlink(missing_ok=True)
+    yield
+    for stamp in stamps:
+        write_json(stamp, made_from)

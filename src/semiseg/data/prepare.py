@@ -10,6 +10,7 @@ from semiseg import files
 from semiseg.data import manifest
 from semiseg.data.datasets import open_dataset, raw_folder
 from semiseg.data.options import DatasetConfig
+from semiseg.errors import UserError
 from semiseg.runs.spec import fingerprint
 
 ROOT = Path("data")
@@ -35,9 +36,8 @@ def carried(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, An
     if not path.exists():
         return None
     made_from = files.read_json(path).get("made_from", {})
-    here = raw_folder(name, config, root).is_dir()
-    note = root / name / "inventory.json"
-    return {**made_from, "inventory": files.read_json(note) if here and note.exists() else None}
+    right = made_from == {key: value for key, value in wanted(name, config, root).items() if key != "inventory"}
+    return {**made_from, "inventory": _recognised(name, config, root) if right else None}
 
 
 def data_sha256(name: str, root: Path = ROOT) -> str | None:
@@ -51,9 +51,7 @@ def data_sha256(name: str, root: Path = ROOT) -> str | None:
 
 def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:
     """Get, check and decode; the manifest is written when all of it has succeeded."""
-    from semiseg.data import store
     from semiseg.data.check import check_dataset
-    from semiseg.errors import UserError
 
     _get(name, config, root)
     inventory = _inventory(name, config, root)
@@ -63,21 +61,85 @@ def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:
         shown = "\n  ".join(verdict["problems"][:5])
         more = f"\n  and {len(verdict['problems']) - 5} more, in {path}" if len(verdict["problems"]) > 5 else ""
         raise UserError(f"the data set {name} cannot be used as it is:\n  {shown}{more}")
-    store.build(open_dataset(name, config, root), root / name / "store")
     made_from = {key: value for key, value in wanted(name, config, root).items() if key != "inventory"}
-    files.write_json(root / name / "inventory.json", inventory)
     files.write_json(path, files.read_json(path) | {"made_from": made_from})
+    _decode(name, config, root)
+    files.write_json(root / name / "inventory.json", inventory)
 
 
 def ensure_store(name: str, config: DatasetConfig, root: Path = ROOT) -> Path:
-    """The folder of the decoded images; made when it is not there, as after a clone and `dvc pull`."""
+    """The folder of the images that the manifest speaks of, decoded: made after a clone or another manifest's return.
+
+    A manifest that came by `dvc pull` or `dvc checkout` brings no pixels, and those at hand may be of another one.
+    """
+    if not _decoded(name, root):
+        _get(name, config, root)
+        if manifest.manifest_path(name, root).exists() and _recognised(name, config, root) is None:
+            raise UserError(
+                f"the files in {raw_folder(name, config, root)} are not those of {manifest.manifest_path(name, root)}; "
+                f"put the right ones there, or run `semiseg data prepare {name}` to go on with these "
+                "(all runs will be trained again)"
+            )
+        _decode(name, config, root)
+    return root / name / "store"
+
+
+def _decode(name: str, config: DatasetConfig, root: Path) -> None:
+    """Bring the store in line with the manifest, and note in the store that it is."""
     from semiseg.data import store
 
     folder = root / name / "store"
-    if not (folder / store.INDEX).exists():
-        _get(name, config, root)
+    with files.locked(root / name / ".decoding"):
+        if _decoded(name, root):  # another process was faster
+            return
+        note = files.read_json(folder / "made_from.json") if (folder / "made_from.json").exists() else None
+        if note != _mark(name, root):  # the store knows its sources, but not the code that decoded them
+            (folder / store.INDEX).unlink(missing_ok=True)
         store.build(open_dataset(name, config, root), folder)
-    return folder
+        files.write_json(folder / "made_from.json", _mark(name, root))
+
+
+def _decoded(name: str, root: Path) -> bool:
+    from semiseg.data import store
+
+    folder = root / name / "store"
+    note = folder / "made_from.json"
+    return (folder / store.INDEX).exists() and note.exists() and files.read_json(note) == _mark(name, root)
+
+
+def _mark(name: str, root: Path) -> list[Any]:
+    """Which pixels and labels the manifest stands for: its files, how they are read, and by which code."""
+    path = manifest.manifest_path(name, root)
+    content = files.read_json(path) if path.exists() else {}
+    return [content.get("sha256"), content.get("made_from")]
+
+
+def _recognised(name: str, config: DatasetConfig, root: Path) -> str | None:
+    """The inventory of the sources if they are those of the manifest; None when they are others, or absent.
+
+    Names, sizes and times are compared with those noted last time. Where they differ, as after a clone, a copy or an
+    unpacking, the bytes decide, once.
+    """
+    found = _inventory(name, config, root)
+    note = root / name / "inventory.json"
+    if found is None or (note.exists() and files.read_json(note) == found):
+        return found
+    if _sources_sha256(name, config, root) != files.read_json(manifest.manifest_path(name, root))["sha256"]:
+        return None
+    files.write_json(note, found)
+    return found
+
+
+def _sources_sha256(name: str, config: DatasetConfig, root: Path) -> str | None:
+    """What a manifest of the files at hand would be called; None when some are missing."""
+    try:
+        dataset = open_dataset(name, config, root)
+        samples = [sample for subset in dataset.subsets.values() for sample in subset]
+        paths = [path for sample in samples for path in (sample.image, sample.mask) if path is not None]
+        hashes = {path: files.sha256_file(path) for path in paths}
+    except (UserError, OSError):
+        return None
+    return manifest.build_manifest(dataset, config, hashes, {})["sha256"]
 
 
 def _get(name: str, config: DatasetConfig, root: Path) -> None:

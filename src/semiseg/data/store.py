@@ -7,7 +7,6 @@ image in its own size) and index.json, which says where each lies and of which s
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -97,7 +96,7 @@ def build(dataset: Any, folder: Path | str, threads: int | None = None) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     samples = _unique_samples(dataset)
-    with _locked(folder / ".lock"):
+    with files.locked(folder / ".lock"):
         index = _read_index(folder)
         if index is not None and index["definition"] == _definition(dataset, samples):
             refreshed = _refreshed(index, samples)
@@ -246,11 +245,3 @@ def _map(path: Path) -> np.ndarray:
         return np.empty(0, np.uint8)
     # As a plain array: slicing np.memmap itself costs several microseconds in its subclass.
     return np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    # The lock belongs to the open file and goes when its process dies, however it dies.
-    with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from semiseg.files import read_json, sha256_file, write_json
 AFFECTS_RESULTS = False
 
 # What a finished training leaves for others; DVC versions these, checkpoints are nobody's output.
-PRODUCTS = ("config.yaml", "metrics.jsonl", "model.safetensors", "evaluations.npz", "predictions.npz")
+SHOWN = ("config.yaml", "metrics.jsonl", "evaluations.npz", "predictions.npz")  # what tables and report are made from
+PRODUCTS = (*SHOWN, "model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class RunFolder:
         return _read(self / "spec.json", "sha256")
 
     @property
+    def complete(self) -> bool:
+        return all((self / name).exists() for name in ("spec.json", *PRODUCTS))
+
+    @property
     def record(self) -> dict[str, Any] | None:
         path = self / "record.json"
         return read_json(path) if path.exists() else None
@@ -47,7 +53,7 @@ class RunFolder:
         the record knows better, and the products' hashes prove it.
         """
         if self.spec_sha256 == sha256:
-            return all((self / name).exists() for name in PRODUCTS)
+            return not self.damage(PRODUCTS)
         record = self.record
         if (self / "spec.json").exists() or not record or record.get("state") != "done":
             return False
@@ -55,6 +61,11 @@ class RunFolder:
             return False
         self.finish(spec, sha256)
         return True
+
+    def damage(self, names: Iterable[str]) -> list[str]:
+        """Those of the products that are missing, or not the ones that the record speaks of."""
+        hashes = _read(self / "record.json", "products") or {}
+        return [name for name in names if not (self / name).exists() or sha256_file(self / name) != hashes.get(name)]
 
     def products(self) -> dict[str, str] | None:
         """sha256 of every product, None when one is missing."""

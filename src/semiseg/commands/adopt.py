@@ -1,0 +1,66 @@
+"""semiseg adopt: which of the results at hand are those that params.yaml, data, lists and code ask for.
+
+Snakemake and DVC accept equal results by themselves, wherever they came from. This says beforehand what they will
+accept, why not the rest, and looks at every byte: also at the weights, which no table is made from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", help="default: the suite that params.yaml names")
+    parser.add_argument("--quiet", action="store_true", help="do not list the runs that are accepted")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from semiseg.study import Study
+
+    study = Study.load(options.suite)
+    reasons = {run.path: objections(study, run) for run in study.plan.runs}
+    accepted = [path for path, found in reasons.items() if not found]
+    for path, found in reasons.items():
+        if found:
+            print("\n  ".join([f"{path}: not accepted, because", *found]))
+        elif not options.quiet:
+            print(f"{path}: accepted")
+    for path in strangers(study):
+        print(f"{path}: belongs to no run of the suite; it is kept, and nothing reads it")
+    print(f"{study.name}: {len(accepted)} of {len(reasons)} runs accepted; the others will be trained")
+    if len(accepted) < len(reasons):
+        sys.exit(1)
+
+
+def objections(study: Any, run: Any) -> list[str]:
+    """Why the folder's results cannot stand for this run; nothing when they can."""
+    from semiseg.runs import spec
+    from semiseg.runs.folder import PRODUCTS, RunFolder
+
+    folder = RunFolder(run.path)
+    wanted = study.wanted_spec(run)
+    if not folder.recover(wanted, spec.spec_sha256(wanted)):
+        if differs := spec.differences(folder.spec, wanted):
+            return differs
+        return [_lost(run.path, name) for name in folder.damage(PRODUCTS)]
+    return []
+
+
+def _lost(path: Path, name: str) -> str:
+    if not (path / name).exists():
+        return f"{name} is missing; `dvc pull` gets it, if a remote has it"
+    return (
+        f"{name} is damaged: it is not the file that record.json speaks of; docs/dvc.md says how to get it back from a "
+        "remote instead of training again"
+    )
+
+
+def strangers(study: Any) -> list[Path]:
+    """Finished runs in the suite's folder that its plan does not know, as after a change of the grid."""
+    planned = {run.path for run in study.plan.runs}
+    found = sorted(path.parent for path in (study.folder / "runs").glob("*/*/*/*/*/spec.json"))
+    return [path for path in found if path not in planned]
