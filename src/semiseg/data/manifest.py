@@ -34,7 +34,14 @@ def build_manifest(
         "subsets": subsets,
         "files": listed,
     }
-    return {**content, "sha256": files.sha256_json(content), "config_sha256": config_hash(config), "verdict": verdict}
+    # Colours are for display and names of nothing: another colour makes no other data.
+    return {
+        **content,
+        "sha256": files.sha256_json(content),
+        "palette": [list(colour) for colour in dataset.palette],
+        "config_sha256": config_hash(config),
+        "verdict": verdict,
+    }
 
 
 def write_manifest(content: dict[str, Any], root: Path) -> None:

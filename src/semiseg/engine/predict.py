@@ -30,7 +30,7 @@ AFFECTS_RESULTS = False
 
 PIECE = 2**21  # pixels that go through the network at once: a Cityscapes image
 TILE, MARGIN = 1024, 192  # a larger image is cut into tiles of this side, seen with this much around them
-SMALLEST = 32  # sides below the encoders' coarsest stride are padded
+STRIDE = 32  # the encoders' coarsest: tiles start at its multiples, and smaller sides are padded to it
 OVERLAY = 0.5  # share of the colours in the overlay
 THREADS = min(4, os.cpu_count() or 1)  # that read ahead and write behind
 
@@ -67,7 +67,7 @@ class Predictor:
         height, width = images.shape[1:3]
         uint8 = torch.from_numpy(np.ascontiguousarray(images)).to(self.speed.device)
         pixels = views.normalise(views.to_pixels(uint8.permute(0, 3, 1, 2)))
-        pixels = F.pad(pixels, (0, max(SMALLEST - width, 0), 0, max(SMALLEST - height, 0)))
+        pixels = F.pad(pixels, (0, max(STRIDE - width, 0), 0, max(STRIDE - height, 0)))
         with self.speed.autocast():
             scores = protocols.probabilities(lambda part: self.network(part).logits, pixels, self.protocol)
         label, confidence = protocols.label_map(scores[..., :height, :width])
@@ -75,9 +75,10 @@ class Predictor:
 
 
 def spans(side: int) -> list[tuple[int, int]]:
-    """The side in equal parts of at most TILE."""
+    """The side in about equal parts of at most TILE."""
     parts = math.ceil(side / TILE)
-    return [(side * part // parts, side * (part + 1) // parts) for part in range(parts)]
+    step = math.ceil(side / parts / STRIDE) * STRIDE
+    return [(start, min(start + step, side)) for start in range(0, side, step)]
 
 
 def predict(

@@ -1,0 +1,84 @@
+"""semiseg predict RUN IMAGES… --out DIR"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import UserError
+
+SHOWN = 20  # failures that are spelled out; predictions.json has them all
+
+
+class Incomplete(UserError):
+    """Some images have no prediction; the others do."""
+
+    exit_code = 1
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
+    parser.add_argument("images", metavar="IMAGES", type=Path, nargs="+", help="image files, or folders of them")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the predictions are written")
+    parser.add_argument(
+        "--network", choices=("student", "teacher"), help="default: the one that the run's method reports"
+    )
+    parser.add_argument("--confidence", action="store_true", help="also a map of the probability of each pixel's class")
+    parser.add_argument(
+        "--batch", metavar="N", type=_count, default=1, help="images of one size that go through together; default 1"
+    )
+    parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> None:
+    from semiseg.engine.sources import find
+
+    sources = find(options.images, options.out)  # before torch, whose import takes seconds
+    from semiseg.data.progress import progress
+    from semiseg.engine import predict, trained
+    from semiseg.engine.device import choose_device
+
+    device = choose_device()
+    loaded = trained.load(options.run_folder, options.network, device)
+    predictor = predict.Predictor(loaded, device)
+    with progress(f"predicting with {options.run_folder}", len(sources)) as advance:
+        failures = predict.predict(predictor, sources, options.out, options.batch, options.confidence, advance)
+    _note(options.out, loaded, sources, failures)
+    print(f"{options.out}: index, colour{', overlay and confidence' if options.confidence else ' and overlay'} of "
+          f"{len(sources) - len(failures)} images, {loaded.label} of {options.run_folder}")  # fmt: skip
+    if failures:
+        raise Incomplete(_listed(failures, len(sources), options.out))
+
+
+def _note(out: Path, loaded: Any, sources: list[Any], failures: dict[str, str]) -> None:
+    """predictions.json: what the numbers in the pictures mean, and whose predictions they are."""
+    from semiseg.files import write_json
+
+    names = zip(loaded.classes, loaded.palette, strict=True)
+    write_json(
+        out / "predictions.json",
+        {
+            "run": str(loaded.run),
+            "spec_sha256": loaded.spec_sha256,
+            "network": loaded.label,
+            "protocol": loaded.config["evaluation"]["protocol"],
+            "classes": [{"index": k, "name": name, "colour": list(colour)} for k, (name, colour) in enumerate(names)],
+            "images": {one.name: str(one.path) for one in sources if str(one.path) not in failures},
+            "failures": failures,
+        },
+    )
+
+
+def _listed(failures: dict[str, str], count: int, out: Path) -> str:
+    lines = [f"{len(failures)} of {count} images have no prediction:"]
+    lines += [f"  {reason}" for reason in list(failures.values())[:SHOWN]]
+    if len(failures) > SHOWN:
+        lines.append(f"  and {len(failures) - SHOWN} more, in {out / 'predictions.json'}")
+    return "\n".join(lines)
