@@ -34,10 +34,20 @@ def _tables(study: Any) -> None:
     from semiseg.report import tables
     from semiseg.runs import collect
 
+    _score_what_is_finished(study)
     with _stamped(study, "tables"):
         rows = collect.collect(study.folder, descriptions(study))
         collect.write(study.folder / "records.jsonl", rows)
         tables.build(study.name, study.folder, rows)
+
+
+def _score_what_is_finished(study: Any) -> None:
+    """Runs whose evaluation never came about: a member of their group failed, or the driver was stopped before it."""
+    from semiseg.commands.evaluate import evaluate
+
+    for run in study.plan.runs:
+        if study.runs[run.path].fresh() and not study.evaluations[run.path].fresh():
+            evaluate(run.path)
 
 
 def _plots(study: Any) -> None:
