@@ -1,0 +1,29 @@
+"""semiseg export RUN --onnx FILE"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
+    parser.add_argument("--onnx", metavar="FILE", type=Path, required=True, help="the file to write")
+    parser.add_argument(
+        "--network", choices=("student", "teacher"), help="default: the one that the run's method reports"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    import torch
+
+    from semiseg.engine import export, trained
+
+    loaded = trained.load(options.run_folder, options.network, torch.device("cpu"))
+    compared = export.export(loaded, options.onnx)
+    size = options.onnx.stat().st_size / 1e6
+    print(f"wrote {options.onnx} ({size:.1f} MB), the {loaded.label} of {options.run_folder}: "
+          "image (uint8 RGB, batch x 3 x height x width) to probabilities and label")  # fmt: skip
+    for (batch, height, width), difference in compared:
+        print(f"  {batch} x {width}x{height} pixels: probabilities differ from PyTorch's by at most {difference:.1e}")

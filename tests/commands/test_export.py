@@ -1,0 +1,105 @@
+"""Exported networks give PyTorch's probabilities, for image sizes that the export never saw."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from semiseg.cli import main
+from semiseg.engine import export as engine
+from semiseg.engine.trained import Trained
+from semiseg.errors import UserError
+from semiseg.models import networks
+from semiseg.models.options import NetworkConfig
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def session(path: Path):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def test_a_run_as_onnx_labels_as_predict_does(finished, monkeypatch, tmp_path, capsys):
+    root, run = finished
+    monkeypatch.chdir(root)
+    path = tmp_path / "deep/network.onnx"
+    main(["export", str(run), "--onnx", str(path)])
+    assert "differ from PyTorch's by at most" in capsys.readouterr().out
+    image = np.random.default_rng(1).integers(0, 256, (77, 130, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "1.png")
+    main(["predict", str(run), str(tmp_path / "1.png"), "--out", str(tmp_path / "out")])
+    loaded = session(path)
+    probabilities, label = loaded.run(None, {"image": image.transpose(2, 0, 1)[None]})
+    assert probabilities.shape == (1, 3, 77, 130)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    predicted = np.asarray(Image.open(tmp_path / "out/index/1.png"))
+    top = np.sort(probabilities[0], axis=0)
+    clear = top[-1] - top[-2] > 1e-3
+    assert clear.mean() > 0.9
+    assert np.array_equal(label[0][clear], predicted[clear])
+    meaning = loaded.get_modelmeta().custom_metadata_map
+    assert json.loads(meaning["classes"]) == ["background", "square", "stripe"]
+    assert meaning["network"] == "student"
+
+
+def untrained(config: dict, head: str = "pixel") -> Trained:
+    torch.manual_seed(0)
+    chosen = NetworkConfig(**config)
+    network = networks.build(chosen, 5, head).eval()
+    recipe = {"network": chosen.model_dump(mode="json")}
+    return Trained(Path("run"), "0" * 64, "student", network, {"recipe": recipe}, tuple("abcde"), ((0, 0, 0),) * 5)
+
+
+@pytest.mark.parametrize(
+    ("config", "head"),
+    [
+        ({"architecture": "small"}, "mask"),
+        ({"architecture": "deeplab_v3plus", "encoder": "tu-mobilenetv3_small_050"}, "pixel"),
+        ({"architecture": "unet", "encoder": "tu-mobilenetv3_small_050"}, "pixel"),
+    ],
+    ids=["mask head", "deeplab_v3plus", "unet"],
+)
+def test_other_networks(config, head, tmp_path):
+    trained = untrained(config, head)
+    for size, difference in engine.export(trained, tmp_path / "network.onnx"):
+        assert difference < 1e-4, size
+    # A third size, larger than those that `export` compares itself.
+    image = engine._image((1, 211, 133))
+    with torch.inference_mode():
+        expected = engine.Deployed(trained.network)(torch.from_numpy(image))[0].numpy()
+    found = session(tmp_path / "network.onnx").run(None, {"image": image})[0]
+    assert abs(found - expected).max() < 1e-4
+    assert expected.std() > 1e-3
+
+
+def test_a_difference_is_noticed_and_nothing_written(monkeypatch, tmp_path):
+    true = engine._run
+    monkeypatch.setattr(engine, "_run", lambda *given: [[p + 0.01, label] for p, label in true(*given)])
+    with pytest.raises(UserError, match="other probabilities than PyTorch"):
+        engine.export(untrained({"architecture": "small", "width": 4}), tmp_path / "network.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_exported_is_one_sentence(tmp_path):
+    trained = untrained({"architecture": "pspnet", "encoder": "tu-mobilenetv3_small_050"})
+    with pytest.raises(UserError, match="pspnet cannot be exported to ONNX"):
+        engine.export(trained, tmp_path / "network.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_not_finished(finished, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(finished[0])
+    copy = Path(shutil.copytree(finished[1], tmp_path / "runs/copy"))
+    (copy / "spec.json").unlink()
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(copy), "--onnx", str(tmp_path / "network.onnx")])
+    assert caught.value.code == 2
+    assert "is not the folder of a finished run" in capsys.readouterr().err
