@@ -18,7 +18,11 @@ def counted(prediction: np.ndarray, label: np.ndarray, classes: int) -> np.ndarr
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), classes=st.sampled_from([1, 2, 5, 21, 127, 128, 200]), dtype=st.sampled_from([torch.uint8, torch.int64]))
+@given(
+    seed=st.integers(0, 10**6),
+    classes=st.sampled_from([1, 2, 5, 21, 127, 128, 200]),
+    dtype=st.sampled_from([torch.uint8, torch.int64]),
+)
 def test_counts_every_pixel_but_the_ignored(seed, classes, dtype):
     generator = np.random.default_rng(seed)
     prediction = generator.integers(0, classes, (3, 7, 5))

@@ -23,7 +23,7 @@ from semiseg.data.draws import Draws
 
 IGNORE = 255
 # The ImageNet mean, as AdvSemiSeg, CPS and iMAS pad: about zero after normalisation.
-PADDING = np.array([124, 116, 104], np.uint8)
+PADDING = (124, 116, 104)
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,20 @@ def read_image(image: np.ndarray, region: Region, out: np.ndarray) -> None:
 
 def read_label(label: np.ndarray, region: Region, out: np.ndarray) -> None:
     """Fill `out`, uint8 [h, w]. The nearest pixel is counted from pixel centres, where the image's samples lie too."""
-    _read(label, region, out, cv2.INTER_NEAREST_EXACT, IGNORE)
+    _read(label, region, out, cv2.INTER_NEAREST_EXACT, (IGNORE,))
 
 
-def _read(source: np.ndarray, region: Region, out: np.ndarray, interpolation: int, padding: np.ndarray | int) -> None:
+def _read(source: np.ndarray, region: Region, out: np.ndarray, interpolation: int, padding: Sequence[int]) -> None:
     part = source[region.top : region.top + region.height, region.left : region.left + region.width]
+    below, beside = out.shape[0] - region.rows, out.shape[1] - region.columns
     size = (region.columns, region.rows)
-    if size == (out.shape[1], out.shape[0]):
+    if below or beside:
+        shown = cv2.resize(part, size, interpolation=interpolation)
+        cv2.copyMakeBorder(shown, 0, below, 0, beside, cv2.BORDER_CONSTANT, dst=out, value=padding)
+    else:
         cv2.resize(part, size, dst=out, interpolation=interpolation)
-        if region.flip:
-            cv2.flip(out, 1, dst=out)
-        return
-    out[:] = padding
-    shown = (out[:, ::-1] if region.flip else out)[: region.rows, : region.columns]
-    shown[:] = cv2.resize(part, size, interpolation=interpolation)
+    if region.flip:
+        cv2.flip(out, 1, dst=out)
 
 
 def valid_bounds(regions: Sequence[Region], width: int) -> np.ndarray:
