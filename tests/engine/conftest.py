@@ -9,8 +9,27 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from tests import tiny
+
+# Thresholds at which the untrained network's predictions teach something; players and heads of a few channels.
+METHODS = {
+    "advsemiseg": {"width_d": 4, "semi_start": 0.0, "t_semi": 0.1},
+    "augseg": {"confidence": 0.4},
+    "cps": {},
+    "cutmix_seg": {"confidence": 0.35},
+    "fixmatch": {"confidence": 0.35},
+    "imas": {"confidence": 0.35},
+    "mean_teacher": {"ramp_up": 0},
+    "rc2l": {"confidence": 0.35},
+    "scl": {"ramp_up": 0, "pixels": 64},
+    "supervised": {},
+    "unimatch": {"confidence": 0.35},
+}
+NETWORK = {"architecture": "small", "width": 4, "queries": 5, "decoder_layers": 2, "mask_width": 32}
+SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +68,68 @@ def _prepare(root: Path) -> None:
             )
     finally:
         os.chdir(before)
+
+
+@pytest.fixture
+def build(prepared, tmp_path, monkeypatch):
+    """`build(method)` gives the Training of a tiny study's only run, before its first step, without lease."""
+
+    def build(method: str = "supervised", options: dict | None = None, name: str = "work", **recipe):
+        recipe = {"network": NETWORK, "batch": {"labelled": 4, "unlabelled": 4}} | recipe
+        options = METHODS[method] if options is None else options
+        content = tiny.params({method: {"options": options}}, splits={"partitions": [4]}, recipe=recipe)
+        monkeypatch.chdir(prepared(content, tmp_path / name))
+        return only_training()
+
+    return build
+
+
+def only_training():
+    from semiseg.data.split_files import read_split
+    from semiseg.engine.train import Training
+    from semiseg.runs.folder import RunFolder
+    from semiseg.runs.lease import Lease
+    from semiseg.study import Study
+
+    study = Study.load()
+    [run] = study.plan.runs
+    run.path.mkdir(parents=True, exist_ok=True)
+    runtime = study.suite.runtime.model_dump(mode="json")
+    split = read_split(study.split_file(run.family, run.partition))
+    spec = {"data": None, "split": split.sha256}
+    folder, lease = RunFolder(run.path), Lease(run.path, "spec")
+    return Training(run.config, spec, "spec", folder, Path("data/tiny"), split, lease, lambda text: None, runtime)
+
+
+def train_steps(training, count: int) -> dict[str, float]:
+    """Mean losses of the next steps."""
+    for batch in training.loader.batches(training.iteration, training.iteration + count):
+        training._step(batch)
+        training.iteration += 1
+    return training.meters.read()
+
+
+def gradients(training) -> dict[str, torch.Tensor]:
+    modules = training.trained | ({"auxiliary": training.auxiliary} if training.auxiliary else {})
+    return {
+        f"{name}.{key}": parameter.grad.clone()
+        for name, module in modules.items()
+        for key, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """Largest relative difference of a tensor's norm; a tensor that is nearly 0 is compared with the largest one."""
+    assert one.keys() == other.keys()
+    largest = max(float(value.norm()) for value in one.values())
+    return max(float((one[key] - other[key]).norm() / max(one[key].norm(), 1e-3 * largest)) for key in one)
+
+
+@pytest.fixture
+def frozen_statistics(monkeypatch):
+    """Batch norm in evaluation mode: its statistics are the one thing that depends on the part of a batch."""
+    monkeypatch.setattr(nn.BatchNorm2d, "train", lambda self, mode=True: nn.Module.train(self, False))
 
 
 @pytest.fixture

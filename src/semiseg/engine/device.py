@@ -67,28 +67,29 @@ class Speed:
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def compiled(self, function: Callable[..., Any], say: Callable[[str], None]) -> Callable[..., Any]:
-        return _WithFallback(function, say) if self.compiles else function
+        return _WithFallback(function, self, say) if self.compiles else function
 
 
 class _WithFallback:
-    """A compiled function that becomes the plain one when its compilation fails, and says so once."""
+    """A compiled function that becomes the plain one, with all others of its training, when a compilation fails."""
 
-    def __init__(self, function: Callable[..., Any], say: Callable[[str], None]) -> None:
-        self.plain, self.say = function, say
-        self.current = torch.compile(function, dynamic=False)
+    def __init__(self, function: Callable[..., Any], speed: Speed, say: Callable[[str], None]) -> None:
+        self.plain, self.speed, self.say = function, speed, say
+        self.fast = torch.compile(function, dynamic=False)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
+        if not self.speed.compiles:
+            return self.plain(*arguments, **options)
         try:
-            return self.current(*arguments, **options)
+            return self.fast(*arguments, **options)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            if self.current is self.plain:
-                raise
+            result = self.plain(*arguments, **options)  # raises too when it was not the compiler's fault
+            self.speed.compiles = False
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
             self.say(f"torch.compile is not used here, the networks run eagerly ({reason})")
-            self.current = self.plain
-            return self.plain(*arguments, **options)
+            return result
 
 
 def describe() -> dict[str, Any]:

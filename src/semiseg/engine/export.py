@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +110,7 @@ def _write(model: nn.Module, path: Path, trained: Trained) -> None:
     sides = {0: "batch", 2: "height", 3: "width"}
     axes = {"image": sides, "probabilities": sides, "label": {0: "batch", 1: "height", 2: "width"}}
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), _silent(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant; `export` compares
             # The tracing exporter: the other one takes minutes per network and needs a further package.
             torch.onnx.export(
@@ -117,6 +121,20 @@ def _write(model: nn.Module, path: Path, trained: Trained) -> None:
         architecture = trained.config["recipe"]["network"]["architecture"]
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(f"{trained.run}: {architecture} cannot be exported to ONNX ({reason})") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """On an error PyTorch's C++ code prints the whole graph to the standard output, past Python's `sys.stdout`."""
+    sys.stdout.flush()
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
 
 
 def _describe(path: Path, trained: Trained) -> None:
