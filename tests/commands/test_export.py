@@ -88,11 +88,12 @@ def test_a_difference_is_noticed_and_nothing_written(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_exported_is_one_sentence(tmp_path):
+def test_what_cannot_be_exported_is_one_sentence(tmp_path, capfd):
     trained = untrained({"architecture": "pspnet", "encoder": "tu-mobilenetv3_small_050"})
     with pytest.raises(UserError, match="pspnet cannot be exported to ONNX"):
         engine.export(trained, tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().out == ""  # no dump of the graph
 
 
 def test_a_run_that_is_not_finished(finished, monkeypatch, tmp_path, capsys):
