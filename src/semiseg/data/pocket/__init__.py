@@ -17,7 +17,7 @@ from semiseg.errors import UserError
 
 __all__ = ["CLASSES", "PIXELS_SHA256", "SUBSETS", "generate", "pixels_sha256", "voc_palette"]
 
-PIXELS_SHA256 = "1a77044c1215fb7fc1f9dd82757afd1a1ffe6120ed64b781ab9f3ee616ca5a31"
+PIXELS_SHA256 = "79778d5584c141b6a9d3630a3320a485ec24c5b1b4b8bd42a2455c7608e973bf"
 
 
 def generate(root: Path) -> None:

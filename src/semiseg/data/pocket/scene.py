@@ -12,6 +12,9 @@ from semiseg.data.pocket.textures import any_colour, blend, darker
 CLASSES = ("background", *DRAWINGS)
 IGNORE = 255
 FINE = 2  # drawn FINE times finer in both directions, then averaged: soft edges
+# What stands, swims or climbs does so about these bearings (degrees; 270 is up); the rest may point anywhere.
+BEARINGS = {"mushroom": (270,), "fish": (0, 180), "butterfly": (270,)}
+SWING = {"mushroom": (-30, 30), "fish": (-40, 40), "butterfly": (-50, 50)}
 SIZES = ((64, 64), (64, 72), (72, 64), (72, 72), (72, 80), (64, 80))  # height, width
 
 
@@ -35,12 +38,12 @@ def placed(height: int, width: int, dice: Dice) -> list[tuple[str, tuple[int, in
     kinds = dice.shuffled(tuple(DRAWINGS))[: dice.between(3, 5)]
     if dice.chance(35):
         kinds.append(dice.choice(tuple(DRAWINGS)))
-    kinds = dice.shuffled([*kinds, *("clutter" for _ in range(dice.between(1, 4)))])
+    kinds = dice.shuffled([*kinds, *("clutter" for _ in range(dice.between(1, 3)))])
     placed: list[tuple[str, tuple[int, int], int]] = []
     for kind in kinds:
-        radius = dice.between(10, 18) * FINE if kind != "clutter" else dice.between(4, 10) * FINE
-        for _ in range(12):
-            centre = dice.between(4, height - 5) * FINE, dice.between(4, width - 5) * FINE
+        radius = dice.between(15, 23) * FINE if kind != "clutter" else dice.between(4, 8) * FINE
+        for _ in range(24):
+            centre = dice.between(9, height - 10) * FINE, dice.between(9, width - 10) * FINE
             if all(_apart(centre, radius, *other[1:]) for other in placed):
                 placed.append((kind, centre, radius))
                 break
@@ -48,7 +51,7 @@ def placed(height: int, width: int, dice: Dice) -> list[tuple[str, tuple[int, in
 
 
 def _apart(a: tuple[int, int], r: int, b: tuple[int, int], s: int) -> bool:
-    least = (r + s) * 62 // 100
+    least = (r + s) * 70 // 100
     return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 > least * least
 
 
@@ -61,8 +64,7 @@ def draw_on(
     window = np.s_[top : centre[0] + reach, left : centre[1] + reach]
     y, x = np.mgrid[top : top + label[window].shape[0], left : left + label[window].shape[1]].astype(np.int64)
     dx, dy = (x - centre[1]) * ONE // radius, (y - centre[0]) * ONE // radius
-    # Mushrooms stand, whatever else lies or swims may point anywhere.
-    angle = 270 + dice.between(-35, 35) if kind == "mushroom" else dice.between(0, 359)
+    angle = dice.choice(BEARINGS.get(kind, (0,))) + dice.between(*SWING.get(kind, (0, 359)))
     u, v = turn(dx, dy, angle)
     v = v * ONE // dice.between(850, 1150)  # stretched
     v = v + u * u * dice.between(-14, 14) // 100 // ONE  # bent
@@ -88,7 +90,7 @@ def clutter(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
         mask &= np.abs(u) < 1000
     else:
         mask = ellipse(u, v, (0, 0), (dice.between(700, 1000), dice.between(600, 900))) < 0
-    base = any_colour(dice, ((0, 359), (20, 50)), (10, 150), (80, 240))
+    base = any_colour(dice, ((0, 359), (20, 50)), (10, 90), (80, 220))
     pattern = dice.choice((textures.plain, textures.mottled, textures.mottled, textures.stripes, textures.fading))
     return mask, blend(pattern(u, v, dice), base, darker(base, dice.between(60, 85)))
 
@@ -100,21 +102,21 @@ def ground(x: np.ndarray, y: np.ndarray, dice: Dice) -> np.ndarray:
     seed = dice.between(0, 1 << 30)
     coarse = clouds(x, y, dice.between(24, 60), seed)
     if kind == "meadow":
-        base, other = any_colour(dice, ((70, 140),), (80, 190), (90, 190)), any_colour(dice, ((40, 110),), (90, 200), (60, 160))
+        base, other = any_colour(dice, ((70, 120),), (60, 110), (100, 160)), any_colour(dice, ((60, 100),), (60, 120), (70, 130))
         weight = (coarse + clouds(u, v * 6, 90, seed + 1) * 2) // 3
     elif kind == "sand":
-        base, other = any_colour(dice, ((20, 50),), (30, 110), (170, 240)), any_colour(dice, ((10, 45),), (50, 120), (120, 190))
+        base, other = any_colour(dice, ((25, 45),), (30, 80), (180, 230)), any_colour(dice, ((20, 40),), (40, 90), (140, 190))
         weight = (coarse + speckle(x // 2, y // 2, seed + 1)) // 2
     elif kind == "water":
-        base, other = any_colour(dice, ((170, 230),), (80, 200), (110, 220)), any_colour(dice, ((165, 225),), (40, 120), (170, 250))
+        base, other = any_colour(dice, ((185, 215),), (50, 120), (120, 200)), any_colour(dice, ((185, 215),), (30, 90), (160, 230))
         wave = (v + clouds(u, v, 260, seed + 1)) % dice.between(150, 260)
         weight = np.where(wave < 50, 200, coarse // 2)
     elif kind == "planks":
-        base, other = any_colour(dice, ((10, 40),), (60, 160), (110, 220)), any_colour(dice, ((10, 35),), (80, 170), (70, 150))
+        base, other = any_colour(dice, ((15, 35),), (60, 110), (110, 180)), any_colour(dice, ((15, 35),), (60, 120), (70, 130))
         plank = dice.between(200, 360)
         weight = np.where(v % plank < 24, 256, (clouds(u, v * 8, 300, seed + 1) + speckle(v // plank, v * 0, seed)) // 3)
     else:
-        base, other = any_colour(dice, ((0, 359),), (0, 60), (110, 210)), any_colour(dice, ((0, 359),), (0, 60), (60, 130))
+        base, other = any_colour(dice, ((0, 359),), (0, 30), (110, 200)), any_colour(dice, ((0, 359),), (0, 30), (70, 130))
         stone = dice.between(220, 380)
         row = v // stone
         joint = (v % stone < 30) | ((u + row % 2 * (stone // 2)) % stone < 30)
@@ -126,12 +128,12 @@ def light(colour: np.ndarray, sun: int, dice: Dice) -> np.ndarray:
     """Illumination that differs from scene to scene: strength, tint, slope over the image, contrast, camera noise."""
     height, width = colour.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.int64)
-    slope = ((x - width // 2) * cosine(sun) + (y - height // 2) * sine(sun)) * dice.between(0, 220) // (ONE * 72)
-    strength = dice.between(150, 290)
-    tint = [dice.between(215, 290) for _ in range(3)]
+    slope = ((x - width // 2) * cosine(sun) + (y - height // 2) * sine(sun)) * dice.between(0, 160) // (ONE * 72)
+    strength = dice.between(200, 285)
+    tint = [dice.between(238, 274) for _ in range(3)]
     lit = colour * np.clip(strength + slope, 60, 400)[..., None] * np.array(tint, np.int64) >> 16
-    contrast, mean = dice.between(170, 290), 110
+    contrast, mean = dice.between(220, 290), 110
     lit = ((lit - mean) * contrast >> 8) + mean
-    grain, seed = dice.between(4, 26), dice.between(0, 1 << 30)
+    grain, seed = dice.between(4, 14), dice.between(0, 1 << 30)
     noise = np.stack([speckle(x, y, seed + c) + speckle(x, y, seed + 7 + c) - 255 for c in range(3)], -1) * grain >> 8
     return np.clip(lit + noise, 0, 255).astype(np.uint8)

@@ -15,8 +15,14 @@ from semiseg.data.pocket.integers import Dice, turn
 from semiseg.data.pocket.textures import Colour, any_colour, blend, darker
 
 Drawn = tuple[np.ndarray, np.ndarray]  # mask [h, w], colour [h, w, 3]
-VIVID = ((0, 55), (55, 100), (190, 290), (290, 359))
+# Two usual hues for each kind, each of them shared with another kind.
+FISH, LEAF, FLOWER = ((22, 38), (195, 215)), ((85, 120), (30, 44)), ((305, 330), (48, 58))
+BUTTERFLY, BEETLE, MUSHROOM = ((215, 270), (46, 60)), ((352, 366), (115, 150)), ((352, 366), (22, 34))
 INK: Colour = (34, 26, 30)
+
+
+def usual(hues, dice: Dice):
+    return hues if dice.chance(100) else ((0, 359),)
 
 
 def ellipse(u: np.ndarray, v: np.ndarray, at: tuple[int, int], half: tuple[int, int]) -> np.ndarray:
@@ -27,7 +33,7 @@ def ellipse(u: np.ndarray, v: np.ndarray, at: tuple[int, int], half: tuple[int, 
 
 def coat(u: np.ndarray, v: np.ndarray, dice: Dice, patterns: tuple[Callable, ...], base: Colour) -> np.ndarray:
     """A surface of `base` and a second colour, in one of the patterns."""
-    second = darker(base, dice.between(30, 55)) if dice.chance(40) else any_colour(dice, VIVID, (20, 230), (150, 255))
+    second = darker(base, dice.between(30, 55)) if dice.chance(40) else any_colour(dice, ((30, 60),), (0, 60), (210, 255))
     return blend(dice.choice(patterns)(u, v, dice), base, second)
 
 
@@ -36,15 +42,15 @@ def paint(colour: np.ndarray, where: np.ndarray, with_: Colour) -> None:
 
 
 def fish(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
-    deep = dice.between(330, 470)
+    deep = dice.between(400, 520)
     body = ellipse(u, v, (190, 0), (800, deep)) < 0
     back = -u - 380
-    tail = (back > 0) & (u > -1000) & (np.abs(v) < 110 + back * dice.between(55, 85) // 100)
+    tail = (back > 0) & (u > -1000) & (np.abs(v) < 110 + back * dice.between(70, 95) // 100)
     tail &= np.abs(v) * 2 > (-u - 760)  # the notch
     fin = (u > -250) & (u < 350) & (np.abs(v) < deep + 60 + (350 - u) // 4)
     fins = fin & (ellipse(u, v, (50, 0), (400, deep + 260)) < 0)
-    base = any_colour(dice, VIVID, (90, 240), (150, 255))
-    colour = coat(u, v, dice, (textures.stripes, textures.scales, textures.fading, textures.bands), base)
+    base = any_colour(dice, usual(FISH, dice), (160, 240), (170, 255))
+    colour = coat(u, v, dice, (textures.stripes, textures.stripes, textures.scales), base)
     paint(colour, (tail | fins) & ~body, darker(base, dice.between(60, 85)))
     paint(colour, ellipse(u, v, (680, 110), (120, 120)) < 0, (245, 245, 240))
     paint(colour, ellipse(u, v, (700, 110), (70, 70)) < 0, INK)
@@ -52,15 +58,15 @@ def fish(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
 
 
 def leaf(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
-    width = dice.between(380, 620)
+    width = dice.between(480, 680)
     tip = dice.between(-250, 250)  # where the leaf is widest
     half = width - width * (u - tip) * (u - tip) // np.where(u > tip, (1000 - tip) ** 2, (800 + tip) ** 2)
     if dice.chance(50):  # toothed edge
         half -= (u + np.abs(v)) % 170 // 3
     blade = (np.abs(v) < half) & (u > -800)
     stalk = (u <= -600) & (u > -1050) & (np.abs(v) < 70)
-    base = any_colour(dice, ((15, 60), (60, 140), (60, 140), (340, 380)), (110, 230), (110, 230))
-    second = any_colour(dice, ((20, 130),), (90, 220), (120, 240))
+    base = any_colour(dice, usual(LEAF, dice), (120, 230), (120, 230))
+    second = any_colour(dice, usual(LEAF, dice), (90, 220), (120, 240))
     colour = blend(dice.choice((textures.plain, textures.mottled, textures.fading))(u, v, dice), base, second)
     light = tuple(min(255, c + 60) for c in base) if dice.chance(65) else darker(base, 50)
     period = dice.between(260, 360)
@@ -73,8 +79,8 @@ def flower(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     length = dice.between(300, 360)
     width = {5: 330, 6: 275, 7: 240, 8: 205}[petals] * dice.between(85, 110) // 100
     start = dice.between(0, 359)
-    base = any_colour(dice, VIVID + ((0, 359),), (15, 220), (170, 255))
-    inner = darker(base, dice.between(45, 80)) if dice.chance(60) else any_colour(dice, VIVID, (60, 200), (170, 255))
+    base = any_colour(dice, usual(FLOWER, dice), (20, 200), (170, 255))
+    inner = darker(base, dice.between(45, 80)) if dice.chance(60) else any_colour(dice, usual(FLOWER, dice), (60, 200), (170, 255))
     colour = blend(np.clip(256 - (u * u + v * v) // 2200, 0, 256), base, inner)
     mask = np.zeros(u.shape, bool)
     for petal in range(petals):
@@ -84,7 +90,7 @@ def flower(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
         mask |= edge < 0
     core = dice.between(260, 400)
     disc = ellipse(u, v, (0, 0), (core, core))
-    middle = any_colour(dice, ((25, 60), (25, 60), (0, 359)), (120, 230), (90, 250))
+    middle = any_colour(dice, ((25, 60),), (120, 230), (110, 250))
     paint(colour, disc < 0, middle)
     paint(colour, (disc < 0) & (disc > -420), darker(middle, 65))
     return mask | (disc < 0), colour
@@ -96,8 +102,8 @@ def butterfly(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     fore = ellipse(fu, fv, (0, 0), (dice.between(360, 440), dice.between(480, 580)))
     hu, hv = turn(u + dice.between(400, 480), side - 400, dice.between(-30, 10))
     hind = ellipse(hu, hv, (0, 0), (dice.between(330, 430), dice.between(330, 430)))
-    base = any_colour(dice, VIVID, (30, 240), (170, 255))
-    patterns = (textures.plain, textures.spots, textures.fading, textures.bands)
+    base = any_colour(dice, usual(BUTTERFLY, dice), (150, 240), (170, 255))
+    patterns = (textures.plain, textures.spots)
     colour = coat(u, side, dice, patterns, base)
     edge = np.minimum(fore, hind)
     rim = INK if dice.chance(60) else darker(base, 40)
@@ -112,8 +118,8 @@ def beetle(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     back = ellipse(u, v, (-120, 0), (dice.between(760, 840), wide))
     head = ellipse(u, v, (700, 0), (250, wide * 58 // 100))
     legs = (np.abs(v) < wide + 220) & ((u + np.abs(v) // 3 + 2048) % 480 < 110) & (u > -700) & (u < 560)
-    base = any_colour(dice, VIVID + ((100, 190),), (100, 245), (100, 245))
-    colour = coat(u, np.abs(v), dice, (textures.spots, textures.plain, textures.bands, textures.mottled), base)
+    base = any_colour(dice, usual(BEETLE, dice), (140, 245), (120, 245))
+    colour = coat(u, np.abs(v), dice, (textures.spots, textures.plain, textures.bands), base)
     gloss = ellipse(u, np.abs(v), (150, wide // 2), (240, 110)) < 0
     colour = np.where((gloss & (back < 0))[..., None], (colour + 2 * 255) // 3, colour)
     paint(colour, (np.abs(v) < 45) & (back < 0), INK)
@@ -127,8 +133,8 @@ def mushroom(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     cap = (ellipse(u, v, (brim, 0), (height, wide)) < 0) & (u > brim - 90 + v * v // 6000)
     thick = dice.between(190, 330)
     stem = (u > -950) & (u < brim + 100) & (np.abs(v) < thick + (u + 950) * (-dice.between(0, 12)) // 100)
-    base = any_colour(dice, ((0, 55), (0, 55), (190, 290), (290, 359)), (60, 240), (130, 250))
-    colour = coat(u, v, dice, (textures.spots, textures.spots, textures.fading, textures.mottled, textures.stripes), base)
+    base = any_colour(dice, usual(MUSHROOM, dice), (150, 240), (130, 250))
+    colour = coat(u, v, dice, (textures.spots, textures.spots, textures.plain), base)
     pale = any_colour(dice, ((20, 60),), (15, 90), (190, 250))
     paint(colour, stem & ~cap, pale)
     paint(colour, stem & ~cap & (u > brim - 330) & (u < brim - 200), darker(pale, 70))
