@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from semiseg.data.confusion import confusion_matrices
-from semiseg.data.store import Store
-from semiseg.engine.device import Speed
+from semiseg.engine.evaluate import IGNORE, Evaluator
 from semiseg.engine.step import Student
 from semiseg.methods.base import Method
 
@@ -23,18 +22,18 @@ def pseudo_labels(
     source: Student,
     other: Student | None,
     auxiliary: nn.Module | None,
-    store: Store,
+    evaluator: Evaluator,
     ids: Sequence[str],
-    classes: int,
-    speed: Speed,
 ) -> dict[str, float | None]:
-    """Share of confident pixels, their accuracy and mIoU against the hidden labels, and how far two networks agree."""
-    from semiseg.data import views
+    """Share of confident pixels, their accuracy and mIoU against the hidden labels, and how far two networks agree.
 
-    confident = counted = agreed = torch.zeros((), device=speed.device)
-    total = torch.zeros(classes, classes, dtype=torch.int64, device=speed.device)
-    for one in ids:
-        pixels = views.to_pixels(torch.from_numpy(np.array(store.image(one))).to(speed.device).permute(2, 0, 1)[None])
+    Every one of `ids` has a label.
+    """
+    store, classes, device = evaluator.store, evaluator.classes, evaluator.speed.device
+    confident = counted = agreed = torch.zeros((), device=device)
+    total = torch.zeros(classes, classes, dtype=torch.int64, device=device)
+    for chunk in evaluator.chunks(ids):
+        pixels = evaluator.pixels([store.image(one) for one in chunk])
         logits = source.eager(pixels).logits
         prediction = logits.max(1).indices
         mask = method.confident(logits, auxiliary)
@@ -42,18 +41,13 @@ def pseudo_labels(
         counted = counted + mask.numel()
         if other is not None:
             agreed = agreed + (other.eager(pixels).logits.max(1).indices == prediction).sum()
-        if store.has_label(one):
-            total += _matrix(prediction, mask, store.label(one), classes)
+        truth = torch.from_numpy(np.stack([store.label(one) for one in chunk])).to(device)
+        total += confusion_matrices(prediction, torch.where(mask, truth, IGNORE), classes).sum(0)
     return {
         "confident_share": float(confident / counted),
         "agreement": float(agreed / counted) if other is not None else None,
         **_scores(total.cpu().numpy()),
     }
-
-
-def _matrix(prediction: Tensor, mask: Tensor, label: np.ndarray, classes: int) -> Tensor:
-    truth = torch.from_numpy(np.array(label)).to(prediction.device).long()[None]
-    return confusion_matrices(prediction, torch.where(mask, truth, 255), classes)[0]
 
 
 def _scores(total: np.ndarray) -> dict[str, float | None]:

@@ -87,10 +87,7 @@ class Judge:
         if not self.hidden:
             return
         source, other = (teacher, student) if method.needs_teacher and teacher else (student, teacher)
-        evaluator = self.evaluator
-        found = pseudo_labels(
-            method, source, other, auxiliary, evaluator.store, self.hidden, evaluator.classes, evaluator.speed
-        )
+        found = pseudo_labels(method, source, other, auxiliary, self.evaluator, self.hidden)
         self.log.write(kind="diagnostics", iteration=iteration, **found)
 
 
