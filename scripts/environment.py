@@ -33,8 +33,10 @@ def main() -> None:
         # uv installs in parallel from a shared cache: twice as fast as pip, ten times when another clone has been here.
         version = re.search(r"^uv==\S+", lock.read_text(), re.MULTILINE)
         run(str(python), "-m", "pip", "install", "--quiet", version.group() if version else "uv")
-    run(str(uv), "pip", "sync", "--quiet", "--python", str(python), str(lock))
-    run(str(uv), "pip", "install", "--quiet", "--python", str(python), "--no-deps", "--editable", str(ROOT))
+    # The system's certificates: behind a company's proxy, uv's own do not know who answers.
+    install = (str(uv), "pip", "--quiet", "--system-certs")
+    run(*install, "sync", "--python", str(python), str(lock))
+    run(*install, "install", "--python", str(python), "--no-deps", "--editable", str(ROOT))
     STAMP.write_text(wanted)
 
 
