@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -99,6 +100,14 @@ def test_an_uncounted_network_is_said_to_be_one():
     assert estimate.network(recipe).counted
     other = estimate.network(recipe | {"encoder": "tu-unheard_of"})
     assert not other.counted and other.gflops_per_megapixel == estimate.network(recipe).gflops_per_megapixel
+
+
+def test_the_networks_of_all_suites_are_counted():
+    from semiseg.config import load
+
+    root = Path(__file__).parents[2]
+    for name, suite in load(root / "params.yaml").suites.items():
+        assert estimate.network(suite.recipe.network.model_dump()).counted, name
 
 
 def test_the_counted_figure_is_what_torch_counts_today():

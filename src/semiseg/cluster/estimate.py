@@ -75,7 +75,9 @@ class Network:
 
 def network(config: dict[str, Any], head: str = "pixel") -> Network:
     """The counted figures of a network; ResNet-101 with DeepLabV3+ for one that nobody has counted."""
-    key = (config["architecture"], config["encoder"], str(config["output_stride"]), head)
+    # timm's and segmentation_models_pytorch's builds of a network differ in names and weights, not in arithmetic.
+    encoder = config["encoder"].removeprefix("tu-").split(".")[0]
+    key = (config["architecture"], encoder, str(config["output_stride"]), head)
     table = _table()
     wider = (config["width"] / 16) ** 2 if config["architecture"] == "small" else 1.0
     found = table.get(key) or table.get((*key[:2], "16", "pixel"))
