@@ -49,10 +49,9 @@ rule train:
         turn=1,
     params:
         run=subpath(output[0], parent=True),
-        launcher=lambda wildcards: STUDY.resources(wildcards).launcher(PYTHON),
     shell:
         # exec: the training itself, not a shell around it, hears that it is to stop, and is waited for.
-        "exec {params.launcher} train {params.run} --request {input.request} > {log} 2>&1"
+        "exec {SEMISEG} train {params.run} --request {input.request} > {log} 2>&1"
 
 
 use rule train as train_short with:

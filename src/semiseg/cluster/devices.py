@@ -10,41 +10,64 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 AFFECTS_RESULTS = False
 
 
-def count() -> int:
-    """Number of GPUs: SEMISEG_GPUS, else what nvidia-smi lists."""
+def visible() -> list[str]:
+    """The GPUs that may be used: those that CUDA_VISIBLE_DEVICES names, else all that nvidia-smi lists.
+
+    In a Slurm job only what was given counts: without cgroups a job sees its neighbours' devices too.
+    """
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
+    if "SLURM_JOB_ID" in os.environ:
+        return []
     if "SEMISEG_GPUS" in os.environ:
-        return int(os.environ["SEMISEG_GPUS"])
+        return [str(number) for number in range(int(os.environ["SEMISEG_GPUS"]))]
     if not shutil.which("nvidia-smi"):
-        return 0
+        return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
+    lines = listed.stdout.splitlines() if listed.returncode == 0 else []
+    return [str(number) for number in range(sum(line.startswith("GPU ") for line in lines))]
+
+
+def count() -> int:
+    return len(visible())
 
 
 def lease(wanted: int, poll_seconds: float = 1.0) -> list[IO[str]]:
     """Wait for `wanted` free devices and make only them visible; keep the result for as long as they are needed."""
-    if wanted == 0 or "CUDA_VISIBLE_DEVICES" in os.environ or count() == 0:
+    pool, job = visible(), os.environ.get("SLURM_JOB_ID")
+    if job and len(pool) <= wanted:  # a job of its own: what Slurm gave is all for this training
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(pool)
         return []
-    folder = Path(tempfile.gettempdir()) / f"semiseg-gpus-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    if wanted == 0 or not pool:
+        return []
+    folder = Path(tempfile.gettempdir()) / f"semiseg-gpus-{os.getuid()}" / (job or "")
+    folder.mkdir(parents=True, exist_ok=True)
     while True:
-        held = [lock for lock in (_try(folder / f"gpu{device}.lock") for device in range(count())) if lock]
-        if len(held) >= wanted:
-            for spare in held[wanted:]:
-                spare.close()
-            names = [Path(lock.name).stem.removeprefix("gpu") for lock in held[:wanted]]
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
-            return held[:wanted]
-        for lock in held:
+        held = [(name, lock) for name in pool if (lock := _try(folder / f"{name.replace('/', '_')}.lock"))]
+        chosen, spare = held[:wanted], held[wanted:]
+        for _, lock in held if len(held) < wanted else spare:
             lock.close()
+        if len(held) >= wanted:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(name for name, _ in chosen)
+            return [lock for _, lock in chosen]
         time.sleep(poll_seconds)
+
+
+def in_processes(count: int, held: list[IO[str]]) -> NoReturn:
+    """Become torchrun, with this command once per device; it keeps the devices, and takes a free port by itself."""
+    for lock in held:
+        os.set_inheritable(lock.fileno(), True)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    os.execv(sys.executable, [*launcher, "-m", "semiseg", *sys.argv[1:]])
 
 
 def _try(path: Path) -> IO[str] | None:

@@ -101,6 +101,11 @@ def needs_gpu(config: dict[str, Any]) -> bool:
     return config["recipe"]["network"]["architecture"] != "small"
 
 
+def gpus(config: dict[str, Any]) -> int:
+    """Devices, and processes, of one training; 0 means a process on the CPU."""
+    return config["recipe"]["gpus"] if needs_gpu(config) else 0
+
+
 def step_gflops(config: dict[str, Any]) -> float:
     """Arithmetic of one step over the global batch."""
     recipe = config["recipe"]

@@ -5,7 +5,6 @@ Jobs ask the same question again on their nodes, hours later: the answer must be
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,19 +41,10 @@ class Resources:
         most = (site or here()).max_memory_mib or self.memory_mib * MOST_GROWTH
         return max(self.memory_mib, min(self.memory_mib * min(attempt, MOST_GROWTH), most))
 
-    def launcher(self, python: str) -> str:
-        """How the training is started: alone, or once per GPU.
-
-        torchrun's rendezvous takes a free port by itself, so that two trainings on one node cannot meet on one.
-        """
-        if self.gpus < 2:
-            return f"{shlex.quote(python)} -m semiseg"
-        return f"{shlex.quote(python)} -m torch.distributed.run --standalone --nproc-per-node={self.gpus} -m semiseg"
-
 
 def of(config: dict[str, Any], runtime: dict[str, Any], site: Site | None = None) -> Resources:
     site = site or here()
-    gpus = config["recipe"]["gpus"] if estimate.needs_gpu(config) else 0
+    gpus = estimate.gpus(config)
     estimated = MARGIN * site.time_factor * estimate.run_seconds(config) / 60
     short = estimated <= runtime["short_minutes"] and gpus < 2
     # A whole group has to fit under the partition's limit; what does not fit goes on in the next sitting.

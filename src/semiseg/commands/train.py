@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,19 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from semiseg.cluster import devices
+    from semiseg.cluster import devices, estimate
     from semiseg.data.options import DatasetConfig
     from semiseg.engine.launch import train_run
     from semiseg.engine.progress import say
     from semiseg.study import DATA
 
     wanted = _wanted(options)
-    held = devices.lease(wanted["config"]["recipe"]["gpus"])
+    processes = max(1, estimate.gpus(wanted["config"]))
+    held = []
+    if "RANK" not in os.environ:  # torchrun has not started this process
+        held = devices.lease(processes)
+        if processes > 1:
+            devices.in_processes(processes, held)
     try:
         train_run(
             wanted["config"],

@@ -1,0 +1,107 @@
+"""k trainings on k devices: each its own, given back when its holder ends in whatever way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from semiseg.cluster import devices
+
+HOLD = """\
+import os
+from semiseg.cluster import devices
+held = devices.lease({}, 0.05)
+print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    found = {key: value for key, value in os.environ.items() if key not in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID")}
+    return found | {"SEMISEG_GPUS": "2", "TMPDIR": str(tmp_path)}
+
+
+def holder(environment: dict[str, str], wanted: int = 1) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD.format(wanted)], env=environment, text=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_every_training_has_its_own_and_a_killed_one_gives_it_back(environment):
+    first, second = holder(environment), holder(environment)
+    seen = {one.stdout.readline().strip() for one in (first, second)}
+    assert seen == {"0", "1"}
+    third = holder(environment)
+    first.send_signal(signal.SIGKILL)
+    assert third.stdout.readline().strip() in seen, "it waited for a device to become free"
+    for one in (second, third):
+        one.communicate("\n")
+    first.wait()
+
+
+def test_two_devices_for_one_training(environment):
+    both = holder(environment, 2)
+    assert both.stdout.readline().strip() == "0,1"
+    both.communicate("\n")
+
+
+def test_the_pool_is_what_the_user_made_visible(environment):
+    one = holder(environment | {"CUDA_VISIBLE_DEVICES": "5,7"})
+    other = holder(environment | {"CUDA_VISIBLE_DEVICES": "5,7"})
+    assert {holding.stdout.readline().strip() for holding in (one, other)} == {"5", "7"}
+    for holding in (one, other):
+        holding.communicate("\n")
+
+
+def test_a_job_takes_what_slurm_gave_and_nothing_else(environment):
+    """Devices of two jobs may bear the same name, and devices that were not given may be in sight."""
+    job = environment | {"SLURM_JOB_ID": "12"}
+    given = [holder(job | {"CUDA_VISIBLE_DEVICES": "0"}) for _ in range(2)]
+    assert [one.stdout.readline().strip() for one in given] == ["0", "0"]
+    without = holder(job)
+    assert without.stdout.readline().strip() == ""
+    for one in (*given, without):
+        one.communicate("\n")
+
+
+def test_trainings_within_one_allocation_share_its_devices(environment):
+    allocation = environment | {"SLURM_JOB_ID": "12", "CUDA_VISIBLE_DEVICES": "0,1"}
+    first, second = holder(allocation), holder(allocation)
+    assert {one.stdout.readline().strip() for one in (first, second)} == {"0", "1"}
+    for one in (first, second):
+        one.communicate("\n")
+
+
+def test_nothing_is_leased_where_nothing_is_needed(monkeypatch):
+    monkeypatch.setenv("SEMISEG_GPUS", "2")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert devices.lease(0) == []
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_two_devices_are_two_processes_that_keep_the_lease(environment, tmp_path):
+    """torchrun replaces the process that leased, starts the command twice, and holds the devices until its end."""
+    package = tmp_path / "semiseg"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    said = "import os; print('rank', os.environ['RANK'], os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
+    (package / "__main__.py").write_text(f"{said}\nimport time; time.sleep(3)\n")
+    code = "from semiseg.cluster import devices as d; d.in_processes(2, d.lease(2))"
+    inside = environment | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    load = f"import sys; sys.path.insert(0, {str(Path(devices.__file__).parents[2])!r}); {code}"
+    both = subprocess.Popen([sys.executable, "-c", load], env=inside, text=True, stdout=subprocess.PIPE)
+    lines = {both.stdout.readline().strip() for _ in range(2)}
+    assert lines == {"rank 0 0,1", "rank 1 0,1"}
+    third = holder(environment)
+    assert both.poll() is None
+    assert third.stdout.readline().strip() == "0"
+    assert both.wait(20) == 0, "the third waited until both were done"
+    third.communicate("\n")
