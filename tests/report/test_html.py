@@ -81,13 +81,14 @@ def test_a_run_page_has_configuration_curves_provenance_and_the_command(report):
         assert expected in text
 
 
-def test_the_log_is_linked_where_it_is_at_hand(tmp_path):
+def test_the_log_of_a_run_that_did_not_finish_is_linked(tmp_path):
     suite = tmp_path / "results" / "pocket"
     planned = studies.descriptions(seeds=1, ablations=False, partitions={"12": 12})
     rows = studies.simulate(suite, planned, images=6, pictures=0)
     log = tmp_path / "logs" / "pocket" / "train" / f"{planned[0]['run'].removeprefix('runs/')}.log"
     log.parent.mkdir(parents=True)
     log.write_text("trained")
+    rows = [row | {"state": "failed"} if row["run"] == planned[0]["run"] else row for row in rows]
     tables.build("pocket", suite, rows)
     html.build("pocket", suite, rows, dataset=DATASET)
     page = next((suite / "report" / "runs").glob("*supervised*"))

@@ -150,10 +150,10 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _files(run: Run, report: Path) -> list[tuple[str, str]]:
-    """(name, link) of what lies in the run folder, and of its log, as far as they are at hand now."""
+    """(name, link) of what lies in the run folder; of the log where it is needed: no clone has those of finished runs."""
     suite = report.parent
     log = suite.parent.parent / "logs" / suite.name / "train" / f"{run.row['run'].removeprefix('runs/')}.log"
-    paths = [*(run.folder / name for name in FILES), log]
+    paths = [*(run.folder / name for name in FILES), *([] if run.done else [log])]
     page = report / "runs"
     return [(path.name, Path(os.path.relpath(path, page)).as_posix()) for path in paths if path.exists()]
 
