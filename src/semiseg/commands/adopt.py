@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> None:
             print(f"{path}: accepted")
     for path in strangers(study):
         print(f"{path}: belongs to no run of the suite; it is kept, and nothing reads it")
-    print(f"{study.name}: {len(accepted)} of {len(reasons)} runs accepted; the others will be trained")
+    left = len(reasons) - len(accepted)
+    print(f"{study.name}: {len(accepted)} of {len(reasons)} runs accepted" + (f"; {left} will be trained" if left else ""))
     if len(accepted) < len(reasons):
         sys.exit(1)
 

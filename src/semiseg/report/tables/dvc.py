@@ -36,7 +36,7 @@ def summary(records: Records) -> dict[str, Any]:
     done = {"done": sum(run.done for run in planned), "planned": len(planned)}
     miou: dict[str, dict[str, float]] = {}
     for cell in records.cells():
-        _put(miou, f"{cell.dataset} {_split(cell)}", _series(cell), cell)
+        _put(miou, _split(cell), _series(cell), cell)
     ablations: dict[str, dict[str, float]] = {}
     for name in records.ablations:
         for cell in records.cells(name):
