@@ -11,6 +11,8 @@ import torch
 from semiseg.errors import UserError
 from semiseg.files import atomic
 
+AFFECTS_RESULTS = False  # a resumed run is the one that was not interrupted, or nothing may be resumed
+
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 
@@ -19,11 +21,11 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     """Write the state beside the last one, then swap: a full disk or a kill leaves a good checkpoint behind."""
     current = folder / NAME
     try:
-        with atomic(folder / ".checkpoint.new.pt") as temporary:
-            torch.save(state, temporary)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError of its zip writer
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "file write failed" in str(error)
-        if not full:
+        # Through a stream of our own: of a full disk torch says "unexpected pos", and only the stream says why.
+        with atomic(folder / ".checkpoint.new.pt") as temporary, temporary.open("wb") as stream:
+            torch.save(state, stream)
+    except (OSError, RuntimeError) as error:
+        if not is_disk_full(error):
             raise
         kept = f"the last good checkpoint is {current}" if current.exists() else "there is no earlier checkpoint"
         raise UserError(
@@ -32,6 +34,15 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     if current.exists():
         current.replace(folder / PREVIOUS)
     (folder / ".checkpoint.new.pt").replace(current)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether it is the reason, or the reason behind what was made of it; safetensors keeps only its words."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            return True
+        error = error.__context__
+    return False
 
 
 def load(folder: Path, spec_sha256: str) -> dict[str, Any] | None:
@@ -44,7 +55,7 @@ def load(folder: Path, spec_sha256: str) -> dict[str, Any] | None:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception:  # a torn file of an older crash: whatever it raises, the previous one may be whole
             continue
-        if state.get("spec_sha256") == spec_sha256:
+        if isinstance(state, dict) and state.get("spec_sha256") == spec_sha256:
             return state
     return None
 

@@ -5,7 +5,6 @@ Nothing here imports torch, so that asking for a finished run costs a fraction o
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -102,8 +101,9 @@ def _record_failure(
 
 def _translated(error: BaseException, path: Path) -> BaseException:
     """The errors of a full disk and of a full GPU as a sentence; every other one as it is."""
-    # safetensors and torch wrap the system's error in their own.
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "no space left" in str(error).lower():
+    from semiseg.engine.checkpoint import is_disk_full
+
+    if not isinstance(error, UserError) and is_disk_full(error):
         return UserError(
             f"no room left on the disk of {path}; make room and repeat the command: it goes on from the last checkpoint"
         )

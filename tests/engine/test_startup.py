@@ -1,0 +1,34 @@
+"""A training starts fast: trainings of a small study last seconds, and each is a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tests import tiny
+
+HEAVY = ("timm", "segmentation_models_pytorch", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "pandas",
+         "matplotlib", "snakemake", "dvc", "scipy.stats")  # fmt: skip
+SCRIPT = f"""
+import json, resource, sys
+from semiseg.engine import launch
+before = "torch" in sys.modules
+from tests.engine.conftest import only_training, train_steps
+training = only_training()
+train_steps(training, 1)
+used = resource.getrusage(resource.RUSAGE_SELF)
+loaded = [name for name in {HEAVY!r} if name in sys.modules]
+print(json.dumps({{"torch": before, "loaded": loaded, "seconds": used.ru_utime + used.ru_stime}}))
+"""
+
+
+def test_a_step_of_the_small_network_loads_nothing_heavy(prepared, tmp_path, request):
+    where = prepared(tiny.params({"unimatch": {}}, splits={"partitions": [4]}), tmp_path / "work")
+    environment = {"PYTHONPATH": str(request.config.rootpath), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=where, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert not found["torch"], "asking whether a run is finished must not cost an import of torch"
+    assert found["loaded"] == []
+    assert found["seconds"] < 8, "4 on an idle core; pytest's share of the import included"
