@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from PIL import Image
 from semiseg.data import pocket
 from semiseg.data.datasets import open_dataset
 from semiseg.data.options import DatasetConfig
+from semiseg.data.pocket.integers import ONE, Dice, sine
+from semiseg.data.pocket.scene import scene
 from semiseg.errors import UserError
 
 
@@ -67,8 +70,47 @@ def test_drawing_is_integer_arithmetic():
 
     for path in Path(pocket.__file__).parent.glob("*.py"):
         tree = ast.parse(path.read_text())
-        floats = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)]
-        divisions = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)]
+        floats = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)
+        ]
+        divisions = [
+            node.lineno for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        ]
         paths = [line for line in divisions if '"' in path.read_text().splitlines()[line - 1]]  # pathlib's slash
         assert not floats, path.name
         assert divisions == paths, path.name
+
+
+def test_the_folders_are_vocs(made):
+    root, _ = made
+    for subset, (count, _) in pocket.SUBSETS.items():
+        ids = (root / "ImageSets/Segmentation" / f"{subset}.txt").read_text().split()
+        assert len(ids) == count
+        for name in ids[:20]:
+            pair = (root / folder / f"{name}.png" for folder in ("JPEGImages", "SegmentationClass"))
+            image, mask = (Image.open(path) for path in pair)
+            with image, mask:
+                assert (image.mode, mask.mode) == ("RGB", "P")
+                assert image.size == mask.size and min(image.size) >= 64
+    lines = (root / "classes.txt").read_text().splitlines()
+    assert lines == [f"{index} {name}" for index, name in enumerate(pocket.CLASSES)]
+
+
+def test_other_pixels_leave_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(pocket, "write", lambda folder: (folder / "half").write_text("half"))
+    monkeypatch.setattr(pocket, "pixels_sha256", lambda folder: "0" * 64)
+    with pytest.raises(UserError, match="came out with pixels 000000000000"):
+        pocket.generate(tmp_path / "raw")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scenes_depend_on_nothing_but_their_seeds():
+    first, again, other = scene(Dice(1, 5)), scene(Dice(1, 5)), scene(Dice(2, 5))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert len({seed for _, seed in pocket.SUBSETS.values()}) == 3
+    assert first[0].shape != other[0].shape or not np.array_equal(first[0], other[0])
+
+
+def test_bhaskaras_sine_is_close_to_the_sine():
+    worst = max(abs(sine(d) * 1000 // ONE - round(1000 * math.sin(math.radians(d)))) for d in range(-360, 720))
+    assert worst <= 3

@@ -31,6 +31,9 @@ class Dice:
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
         return z ^ (z >> 31)
 
+    def skip(self) -> None:
+        self._next()
+
     def between(self, low: int, high: int) -> int:
         """Uniform in low..high, both included."""
         return low + (self._next() >> 11) % (high - low + 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from semiseg.data.pocket import textures
-from semiseg.data.pocket.integers import ONE, Dice, clouds, cosine, sine, speckle, turn
+from semiseg.data.pocket.ground import ground
+from semiseg.data.pocket.integers import ONE, Dice, cosine, sine, speckle, turn
 from semiseg.data.pocket.shapes import DRAWINGS, Drawn, ellipse
 from semiseg.data.pocket.textures import any_colour, blend, darker
 
@@ -27,10 +28,11 @@ def scene(dice: Dice) -> tuple[np.ndarray, np.ndarray]:
     sun = dice.between(0, 359)
     for kind, centre, radius in placed(height, width, dice):
         draw_on(canvas, label, kind, centre, radius, sun, dice)
-    colour = canvas.reshape(height, FINE, width, FINE, 3).sum((1, 3)) // (FINE * FINE)
-    parts = label.reshape(height, FINE, width, FINE)
-    low, high = parts.min((1, 3)), parts.max((1, 3))
-    return light(colour, sun, dice), np.where(low == high, low, IGNORE).astype(np.uint8)
+    parts = [np.s_[i::FINE, j::FINE] for i in range(FINE) for j in range(FINE)]
+    colour = sum(canvas[part] for part in parts) // len(parts)
+    first = label[parts[0]]
+    uniform = np.logical_and.reduce([label[part] == first for part in parts])
+    return light(colour, sun, dice), np.where(uniform, first, IGNORE).astype(np.uint8)
 
 
 def placed(height: int, width: int, dice: Dice) -> list[tuple[str, tuple[int, int], int]]:
@@ -93,35 +95,6 @@ def clutter(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     base = any_colour(dice, ((0, 359), (20, 50)), (10, 90), (80, 220))
     pattern = dice.choice((textures.plain, textures.mottled, textures.mottled, textures.stripes, textures.fading))
     return mask, blend(pattern(u, v, dice), base, darker(base, dice.between(60, 85)))
-
-
-def ground(x: np.ndarray, y: np.ndarray, dice: Dice) -> np.ndarray:
-    """Meadow, sand, water, planks or paving."""
-    kind = dice.choice(("meadow", "sand", "water", "planks", "paving"))
-    u, v = turn(x * 8, y * 8, dice.between(0, 359))  # eighths of a fine pixel
-    seed = dice.between(0, 1 << 30)
-    coarse = clouds(x, y, dice.between(24, 60), seed)
-    if kind == "meadow":
-        base, other = any_colour(dice, ((70, 120),), (60, 110), (100, 160)), any_colour(dice, ((60, 100),), (60, 120), (70, 130))
-        weight = (coarse + clouds(u, v * 6, 90, seed + 1) * 2) // 3
-    elif kind == "sand":
-        base, other = any_colour(dice, ((25, 45),), (30, 80), (180, 230)), any_colour(dice, ((20, 40),), (40, 90), (140, 190))
-        weight = (coarse + speckle(x // 2, y // 2, seed + 1)) // 2
-    elif kind == "water":
-        base, other = any_colour(dice, ((185, 215),), (50, 120), (120, 200)), any_colour(dice, ((185, 215),), (30, 90), (160, 230))
-        wave = (v + clouds(u, v, 260, seed + 1)) % dice.between(150, 260)
-        weight = np.where(wave < 50, 200, coarse // 2)
-    elif kind == "planks":
-        base, other = any_colour(dice, ((15, 35),), (60, 110), (110, 180)), any_colour(dice, ((15, 35),), (60, 120), (70, 130))
-        plank = dice.between(200, 360)
-        weight = np.where(v % plank < 24, 256, (clouds(u, v * 8, 300, seed + 1) + speckle(v // plank, v * 0, seed)) // 3)
-    else:
-        base, other = any_colour(dice, ((0, 359),), (0, 30), (110, 200)), any_colour(dice, ((0, 359),), (0, 30), (70, 130))
-        stone = dice.between(220, 380)
-        row = v // stone
-        joint = (v % stone < 30) | ((u + row % 2 * (stone // 2)) % stone < 30)
-        weight = np.where(joint, 256, (coarse + speckle((u + row % 2 * (stone // 2)) // stone, row, seed)) // 4)
-    return blend(weight, base, other)
 
 
 def light(colour: np.ndarray, sun: int, dice: Dice) -> np.ndarray:

@@ -14,15 +14,19 @@ from semiseg.data.pocket import textures
 from semiseg.data.pocket.integers import Dice, turn
 from semiseg.data.pocket.textures import Colour, any_colour, blend, darker
 
+Hues = tuple[tuple[int, int], ...]
+Pattern = Callable[[np.ndarray, np.ndarray, Dice], np.ndarray]
 Drawn = tuple[np.ndarray, np.ndarray]  # mask [h, w], colour [h, w, 3]
-# Two usual hues for each kind, each of them shared with another kind.
+# Two ranges of hue for each kind; most of them meet those of another kind.
 FISH, LEAF, FLOWER = ((22, 38), (195, 215)), ((85, 120), (30, 44)), ((305, 330), (48, 58))
 BUTTERFLY, BEETLE, MUSHROOM = ((215, 270), (46, 60)), ((352, 366), (115, 150)), ((352, 366), (22, 34))
 INK: Colour = (34, 26, 30)
 
 
-def usual(hues, dice: Dice):
-    return hues if dice.chance(100) else ((0, 359),)
+def own_colour(dice: Dice, hues: Hues, saturation: tuple[int, int], value: tuple[int, int]) -> Colour:
+    """One of a kind's own colours."""
+    dice.skip()  # a throw that no longer decides anything: without it the frozen pixels would be others
+    return any_colour(dice, hues, saturation, value)
 
 
 def ellipse(u: np.ndarray, v: np.ndarray, at: tuple[int, int], half: tuple[int, int]) -> np.ndarray:
@@ -31,9 +35,11 @@ def ellipse(u: np.ndarray, v: np.ndarray, at: tuple[int, int], half: tuple[int, 
     return du * du * 1024 // (half[0] * half[0]) + dv * dv * 1024 // (half[1] * half[1]) - 1024
 
 
-def coat(u: np.ndarray, v: np.ndarray, dice: Dice, patterns: tuple[Callable, ...], base: Colour) -> np.ndarray:
+def coat(u: np.ndarray, v: np.ndarray, dice: Dice, patterns: tuple[Pattern, ...], base: Colour) -> np.ndarray:
     """A surface of `base` and a second colour, in one of the patterns."""
-    second = darker(base, dice.between(30, 55)) if dice.chance(40) else any_colour(dice, ((30, 60),), (0, 60), (210, 255))
+    second = (
+        darker(base, dice.between(30, 55)) if dice.chance(40) else any_colour(dice, ((30, 60),), (0, 60), (210, 255))
+    )
     return blend(dice.choice(patterns)(u, v, dice), base, second)
 
 
@@ -49,7 +55,7 @@ def fish(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     tail &= np.abs(v) * 2 > (-u - 760)  # the notch
     fin = (u > -250) & (u < 350) & (np.abs(v) < deep + 60 + (350 - u) // 4)
     fins = fin & (ellipse(u, v, (50, 0), (400, deep + 260)) < 0)
-    base = any_colour(dice, usual(FISH, dice), (160, 240), (170, 255))
+    base = own_colour(dice, FISH, (160, 240), (170, 255))
     colour = coat(u, v, dice, (textures.stripes, textures.stripes, textures.scales), base)
     paint(colour, (tail | fins) & ~body, darker(base, dice.between(60, 85)))
     paint(colour, ellipse(u, v, (680, 110), (120, 120)) < 0, (245, 245, 240))
@@ -65,8 +71,8 @@ def leaf(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
         half -= (u + np.abs(v)) % 170 // 3
     blade = (np.abs(v) < half) & (u > -800)
     stalk = (u <= -600) & (u > -1050) & (np.abs(v) < 70)
-    base = any_colour(dice, usual(LEAF, dice), (120, 230), (120, 230))
-    second = any_colour(dice, usual(LEAF, dice), (90, 220), (120, 240))
+    base = own_colour(dice, LEAF, (120, 230), (120, 230))
+    second = own_colour(dice, LEAF, (90, 220), (120, 240))
     colour = blend(dice.choice((textures.plain, textures.mottled, textures.fading))(u, v, dice), base, second)
     light = tuple(min(255, c + 60) for c in base) if dice.chance(65) else darker(base, 50)
     period = dice.between(260, 360)
@@ -79,8 +85,8 @@ def flower(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     length = dice.between(300, 360)
     width = {5: 330, 6: 275, 7: 240, 8: 205}[petals] * dice.between(85, 110) // 100
     start = dice.between(0, 359)
-    base = any_colour(dice, usual(FLOWER, dice), (20, 200), (170, 255))
-    inner = darker(base, dice.between(45, 80)) if dice.chance(60) else any_colour(dice, usual(FLOWER, dice), (60, 200), (170, 255))
+    base = own_colour(dice, FLOWER, (20, 200), (170, 255))
+    inner = darker(base, dice.between(45, 80)) if dice.chance(60) else own_colour(dice, FLOWER, (60, 200), (170, 255))
     colour = blend(np.clip(256 - (u * u + v * v) // 2200, 0, 256), base, inner)
     mask = np.zeros(u.shape, bool)
     for petal in range(petals):
@@ -102,7 +108,7 @@ def butterfly(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     fore = ellipse(fu, fv, (0, 0), (dice.between(360, 440), dice.between(480, 580)))
     hu, hv = turn(u + dice.between(400, 480), side - 400, dice.between(-30, 10))
     hind = ellipse(hu, hv, (0, 0), (dice.between(330, 430), dice.between(330, 430)))
-    base = any_colour(dice, usual(BUTTERFLY, dice), (150, 240), (170, 255))
+    base = own_colour(dice, BUTTERFLY, (150, 240), (170, 255))
     patterns = (textures.plain, textures.spots)
     colour = coat(u, side, dice, patterns, base)
     edge = np.minimum(fore, hind)
@@ -118,7 +124,7 @@ def beetle(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     back = ellipse(u, v, (-120, 0), (dice.between(760, 840), wide))
     head = ellipse(u, v, (700, 0), (250, wide * 58 // 100))
     legs = (np.abs(v) < wide + 220) & ((u + np.abs(v) // 3 + 2048) % 480 < 110) & (u > -700) & (u < 560)
-    base = any_colour(dice, usual(BEETLE, dice), (140, 245), (120, 245))
+    base = own_colour(dice, BEETLE, (140, 245), (120, 245))
     colour = coat(u, np.abs(v), dice, (textures.spots, textures.plain, textures.bands), base)
     gloss = ellipse(u, np.abs(v), (150, wide // 2), (240, 110)) < 0
     colour = np.where((gloss & (back < 0))[..., None], (colour + 2 * 255) // 3, colour)
@@ -133,7 +139,7 @@ def mushroom(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
     cap = (ellipse(u, v, (brim, 0), (height, wide)) < 0) & (u > brim - 90 + v * v // 6000)
     thick = dice.between(190, 330)
     stem = (u > -950) & (u < brim + 100) & (np.abs(v) < thick + (u + 950) * (-dice.between(0, 12)) // 100)
-    base = any_colour(dice, usual(MUSHROOM, dice), (150, 240), (130, 250))
+    base = own_colour(dice, MUSHROOM, (150, 240), (130, 250))
     colour = coat(u, v, dice, (textures.spots, textures.spots, textures.plain), base)
     pale = any_colour(dice, ((20, 60),), (15, 90), (190, 250))
     paint(colour, stem & ~cap, pale)

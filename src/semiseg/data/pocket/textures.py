@@ -27,7 +27,9 @@ def hue(angle: int, saturation: int, value: int) -> Colour:
     return red, green, blue
 
 
-def any_colour(dice: Dice, hues: tuple[tuple[int, int], ...], saturation: tuple[int, int], value: tuple[int, int]) -> Colour:
+def any_colour(
+    dice: Dice, hues: tuple[tuple[int, int], ...], saturation: tuple[int, int], value: tuple[int, int]
+) -> Colour:
     low, high = dice.choice(hues)
     return hue(dice.between(low, high), dice.between(*saturation), dice.between(*value))
 
