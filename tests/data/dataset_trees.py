@@ -48,23 +48,25 @@ def lines(path: Path, ids: list[str]) -> None:
     path.write_text("".join(f"{k}\n" for k in ids))
 
 
-def voc(root: Path, train: list[str], val: list[str], others: list[str] = (), classes: int = 21) -> Path:
+def voc(
+    root: Path, train: list[str], val: list[str], others: list[str] = (), classes: int = 21, size: tuple = SIZE
+) -> Path:
     """VOCdevkit/VOC2012 below `root`; `others` are images without a mask of VOC's own."""
     home = root / "VOCdevkit" / "VOC2012"
     for number, key in enumerate([*train, *val, *others]):
-        save(home / "JPEGImages" / f"{key}.jpg", rgb(number))
+        save(home / "JPEGImages" / f"{key}.jpg", rgb(number, size))
         if key not in others:
-            save_palette(home / "SegmentationClass" / f"{key}.png", label(number, classes))
+            save_palette(home / "SegmentationClass" / f"{key}.png", label(number, classes, size))
     lines(home / "ImageSets/Segmentation/train.txt", train)
     lines(home / "ImageSets/Segmentation/val.txt", val)
     return home
 
 
-def sbd(root: Path, train: list[str], val: list[str], seeds: dict[str, int] | None = None) -> Path:
+def sbd(root: Path, train: list[str], val: list[str], seeds: dict[str, int] | None = None, size: tuple = SIZE) -> Path:
     """benchmark_RELEASE/dataset below `root`; SBD marks no ignored border."""
     home = root / "benchmark_RELEASE" / "dataset"
     for number, key in enumerate([*train, *val]):
-        index = label((seeds or {}).get(key, 100 + number), 21)
+        index = label((seeds or {}).get(key, 100 + number), 21, size)
         index[index == 255] = 0
         save_sbd(home / "cls" / f"{key}.mat", index)
     lines(home / "train.txt", train)
@@ -72,7 +74,9 @@ def sbd(root: Path, train: list[str], val: list[str], seeds: dict[str, int] | No
     return home
 
 
-def cityscapes(root: Path, cities: dict[str, dict[str, int]], extra: dict[str, int] | None = None) -> Path:
+def cityscapes(
+    root: Path, cities: dict[str, dict[str, int]], extra: dict[str, int] | None = None, size: tuple = SIZE
+) -> Path:
     """cities: subset -> city -> images."""
     number = 0
     for subset, listed in cities.items():
@@ -80,29 +84,29 @@ def cityscapes(root: Path, cities: dict[str, dict[str, int]], extra: dict[str, i
             for k in range(count):
                 number += 1
                 key = f"{city}_{k:06d}_000019"
-                save(root / "leftImg8bit" / subset / city / f"{key}_leftImg8bit.png", rgb(number))
-                ids = label(number, 34)
+                save(root / "leftImg8bit" / subset / city / f"{key}_leftImg8bit.png", rgb(number, size))
+                ids = label(number, 34, size)
                 save(root / "gtFine" / subset / city / f"{key}_gtFine_labelIds.png", ids)
     for city, count in (extra or {}).items():
         for k in range(count):
             number += 1
             path = root / "leftImg8bit/train_extra" / city / f"{city}_000000_{k:06d}_leftImg8bit.png"
-            save(path, rgb(number))
+            save(path, rgb(number, size))
     return root
 
 
-def camvid(root: Path, names: dict[str, list[str]], layout: str = "segnet") -> Path:
+def camvid(root: Path, names: dict[str, list[str]], layout: str = "segnet", size: tuple = SIZE) -> Path:
     """`plain`: images/ and masks/ with 255 as void; `segnet`: train/ and trainannot/ with 11 as void."""
     number = 0
     for subset, listed in names.items():
         for name in listed:
             number += 1
-            index = label(number, 11)
+            index = label(number, 11, size)
             if layout == "plain":
-                save(root / "images" / subset / f"{name}.jpg", rgb(number))
+                save(root / "images" / subset / f"{name}.jpg", rgb(number, size))
                 save(root / "masks" / subset / f"{name}.png", index)
             else:
                 index[index == 255] = 11
-                save(root / subset / f"{name}.png", rgb(number))
+                save(root / subset / f"{name}.png", rgb(number, size))
                 save(root / f"{subset}annot" / f"{name}.png", index)
     return root
