@@ -150,7 +150,7 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _files(run: Run, report: Path) -> list[tuple[str, str]]:
-    """(name, link) of what lies in the run folder, and of the log of a run that failed: no clone has it of the others."""
+    """(name, link) of what lies in the run folder, and of the log of a run that failed: no clone has the others."""
     suite = report.parent
     log = suite.parent.parent / "logs" / suite.name / "train" / f"{run.row['run'].removeprefix('runs/')}.log"
     paths = [*(run.folder / name for name in FILES), *([] if run.done else [log])]
