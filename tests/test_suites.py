@@ -87,10 +87,8 @@ def trainings() -> dict[str, tuple[bool, dict]]:
             key = sha256_json({k: v for k, v in run.config.items() if k not in ("seed", "split")})
             if key not in seen:
                 seen.add(key)
-                found[f"{suite}-{run.method}-{run.variant}"] = (
-                    run.path not in compared or suite == "camvid",
-                    run.config,
-                )
+                slow = run.path not in compared or suite == "camvid"
+                found[f"{suite}-{run.method}-{run.variant}"] = (slow, run.config)
     return found
 
 
