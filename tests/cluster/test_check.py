@@ -41,15 +41,15 @@ def test_the_proposed_site_sends_gpu_work_to_the_gpus():
     lines = check.proposal(cluster())
     assert lines["partition"] == "a100" and lines["cpu_partition"] == "standard"
     assert lines["max_minutes"] == 1440 and lines["account"] == "physics" and lines["gpu_model"] == "a100"
-    assert "status" not in lines
+    assert "first_poll_seconds" not in lines
 
 
 def test_without_accounting_the_hang_and_its_cure_are_told():
     found = cluster(storage="accounting_storage/none", age=60, accounts="")
-    assert check.proposal(found)["status"] == "squeue"
+    assert check.proposal(found)["first_poll_seconds"] == 20
     said = " ".join(check.warnings(found))
     assert "Ctrl-C and the same command again" in said
-    assert "MinJobAge is 60 s" in said and "first_poll_seconds to 20" in said
+    assert "MinJobAge is 60 s" in said and "first_poll_seconds as proposed" in said
 
 
 def test_nothing_to_warn_of_on_a_healthy_cluster():
@@ -67,7 +67,7 @@ def test_what_will_hurt_is_told():
 
 def test_where_there_is_no_slurm():
     found = check.look(lambda command: None)
-    assert check.proposal(found) == {"status": "squeue"}
+    assert check.proposal(found) == {}
     assert ["not a login node" in one for one in check.warnings(found)] == [True]
 
 

@@ -88,8 +88,8 @@ def proposal(found: Findings) -> dict[str, object]:
             lines["gpu_model"] = gpu.models[0]
     if len(found.accounts) == 1:
         lines["account"] = found.accounts[0]
-    if not found.accounting:
-        lines["status"] = "squeue"
+    if found.min_job_age is not None and found.min_job_age < 3 * POLL_SECONDS:
+        lines["first_poll_seconds"] = max(1, found.min_job_age // 3)
     return lines
 
 
@@ -100,20 +100,15 @@ def warnings(found: Findings, longest_minutes: int = 0, most_gpus: int = 0) -> l
         return ["sinfo does not answer: this machine is not a login node of a Slurm cluster, or its controller is away"]
     if not found.accounting:
         said.append(
-            "nobody keeps accounts here (no slurmdbd): Snakemake asks squeue how its jobs are, and may wait for ever "
-            "when the controller was away for a moment. Cure: Ctrl-C and the same command again; finished runs are "
-            "kept and interrupted ones go on"
+            "nobody keeps accounts here (no slurmdbd): Snakemake may wait for ever when the controller was away for a "
+            "moment. Cure: Ctrl-C and the same command again; finished runs are kept and interrupted ones go on"
         )
-        if found.min_job_age is not None and found.min_job_age < 3 * POLL_SECONDS:
-            said.append(
-                f"MinJobAge is {found.min_job_age} s: the controller forgets a finished job before Snakemake has "
-                f"asked. Set first_poll_seconds to {max(1, found.min_job_age // 3)}, or have MinJobAge raised to "
-                f"{3 * POLL_SECONDS}"
-            )
     elif not found.books_answer:
+        said.append("accounting is configured, but sacct does not answer: slurmdbd is away, or does not know this user")
+    if found.min_job_age is not None and found.min_job_age < 3 * POLL_SECONDS:
         said.append(
-            "accounting is configured, but sacct does not answer; Snakemake would wait until it does. "
-            "Set `status: squeue` until slurmdbd is back"
+            f"MinJobAge is {found.min_job_age} s: the controller forgets a finished job before Snakemake has asked "
+            f"three times. Have it raised to {3 * POLL_SECONDS}, or set first_poll_seconds as proposed"
         )
     if len(found.accounts) > 1:
         said.append(f"you have several accounts ({', '.join(found.accounts)}): name one in the site file")

@@ -45,7 +45,7 @@ class Site(BaseModel):
     jobs: int = Field(100, ge=1)
     jobs_per_second: int = Field(5, ge=1)
     first_poll_seconds: int = Field(40, ge=1)
-    status: str | None = Field(None, pattern="^(sacct|squeue)$")
+    status: str = Field("squeue", pattern="^(sacct|squeue)$")
     before: str | None = None
     container: bool = False
 
