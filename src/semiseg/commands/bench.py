@@ -1,0 +1,75 @@
+"""semiseg bench loader|step|evaluation|losses: JSON on standard output, a table for people on standard error."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
+    for name, summary, seconds in (
+        ("loader", "read, crop, resize, flip and the views of a recipe, beside PIL as the field uses it", 20),
+        ("step", "a training step: time, data, arithmetic, memory; fast options beside engine.plain", 30),
+        ("evaluation", "from label maps to mIoU, beside histograms of one image at a time", 10),
+        ("losses", "time and memory of every method's losses against the size of the image", 2),
+    ):
+        aliases = ["eval"] if name == "evaluation" else []
+        kind = kinds.add_parser(name, aliases=aliases, help=summary, description=summary)
+        kind.add_argument(
+            "--seconds", type=float, default=seconds, help="spent on each comparison (default %(default)g)"
+        )
+        kind.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
+        kind.add_argument("--out", type=Path, help="folder that gets a CSV file named by benchmark and hardware")
+        if name == "step":
+            _define_step(kind)
+        kind.set_defaults(run=run, benchmark=name)
+
+
+def _define_step(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--method", default="unimatch")
+    parser.add_argument("--network", default="small", help="small, deeplab_v2, deeplab_v3plus, … (default %(default)s)")
+    parser.add_argument("--encoder", default="", help="such as tu-resnet101.tv_in1k; none for the small network")
+    parser.add_argument("--output-stride", type=int, default=16, choices=(8, 16))
+    parser.add_argument("--crop", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=8, help="labelled images, and as many unlabelled ones")
+    parser.add_argument("--workers", type=int, default=0, help="threads that read ahead (default: none)")
+
+
+def run(options: argparse.Namespace) -> None:
+    import json
+    import os
+    import sys
+
+    if options.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from semiseg.bench import timing
+
+    outcome = _measure(options, _device(options.device))
+    print(timing.table(outcome), file=sys.stderr)
+    print(json.dumps(outcome, indent=1))
+    if options.out:
+        print(f"written: {timing.write_csv(outcome, options.out)}", file=sys.stderr)
+
+
+def _device(wanted: str | None) -> str:
+    import torch
+
+    from semiseg.errors import UserError
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: PyTorch sees no GPU here; leave --device out, or give cpu")
+    return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _measure(options: argparse.Namespace, device: str) -> dict[str, Any]:
+    from importlib import import_module
+
+    benchmark = import_module(f"semiseg.bench.{options.benchmark}")
+    if options.benchmark != "step":
+        return benchmark.run(options.seconds, device)
+    network = {"architecture": options.network, "encoder": options.encoder}
+    if options.network in ("deeplab_v2", "deeplab_v3plus"):
+        network["output_stride"] = options.output_stride
+    return benchmark.run(options.method, network, options.crop, options.batch, options.seconds, options.workers)
