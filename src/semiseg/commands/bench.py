@@ -28,7 +28,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def _define_step(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--method", default="unimatch")
+    parser.add_argument("--method", nargs="+", default=["unimatch"], help="default: unimatch")
     parser.add_argument("--network", default="small", help="small, deeplab_v2, deeplab_v3plus, … (default %(default)s)")
     parser.add_argument("--encoder", default="", help="such as tu-resnet101.tv_in1k; none for the small network")
     parser.add_argument("--output-stride", type=int, default=16, choices=(8, 16))
@@ -72,4 +72,6 @@ def _measure(options: argparse.Namespace, device: str) -> dict[str, Any]:
     network = {"architecture": options.network, "encoder": options.encoder}
     if options.network in ("deeplab_v2", "deeplab_v3plus"):
         network["output_stride"] = options.output_stride
-    return benchmark.run(options.method, network, options.crop, options.batch, options.seconds, options.workers)
+    settings = (network, options.crop, options.batch, options.seconds, options.workers)
+    outcomes = [benchmark.run(method, *settings) for method in options.method]
+    return outcomes[0] | {"rows": [row for outcome in outcomes for row in outcome["rows"]]}
