@@ -40,8 +40,12 @@ def count(architecture: str, encoder: str, stride: int, head: str) -> dict[str, 
         network(torch.zeros(1, 3, height, width))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     values = (
-        architecture, encoder.removeprefix("tu-"), stride, head,
-        f"{counter.get_total_flops() / 1e9 / (height * width / 1e6):.1f}", f"{parameters / 1e6:.2f}",
+        architecture,
+        encoder.removeprefix("tu-"),
+        stride,
+        head,
+        f"{counter.get_total_flops() / 1e9 / (height * width / 1e6):.1f}",
+        f"{parameters / 1e6:.2f}",
     )
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -11,7 +11,19 @@ import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.demo
-METHODS = "supervised advsemiseg scl rc2l imas mean_teacher cutmix_seg fixmatch cps unimatch augseg".split()
+METHODS = [
+    "supervised",
+    "advsemiseg",
+    "scl",
+    "rc2l",
+    "imas",
+    "mean_teacher",
+    "cutmix_seg",
+    "fixmatch",
+    "cps",
+    "unimatch",
+    "augseg",
+]
 
 
 @pytest.fixture(scope="module")

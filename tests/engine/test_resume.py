@@ -47,22 +47,22 @@ def test_killed_at_random_moments_it_ends_the_same(method, prepared, trainer, tm
     assert killed >= KILLS // 2, "the kills came too late to prove anything"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_leads_to_a_checkpoint_and_its_own_exit_code(number, prepared, trainer, tmp_path):
-    content = tiny.params({"supervised": {}}, splits={"partitions": [4]}, recipe={"iterations": 400},
-                          evaluation={"every": 200}, runtime={"checkpoint_every": 10_000})  # fmt: skip
+def test_a_signal_leads_to_a_checkpoint_and_its_own_exit_code(prepared, trainer, tmp_path):
+    content = tiny.params({"supervised": {}}, splits={"partitions": [4]}, recipe={"iterations": 150},
+                          evaluation={"every": 75}, runtime={"checkpoint_every": 10_000})  # fmt: skip
     undisturbed = trainer(content)
     run = undisturbed.relative_to(tmp_path / "work")
-    disturbed = prepared(content, tmp_path / "disturbed")
-    child = in_child(disturbed)
-    while not (disturbed / run / "metrics.jsonl").exists() or not (disturbed / run / "metrics.jsonl").read_text():
-        time.sleep(0.01)
-    os.kill(child, number)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 75
-    assert (disturbed / run / "checkpoint.pt").exists()
-    assert not (disturbed / run / "spec.json").exists()
-    _, status = os.waitpid(in_child(disturbed), 0)
-    assert status == 0
-    same(undisturbed, disturbed / run)
-    assert not (disturbed / run / "checkpoint.pt").exists(), "a finished run keeps no checkpoint"
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        disturbed = prepared(content, tmp_path / f"disturbed{number}")
+        child = in_child(disturbed)
+        while not (disturbed / run / "metrics.jsonl").exists() or not (disturbed / run / "metrics.jsonl").read_text():
+            time.sleep(0.01)
+        os.kill(child, number)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 75
+        assert (disturbed / run / "checkpoint.pt").exists()
+        assert not (disturbed / run / "spec.json").exists()
+        _, status = os.waitpid(in_child(disturbed), 0)
+        assert status == 0
+        same(undisturbed, disturbed / run)
+        assert not (disturbed / run / "checkpoint.pt").exists(), "a finished run keeps no checkpoint"

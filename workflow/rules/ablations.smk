@@ -10,20 +10,28 @@ for ABLATION in STUDY.suite.ablations:
     rule:
         name:
             f"ablation_{ABLATION}"
-        localrule: True
         input:
-            each("eval.json", [cell for cell in STUDY.plan.cells if cell.kind == ABLATION]),
+            each(
+                "eval.json",
+                [cell for cell in STUDY.plan.cells if cell.kind == ABLATION],
+            ),
+        localrule: True
 
 
 rule ablations_all:
     input:
         request=ASKED["stage"]["ablations"],
-        specs=each("spec.json", [cell for cell in STUDY.plan.cells if cell.kind != "comparison"]),
+        specs=each(
+            "spec.json",
+            [cell for cell in STUDY.plan.cells if cell.kind != "comparison"],
+        ),
     output:
         f"{FOLDER}/stages/ablations.json",
     log:
         f"logs/{STUDY.name}/ablations.log",
+    params:
+        semiseg=SEMISEG,
     message:
         "All runs of the ablations are trained"
     shell:
-        "{SEMISEG} stage {output} {input.specs} > {log} 2>&1"
+        "{params.semiseg} stage {output} {input.specs} > {log} 2>&1"

@@ -1,4 +1,4 @@
-# What every rule shares: the study that params.yaml describes, and the guard against two drivers in one folder.
+# What the rules share: the study that params.yaml describes, and the guard against two drivers in one folder.
 import shlex
 import sys
 
@@ -56,5 +56,19 @@ def of_run(kind):
 
 def each(product, cells=None):
     """A file of every run's folder; of those that fill the given cells only, when cells are given."""
-    chosen = STUDY.plan.runs if cells is None else {run.path: run for cell in cells for run in cell.runs}.values()
+    chosen = (
+        STUDY.plan.runs
+        if cells is None
+        else {run.path: run for cell in cells for run in cell.runs}.values()
+    )
     return [str(run.path / product) for run in chosen]
+
+
+def repeats(short):
+    """Only the main process tries again: a job that reads `retries` too would do so inside itself, with no more memory."""
+    return STUDY.attempts(short) - 1 if workflow.is_main_process else 0
+
+
+def asks(what):
+    """Resource function: what the run of a job's wildcards asks of the scheduler."""
+    return lambda wildcards: getattr(STUDY.resources(wildcards), what)

@@ -15,12 +15,13 @@ rule data:
         f"logs/{STUDY.name}/data.log",
     benchmark:
         f"logs/{STUDY.name}/data.tsv"
+    params:
+        semiseg=SEMISEG,
+        name=STUDY.suite.dataset,
     message:
         f"Getting, checking and decoding the data set {STUDY.suite.dataset}"
-    params:
-        name=STUDY.suite.dataset,
     shell:
-        "{SEMISEG} data prepare {params.name} > {log} 2>&1"
+        "{params.semiseg} data prepare {params.name} > {log} 2>&1"
 
 
 rule data_all:

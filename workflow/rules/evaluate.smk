@@ -16,12 +16,13 @@ rule evaluate:
         f"logs/{STUDY.name}/evaluate/{RUN_LOG}.log",
     benchmark:
         f"logs/{STUDY.name}/evaluate/{RUN_LOG}.tsv"
+    params:
+        semiseg=SEMISEG,
+        run=subpath(output[0], parent=True),
     message:
         "Scoring {wildcards.method} ({wildcards.variant}) on {wildcards.split}, seed {wildcards.seed}"
-    params:
-        run=subpath(output[0], parent=True),
     shell:
-        "{SEMISEG} evaluate {params.run} > {log} 2>&1"
+        "{params.semiseg} evaluate {params.run} > {log} 2>&1"
 
 
 rule evaluate_all:

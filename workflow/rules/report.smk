@@ -25,10 +25,13 @@ rule tables:
         f"logs/{STUDY.name}/tables.log",
     benchmark:
         f"logs/{STUDY.name}/tables.tsv"
+    params:
+        semiseg=SEMISEG,
+        suite=STUDY.name,
     message:
         "Assembling the tables"
     shell:
-        "{SEMISEG} report tables --suite {STUDY.name} > {log} 2>&1"
+        "{params.semiseg} report tables --suite {params.suite} > {log} 2>&1"
 
 
 rule plots:
@@ -41,10 +44,13 @@ rule plots:
         f"logs/{STUDY.name}/plots.log",
     benchmark:
         f"logs/{STUDY.name}/plots.tsv"
+    params:
+        semiseg=SEMISEG,
+        suite=STUDY.name,
     message:
         "Drawing the plots"
     shell:
-        "{SEMISEG} report plots --suite {STUDY.name} > {log} 2>&1"
+        "{params.semiseg} report plots --suite {params.suite} > {log} 2>&1"
 
 
 rule report:
@@ -54,18 +60,27 @@ rule report:
         rules.plots.output,
     output:
         f"{FOLDER}/report/made_from.json",
-        f"{FOLDER}/report/index.html",
+        report(
+            f"{FOLDER}/report/index.html",
+            category="Report",
+            caption="../captions/report.rst",
+        ),
     log:
         f"logs/{STUDY.name}/report.log",
     benchmark:
         f"logs/{STUDY.name}/report.tsv"
+    params:
+        semiseg=SEMISEG,
+        suite=STUDY.name,
     message:
         "Writing the report"
     shell:
-        "{SEMISEG} report html --suite {STUDY.name} > {log} 2>&1"
+        "{params.semiseg} report html --suite {params.suite} > {log} 2>&1"
 
 
 # A failed training leaves a cell with its state in the tables, not a table that is missing.
 onerror:
     if workflow.is_main_process:
-        shell("{SEMISEG} report all --suite {STUDY.name} >> logs/{STUDY.name}/report.log 2>&1 || true")
+        shell(
+            "{SEMISEG} report all --suite {STUDY.name} >> logs/{STUDY.name}/report.log 2>&1 || true"
+        )

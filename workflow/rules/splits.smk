@@ -16,10 +16,12 @@ rule split:
         f"logs/{STUDY.name}/splits/{{split}}.log",
     benchmark:
         f"logs/{STUDY.name}/splits/{{split}}.tsv"
+    params:
+        semiseg=SEMISEG,
     message:
         "Choosing the labelled images of the split {wildcards.split}"
     shell:
-        "{SEMISEG} split {output} --request {input.request} > {log} 2>&1"
+        "{params.semiseg} split {output} --request {input.request} > {log} 2>&1"
 
 
 rule splits_all:

@@ -12,16 +12,6 @@ localrules:
     train_all,
 
 
-def repeats(short):
-    """Only the main process tries again: a job that reads `retries` too would do so inside itself, with no more memory."""
-    return STUDY.attempts(short) - 1 if workflow.is_main_process else 0
-
-
-def asks(what):
-    """Resource function: what the run of a job's wildcards asks of the scheduler."""
-    return lambda wildcards: getattr(STUDY.resources(wildcards), what)
-
-
 rule train:
     input:
         request=of_run("run"),
@@ -33,12 +23,10 @@ rule train:
         f"logs/{STUDY.name}/train/{RUN_LOG}.log",
     benchmark:
         f"logs/{STUDY.name}/train/{RUN_LOG}.tsv"
-    message:
-        "Training {wildcards.method} ({wildcards.variant}) on {wildcards.split}, seed {wildcards.seed}"
     wildcard_constraints:
         method=STUDY.methods_pattern(short=False),
-    threads: asks("cpus")
     retries: repeats(short=False)
+    threads: asks("cpus")
     resources:
         gpu=lambda wildcards: STUDY.resources(wildcards).gpus or None,
         gpu_model=asks("gpu_model"),
@@ -48,10 +36,13 @@ rule train:
         slurm_extra=asks("notice"),
         turn=1,
     params:
+        semiseg=SEMISEG,
         run=subpath(output[0], parent=True),
+    message:
+        "Training {wildcards.method} ({wildcards.variant}) on {wildcards.split}, seed {wildcards.seed}"
     shell:
         # exec: the training itself, not a shell around it, hears that it is to stop, and is waited for.
-        "exec {SEMISEG} train {params.run} --request {input.request} > {log} 2>&1"
+        "exec {params.semiseg} train {params.run} --request {input.request} > {log} 2>&1"
 
 
 use rule train as train_short with:
@@ -65,12 +56,17 @@ use rule train as train_short with:
 rule train_all:
     input:
         request=ASKED["stage"]["train"],
-        specs=each("spec.json", [cell for cell in STUDY.plan.cells if cell.kind == "comparison"]),
+        specs=each(
+            "spec.json",
+            [cell for cell in STUDY.plan.cells if cell.kind == "comparison"],
+        ),
     output:
         f"{FOLDER}/stages/train.json",
     log:
         f"logs/{STUDY.name}/train.log",
+    params:
+        semiseg=SEMISEG,
     message:
         "All runs of the comparison are trained"
     shell:
-        "{SEMISEG} stage {output} {input.specs} > {log} 2>&1"
+        "{params.semiseg} stage {output} {input.specs} > {log} 2>&1"

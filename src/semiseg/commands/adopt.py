@@ -32,7 +32,9 @@ def run(options: argparse.Namespace) -> None:
     for path in strangers(study):
         print(f"{path}: belongs to no run of the suite; it is kept, and nothing reads it")
     left = len(reasons) - len(accepted)
-    print(f"{study.name}: {len(accepted)} of {len(reasons)} runs accepted" + (f"; {left} will be trained" if left else ""))
+    print(
+        f"{study.name}: {len(accepted)} of {len(reasons)} runs accepted" + (f"; {left} will be trained" if left else "")
+    )
     if len(accepted) < len(reasons):
         sys.exit(1)
 

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     device = choose_device()
     loaded = trained.load(options.run_folder, options.network, device)
     predictor = predict.Predictor(loaded, device)
-    with progress(f"predicting with {options.run_folder}", len(sources)) as advance:
+    with progress("predicting", len(sources)) as advance:
         failures = predict.predict(predictor, sources, options.out, options.batch, options.confidence, advance)
     _note(options.out, loaded, sources, failures)
     print(f"{options.out}: index, colour{', overlay and confidence' if options.confidence else ' and overlay'} of "

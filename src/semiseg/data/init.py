@@ -51,6 +51,14 @@ def init(path: Path, say: Callable[[str], None] = print) -> Proposal:
         classes = propose_classes(masks, say)
         files.write_text(path / "classes.yaml", classes)
         say(f"wrote {path / 'classes.yaml'}; replace the names by your own:\n\n{classes}")
+    groups = suggest_groups([sample.id for sample in samples])
+    if groups:
+        pattern, names = groups
+        say(
+            f"the names fall into {len(names)} groups ({', '.join(names[:3])}, …); if images of one group look alike "
+            f"(frames of a video, tiles of a picture), add `group_pattern: '{pattern}'` to the data set below, and no "
+            "group is split over train and val\n"
+        )
     name = dataset_name(path)
     suite = propose_suite(name, path, samples)
     say(
@@ -130,6 +138,16 @@ def _enough(count: int, what: str) -> None:
 
 def _share(counts: Counter, key: object) -> str:
     return f"{100 * counts[key] / sum(counts.values()):.2f} % of pixels"
+
+
+def suggest_groups(ids: list[str]) -> tuple[str, list[str]] | None:
+    """A pattern under which names share a folder, or what stands before their last _ or -: few groups of several."""
+    for pattern in (r"^(.+)/", r"^(.+)[_-]"):
+        found = [match.group(1) for match in (re.match(pattern, one) for one in ids) if match]
+        groups = sorted(set(found))
+        if len(found) == len(ids) and 3 <= len(groups) <= len(ids) // 2:
+            return pattern, groups
+    return None
 
 
 def dataset_name(path: Path) -> str:
