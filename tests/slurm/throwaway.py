@@ -31,6 +31,7 @@ SlurmctldPort=16817
 SlurmUser=slurm
 AuthType=auth/munge
 CredType=cred/munge
+AuthInfo=cred_expire=20
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/run/slurmctld.pid
@@ -46,7 +47,7 @@ KillWait=10
 MinJobAge=600
 JobRequeue=1
 SchedulerType=sched/backfill
-SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,requeue_delay=1
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
@@ -141,8 +142,13 @@ class Cluster:
         host, last = socket.gethostname().split(".")[0], 17000 + self.nodes
         texts = {
             "slurm.conf": SLURM_CONF.format(
-                host=host, folder=self.folder, nodes=self.nodes, last_port=last, silence=self.silence,
-                storage="slurmdbd" if self.accounting else "none", books=BOOKS if self.accounting else "",
+                host=host,
+                folder=self.folder,
+                nodes=self.nodes,
+                last_port=last,
+                silence=self.silence,
+                storage="slurmdbd" if self.accounting else "none",
+                books=BOOKS if self.accounting else "",
             ),
             "gres.conf": GRES_CONF,
             "cgroup.conf": "CgroupAutomount=no\n",
@@ -164,8 +170,13 @@ class Cluster:
         """A database that listens on a socket alone, the accounting daemon, one account with this user."""
         for name in ("database", "sockets"):
             shutil.chown(self.folder / name, "mysql")
-        _run("mariadb-install-db", "--user=mysql", f"--datadir={self.folder}/database", "--skip-test-db",
-             "--auth-root-authentication-method=socket")
+        _run(
+            "mariadb-install-db",
+            "--user=mysql",
+            f"--datadir={self.folder}/database",
+            "--skip-test-db",
+            "--auth-root-authentication-method=socket",
+        )
         self.start("mariadbd")
         options = ("--no-defaults", "-S", f"{self.folder}/sockets/database")
         _wait("the database", lambda: _run("mariadb-admin", *options, "ping", check=False).returncode == 0)
@@ -192,8 +203,13 @@ class Cluster:
         for variable in ("SLURM_CONF", "PYTHONPATH"):
             environment.pop(variable, None)
         process = subprocess.Popen(
-            self._command(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-            start_new_session=True, user="munge" if name == "munged" else None,
+            self._command(name),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+            user="munge" if name == "munged" else None,
             group="munge" if name == "munged" else None,
         )
         (self.folder / f"{name}.pid").write_text(str(process.pid))
@@ -211,9 +227,15 @@ class Cluster:
             "slurmctld": ["slurmctld", "-D"],
             "slurmdbd": ["slurmdbd", "-D"],
             "mariadbd": [
-                "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={self.folder}/database",
-                f"--socket={self.folder}/sockets/database", f"--pid-file={self.folder}/sockets/pid",
-                "--skip-networking", "--innodb-buffer-pool-size=128M", "--innodb-lock-wait-timeout=900",
+                "mariadbd",
+                "--no-defaults",
+                "--user=mysql",
+                f"--datadir={self.folder}/database",
+                f"--socket={self.folder}/sockets/database",
+                f"--pid-file={self.folder}/sockets/pid",
+                "--skip-networking",
+                "--innodb-buffer-pool-size=128M",
+                "--innodb-lock-wait-timeout=900",
             ],
         }[name]
 

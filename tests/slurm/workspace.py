@@ -136,4 +136,3 @@ class Workspace:
         files = [folder / name for folder in self.runs.values() for name in names]
         files += [path for path in (base / "tables").glob("*") if not path.name.startswith(("cost", "made_from"))]
         return {str(path.relative_to(base)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
-
