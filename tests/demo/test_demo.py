@@ -12,6 +12,9 @@ import pytest
 
 pytestmark = pytest.mark.demo
 METHODS = [
+    *("supervised", "advsemiseg", "scl", "rc2l", "imas", "mean_teacher"),
+    *("cutmix_seg", "fixmatch", "cps", "unimatch", "augseg"),
+]
     "supervised",
     "advsemiseg",
     "scl",
