@@ -1,0 +1,128 @@
+"""Drivers killed at random moments, and two of them at once: never a stale result, and a clear refusal."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from tests.dvc.clone import Clone
+
+CONFIDENCE = (0.8, 0.9)
+ROUNDS = 10
+
+
+@pytest.fixture(scope="module")
+def from_scratch(origin, tmp_path_factory):
+    """What the tables say for each wish, in a clone where nobody was ever disturbed."""
+    there = origin.clone(tmp_path_factory.mktemp("undisturbed") / "there")
+    there.change("fixmatch", confidence=CONFIDENCE[1])
+    assert there.snakemake("tables").trainings == 3
+    expected = {CONFIDENCE[0]: origin.tables(), CONFIDENCE[1]: there.tables()}
+    assert expected[CONFIDENCE[0]] != expected[CONFIDENCE[1]]
+    return expected
+
+
+def test_killed_ten_times_with_and_without_a_change(origin, from_scratch, tmp_path):
+    """The seed makes a failure repeatable as far as moments can be; what is killed is dvc, snakemake or a training."""
+    dice = random.Random(7)
+    work = origin.clone(tmp_path / "work")
+    wish = CONFIDENCE[0]
+    for number in range(ROUNDS):
+        if number % 2:
+            wish = CONFIDENCE[1] if wish == CONFIDENCE[0] else CONFIDENCE[0]
+            work.change("fixmatch", confidence=wish)
+        driver = ("dvc", "repro") if number % 3 else ("snakemake", "--profile", "local", "tables")
+        victim = dice.choice(("train", "snakemake", driver[0]))
+        process = work.start(*driver)
+        _kill(process, victim, dice.uniform(0, 6))
+        if number % 5 == 4:  # at other times the next wish meets what is left of several kills
+            _undisturbed(work, ("snakemake", "--profile", "local", "tables"))
+            assert work.tables() == from_scratch[wish], f"round {number}"
+    _undisturbed(work, ("dvc", "repro"))
+    assert work.tables() == from_scratch[wish]
+    assert "up to date" in work.must("dvc", "status").text
+    assert work.must("semiseg", "adopt").text.count(": accepted") == 3
+    # What DVC recorded is what was made: the same from its cache.
+    work.must("dvc", "checkout", "--force")
+    assert work.snakemake("tables").trainings == 0
+    assert work.tables() == from_scratch[wish]
+
+
+def _kill(process: subprocess.Popen, victim: str, delay: float) -> None:
+    """-9 for one process of the tree, when it is there and then a random while later; the others live on."""
+    deadline = time.monotonic() + 300
+    while process.poll() is None and not _find(process.pid, victim) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(delay / (3 if victim == "train" else 1))
+    for one in _find(process.pid, victim) if process.poll() is None else ():
+        one.kill()
+    if victim == "train":  # its driver goes on and ends by itself
+        process.communicate(timeout=600)
+    else:
+        process.stdout.close()
+        process.wait(60)
+
+
+def _find(root: int, victim: str) -> list[psutil.Process]:
+    try:
+        tree = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
+        return [one for one in tree if _is(one.cmdline(), victim)][:1]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _is(command: list[str], victim: str) -> bool:
+    """The driver's own process, not the shell that called it; of trainings the one that trains."""
+    if victim == "train":
+        return "semiseg" in command and "train" in command
+    return any(part.endswith(f"/bin/{victim}") for part in command[:2])
+
+
+def _undisturbed(work: Clone, command: tuple[str, ...]) -> None:
+    """The command to its end; while an orphan of a killed driver is still at work it is refused, as it should be."""
+    deadline = time.monotonic() + 300
+    while True:
+        outcome = work.run(*command)
+        if outcome.code == 0:
+            return
+        waits = "at work in this folder already" in outcome.text
+        assert waits and time.monotonic() < deadline, outcome.text
+        time.sleep(1)
+
+
+def test_two_drivers_at_once(work):
+    work.change("fixmatch", confidence=0.9)
+    first = work.start("dvc", "repro")
+    while not list((work.root / ".snakemake/locks").glob("*.lock")):
+        assert first.poll() is None, first.stdout.read()
+        time.sleep(0.05)
+    snakemake = work.run("snakemake", "--profile", "local", "all")
+    assert snakemake.code == 2
+    assert "snakemake is at work in this folder already" in snakemake.text
+    second = work.run("dvc", "repro")
+    assert second.code != 0
+    assert "Traceback" not in second.text
+    assert "busy" in second.text or "at work in this folder already" in second.text or "lock" in second.text
+    text, _ = first.communicate(timeout=300)
+    assert first.returncode == 0, text
+    assert "Nothing to be done" in work.snakemake().text
+
+
+def test_stopped_by_hand_it_goes_on(origin, work):
+    work.change("fixmatch", confidence=0.9)
+    first = work.start("dvc", "repro")
+    while not work.path_of("fixmatch/default").joinpath("lease.json").exists():
+        assert first.poll() is None, first.stdout.read()
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGINT)
+    first.communicate(timeout=120)
+    assert first.returncode != 0
+    work.repro()
+    assert "up to date" in work.must("dvc", "status").text
+    assert work.trained().keys() == origin.trained().keys()
