@@ -8,6 +8,7 @@ import yaml
 from semiseg.cluster import budget
 from semiseg.commands import plan
 from semiseg.config import Params
+from semiseg.runs.folder import PRODUCTS
 from semiseg.study import Study
 from tests import tiny
 
@@ -24,6 +25,8 @@ def finish(study: Study, run, seconds: float = 120.0) -> None:
     """As a training leaves its folder, as far as the plan looks."""
     spec = study.wanted_spec(run)
     run.path.mkdir(parents=True)
+    for name in PRODUCTS:
+        (run.path / name).touch()
     (run.path / "spec.json").write_text(json.dumps({"spec": spec, "sha256": study.runs[run.path].wanted()}))
     record = {"state": "done", "wall_seconds": seconds, "gpu_seconds": 0.0}
     (run.path / "record.json").write_text(json.dumps(record))
