@@ -8,7 +8,7 @@ import yaml
 from semiseg.cluster import budget
 from semiseg.commands import plan
 from semiseg.config import Params
-from semiseg.runs.folder import PRODUCTS
+from semiseg.runs.folder import PRODUCTS, RunFolder
 from semiseg.study import Study
 from tests import tiny
 
@@ -28,9 +28,10 @@ def finish(study: Study, run, seconds: float = 120.0) -> None:
     for name in PRODUCTS:
         (run.path / name).touch()
     (run.path / "spec.json").write_text(json.dumps({"spec": spec, "sha256": study.runs[run.path].wanted()}))
-    record = {"state": "done", "wall_seconds": seconds, "gpu_seconds": 0.0}
-    (run.path / "record.json").write_text(json.dumps(record))
     (run.path / "model.safetensors").write_bytes(bytes(1_000_000))
+    products = RunFolder(run.path).products()
+    record = {"state": "done", "wall_seconds": seconds, "gpu_seconds": 0.0, "products": products}
+    (run.path / "record.json").write_text(json.dumps(record))
 
 
 def text(study: Study) -> str:
