@@ -15,18 +15,6 @@ METHODS = [
     *("supervised", "advsemiseg", "scl", "rc2l", "imas", "mean_teacher"),
     *("cutmix_seg", "fixmatch", "cps", "unimatch", "augseg"),
 ]
-    "supervised",
-    "advsemiseg",
-    "scl",
-    "rc2l",
-    "imas",
-    "mean_teacher",
-    "cutmix_seg",
-    "fixmatch",
-    "cps",
-    "unimatch",
-    "augseg",
-]
 
 
 @pytest.fixture(scope="module")
