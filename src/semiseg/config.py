@@ -17,6 +17,7 @@ from semiseg.data.options import DatasetConfig
 from semiseg.errors import UserError
 from semiseg.explain import explain, nearest
 from semiseg.models.options import NetworkConfig
+from semiseg.yaml_loader import UniqueKeys
 
 
 class Strict(BaseModel):
@@ -268,7 +269,7 @@ def _check_splits(splits: Splits, kind: str, where: str) -> None:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        value = yaml.load(path.read_text(), Loader=_UniqueKeys)
+        value = yaml.load(path.read_text(), Loader=UniqueKeys)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the command from the root of the repository") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -276,21 +277,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a mapping with the keys {', '.join(Params.model_fields)}")
     return value
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error rather than the last one silently winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ...]) -> Any:
