@@ -83,7 +83,7 @@ class Clone:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def run(self, *command: str, timeout: float = 600) -> Outcome:
+    def run(self, *command: str, timeout: float = 1800) -> Outcome:
         done = subprocess.run(
             command, cwd=self.root, env=self.environment, text=True, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
