@@ -54,7 +54,8 @@ def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
 
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_a_training_on_two_gpus_is_two_processes_and_one_result(cluster, workspace):
-    here = workspace(**LONG, recipe={**WITH_GPU, "gpus": 2}, methods={"supervised": {}})
+    recipe = {**WITH_GPU, "gpus": 2, "batch": {"labelled": 4, "unlabelled": 4}}
+    here = workspace(**LONG, recipe=recipe, methods={"supervised": {}})
     assert here.run("evaluate_all") == 0, here.log
     [job] = jobs()[:1]
     assert "gres/gpu=2" in job["TRES"]

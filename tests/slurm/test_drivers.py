@@ -55,9 +55,9 @@ def test_a_second_snakemake_is_told(cluster, workspace, reference):
     here.trouble(seconds=1)
     first = here.start()
     here.until_training("", 1)
-    assert here.run(seconds=60) == 2
+    assert here.run() == 2
     assert "at work in this folder already" in here.log
-    assert here.run(profile="local", seconds=60) == 2
+    assert here.run(profile="local") == 2
     assert here.wait(first) == 0, here.log
     assert here.results() == reference
 

@@ -73,10 +73,10 @@ class Workspace:
         self.started.append(process)
         return process
 
-    def run(self, *arguments: str, profile: str = "slurm", seconds: float = 480) -> int:
+    def run(self, *arguments: str, profile: str = "slurm", seconds: float = 900) -> int:
         return self.wait(self.start(*arguments, profile=profile), seconds)
 
-    def wait(self, process: subprocess.Popen[str], seconds: float = 480) -> int:
+    def wait(self, process: subprocess.Popen[str], seconds: float = 900) -> int:
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -106,7 +106,7 @@ class Workspace:
     def steps(self, part: str = "") -> list[int]:
         return [step for run, step, *_ in self.diary if part in run]
 
-    def until(self, ready: Callable[[], Any], what: str, seconds: float = 90) -> Any:
+    def until(self, ready: Callable[[], Any], what: str, seconds: float = 300) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := ready()):
             if time.monotonic() > deadline:
