@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -62,13 +63,14 @@ def params(methods: dict | None = None, **changes) -> dict:
     }  # fmt: skip
     for block, values in changes.items():
         suite[block] = {**suite[block], **values} if isinstance(suite.get(block), dict) else values
-    return {
+    content = {
         "suite": "tiny",
         "dataset": "tiny",
         "datasets": {"tiny": {"kind": "pocket", "redistributable": True}},
         "methods": {},
         "suites": {"tiny": suite},
     }
+    return copy.deepcopy(content)  # a test may change what it gets, not what the next one is given
 
 
 def workspace(root: Path, content: dict) -> Path:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import dataset_trees as trees
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from semiseg.data.commands import check
 from semiseg.data.manifest import config_hash, manifest_path, require_manifest
 from semiseg.data.options import DatasetConfig
 from semiseg.errors import UserError
+from tests.data import dataset_trees as trees
 
 NAMES = {"train": ["a_1", "a_2", "a_3"], "val": ["a_4"], "test": ["b_1"]}
 CONFIG = DatasetConfig(kind="camvid", complete=False)

@@ -9,10 +9,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import dataset_trees as trees
 import pytest
 import yaml
-from misbehaving_server import Behaviour, serve
 
 from semiseg import files
 from semiseg.data import sources as data_sources
@@ -23,6 +21,8 @@ from semiseg.data.download import Patience
 from semiseg.data.options import DatasetConfig
 from semiseg.data.sources import load_sources
 from semiseg.errors import UserError
+from tests.data import dataset_trees as trees
+from tests.data.misbehaving_server import Behaviour, serve
 
 HASTY = Patience(timeout=1, attempts=2, pause=0.01)
 TRAIN, VAL, OTHERS = ["2007_000032", "2007_000039"], ["2007_000033"], ["2008_000002", "2008_000003"]

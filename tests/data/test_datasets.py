@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dataset_trees as trees
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +12,7 @@ from semiseg.data.datasets import Dataset, Sample, open_dataset
 from semiseg.data.masks import voc_palette
 from semiseg.data.options import DatasetConfig
 from semiseg.errors import UserError
+from tests.data import dataset_trees as trees
 
 TRAIN, VAL, OTHERS = ["2007_000032", "2007_000039"], ["2007_000033"], ["2008_000002", "2008_000003"]
 

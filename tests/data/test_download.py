@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from misbehaving_server import Behaviour, serve
 
 from semiseg.data.download import Expected, Patience, download
 from semiseg.errors import UserError
+from tests.data.misbehaving_server import Behaviour, serve
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dataset_trees as trees
 import numpy as np
 import pytest
 import yaml
@@ -17,6 +16,7 @@ from semiseg.data.folder import divide
 from semiseg.data.init import init
 from semiseg.data.options import DatasetConfig
 from semiseg.errors import UserError
+from tests.data import dataset_trees as trees
 
 INDEX_CLASSES = "masks: index\nclasses: [{name: ground}, {name: water}, {name: roof, colour: [9, 8, 7]}]\n"
 

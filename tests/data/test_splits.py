@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from misbehaving_server import Behaviour, serve
 
 from semiseg.data import lists, splits
 from semiseg.data.splits import Split, check_split, make_split
 from semiseg.errors import UserError
+from tests.data.misbehaving_server import Behaviour, serve
 
 POOL = [f"2008_{k:06d}" for k in range(100)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 
-import loop_reference as reference
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from torch import nn
 
 from semiseg.errors import UserError
 from semiseg.methods import Batch, Setting, load
+from tests.methods import loop_reference as reference
 
 
 class StubDiscriminator(nn.Module):

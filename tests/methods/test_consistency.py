@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import loop_reference as reference
 import numpy as np
 import pytest
 import torch
 
 from semiseg.data import cutmix, views
+from tests.methods import loop_reference as reference
 
 TAU = 0.7  # between the stub networks' confidences, so that pixels fall on both sides
 

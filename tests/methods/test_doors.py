@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import loop_reference as reference
 import pytest
 import torch
-from conftest import CLASSES, SIZE, UNLABELLED, NoGradient, StubNetwork, StubStep
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch import nn
@@ -14,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from semiseg.data import cutmix
 from semiseg.methods import Batch, names
 from semiseg.methods._terms import Pseudo, partner
+from tests.methods import loop_reference as reference
+from tests.methods.conftest import CLASSES, SIZE, UNLABELLED, NoGradient, StubNetwork, StubStep
 
 # The paper's thresholds would select nothing of the stub networks' predictions.
 OPTIONS = {

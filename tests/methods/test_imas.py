@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import loop_reference as reference
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from hypothesis import strategies as some
 from semiseg.data import cutmix, views
 from semiseg.methods import Setting, load
 from semiseg.methods._terms import Pseudo
+from tests.methods import loop_reference as reference
 
 TAU = 0.7
 

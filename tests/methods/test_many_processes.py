@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import loop_reference as reference
 import pytest
 import torch
-from conftest import CLASSES, StubStep
-from test_doors import CASES
 from torch import nn
 
 from semiseg.data.draws import Draws
 from semiseg.methods import Batch
+from tests.methods import loop_reference as reference
+from tests.methods.conftest import CLASSES, StubStep
+from tests.methods.test_doors import CASES
 
 WORLD = 2
 

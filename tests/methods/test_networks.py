@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import CLASSES, StubStep
 from torch import nn
 
 from semiseg.data import views
@@ -12,6 +11,7 @@ from semiseg.methods import names
 from semiseg.models import criteria, networks
 from semiseg.models.mask_criterion import mask_classification
 from semiseg.models.options import NetworkConfig
+from tests.methods.conftest import CLASSES, StubStep
 
 
 class Pixels(nn.Module):

@@ -6,7 +6,6 @@ import copy
 import itertools
 import math
 
-import loop_reference as reference
 import numpy as np
 import pytest
 import torch
@@ -14,6 +13,7 @@ import torch
 from semiseg.data import cutmix, views
 from semiseg.methods import load
 from semiseg.methods.rc2l import contrast, cosine, dice, pooled
+from tests.methods import loop_reference as reference
 
 TAU = 0.6
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import loop_reference as reference
 import numpy as np
 import pytest
 import torch
@@ -16,6 +15,7 @@ from semiseg.errors import UserError
 from semiseg.methods import Setting, load
 from semiseg.methods.scl import all_pairs, drawn_pairs, drawn_pixels
 from semiseg.models import criteria
+from tests.methods import loop_reference as reference
 
 
 def cosine(a, b):

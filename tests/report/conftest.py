@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-import studies
+
+from tests.report import studies
 
 
 @pytest.fixture(scope="session")

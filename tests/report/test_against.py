@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-import studies
 
 from semiseg.errors import UserError
 from semiseg.report import against
+from tests.report import studies
 
 
 def study(folder, gain, methods=("supervised", "unimatch"), family="stratified:0"):

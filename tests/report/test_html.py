@@ -8,13 +8,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import studies
-from studies import DATASET
 
 from semiseg.report import html, plots, tables
 from semiseg.report.html import answer, pages
 from semiseg.report.html.chart import line_chart, thin
 from semiseg.report.table import read_all
+from tests.report import studies
+from tests.report.studies import DATASET
 
 
 class Page(HTMLParser):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import studies
 from PIL import Image
-from studies import DATASET
 
 from semiseg.report import html, pictures, tables
+from tests.report import studies
+from tests.report.studies import DATASET
 
 LABEL = np.array([[0, 1, 255], [2, 1, 0]], dtype=np.uint8)
 

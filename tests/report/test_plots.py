@@ -5,12 +5,12 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
-import studies
 from PIL import Image
 
 from semiseg.report import names, plots
 from semiseg.report.plots import classes, frames, style
 from semiseg.report.records import Records
+from tests.report import studies
 
 
 def test_every_plot_is_drawn_in_both_formats_with_a_caption(report):

@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 import pytest
-import studies
 
 from semiseg.errors import UserError
 from semiseg.report import names, tables
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_latex, read_all
 from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, published
+from tests.report import studies
 
 CONTRACT = [
     "suite", "dataset", "evaluated_on", "split_family", "split_sha256", "partition", "labelled", "unlabelled", "method",

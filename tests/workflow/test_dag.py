@@ -30,7 +30,7 @@ def test_a_study_from_nothing_and_what_is_made_again(study, content):
     tables, trained = work.tables(), work.trained()
 
     again = work.snakemake()
-    assert again.code == 0
+    assert again.code == 0, again.text
     assert "Nothing to be done" in again.text
 
     # An evaluation that was deleted is made again, with what depends on it and without training.
@@ -83,7 +83,8 @@ def test_killed_in_the_middle_it_goes_on(number, study, content):
     content["suites"]["tiny"]["ablations"] = {}
     content["suites"]["tiny"]["recipe"]["iterations"] = 150
     undisturbed = study(content, "undisturbed")
-    assert undisturbed.snakemake().code == 0
+    first = undisturbed.snakemake()
+    assert first.code == 0, first.text
     work = study(content, "disturbed")
     process = work.start()
     while not list(work.folder.glob("runs/**/checkpoint.pt")):
