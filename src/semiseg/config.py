@@ -55,10 +55,11 @@ class Criterion(Strict):
 
 
 class Augment(Strict):
-    """Geometry of the weak view."""
+    """Geometry of the weak view, and how strong the colours of the strong views are: the same for every method."""
 
     scale: tuple[float, float] = (0.5, 2.0)
     flip: bool = True
+    strength: float = Field(1.0, ge=0, le=1, description="1: as published; below, blended with the weak view")
 
     @field_validator("scale")
     @classmethod
@@ -87,6 +88,9 @@ class Recipe(Strict):
     batch: Batch
     iterations: int = Field(ge=1)
     optimiser: Optimiser
+    # A transformer that classifies masks wants another rate than a convolution: it replaces `optimiser` where the
+    # method has such a head, for the supervised baseline with that head too. null: `optimiser` for all.
+    mask_head_optimiser: Optimiser | None = None
     criterion: Criterion = Criterion()
     augment: Augment = Augment()
     ema: Ema | None = Ema()
@@ -100,13 +104,19 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        if self.optimiser.warmup >= self.iterations:
-            raise ValueError(f"optimiser.warmup ({self.optimiser.warmup}) must be below iterations ({self.iterations})")
+        for key in ("optimiser", "mask_head_optimiser"):
+            optimiser = getattr(self, key)
+            if optimiser is not None:
+                self._check_optimiser(key, optimiser)
+        return self
+
+    def _check_optimiser(self, key: str, optimiser: Optimiser) -> None:
+        if optimiser.warmup >= self.iterations:
+            raise ValueError(f"{key}.warmup ({optimiser.warmup}) must be below iterations ({self.iterations})")
         for name in ("labelled", "unlabelled"):
-            size, parts = getattr(self.batch, name), self.gpus * self.optimiser.accumulate
+            size, parts = getattr(self.batch, name), self.gpus * optimiser.accumulate
             if size % parts:
                 raise ValueError(f"batch.{name} ({size}) must be a multiple of gpus x accumulate ({parts})")
-        return self
 
 
 class Protocol(Strict):

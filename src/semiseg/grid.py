@@ -149,7 +149,12 @@ class _Builder:
         values = options.model_dump(mode="json")
         variant = self._variant(method, values)
         reason = self._not_applicable(method, options, partition)
-        runs = () if reason else tuple(self._run(method, variant, values, family, partition, seed) for seed in seeds)
+        recipe = self._recipe(method, options)
+        runs = (
+            ()
+            if reason
+            else tuple(self._run(method, variant, values, recipe, family, partition, seed) for seed in seeds)
+        )
         if runs:
             self._check(method, options, runs[0])
         label = arm if arm is not None else variant
@@ -178,23 +183,41 @@ class _Builder:
         if recipe.ema is None and (kind.needs_teacher or kind.reports == "teacher"):
             raise UserError(f"{where}: {method} needs a teacher; give recipe.ema a decay instead of null")
         try:
-            kind.check(options, methods.Setting.of(self._recipe, self.dataset.kind))
+            kind.check(options, methods.Setting.of(run.config["recipe"], self.dataset.kind))
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
 
-    def _run(self, method: str, variant: str, values: dict[str, Any], family: str, partition: str, seed: int) -> Run:
+    def _run(
+        self,
+        method: str,
+        variant: str,
+        values: dict[str, Any],
+        recipe: dict[str, Any],
+        family: str,
+        partition: str,
+        seed: int,
+    ) -> Run:
         config = {
             "dataset": {"name": self.suite.dataset, **self.dataset.model_dump(mode="json", exclude=NOT_DETERMINING)},
             "split": {"family": FULL if partition == FULL else family, "partition": partition},
             "method": {"name": method, "options": values},
-            "recipe": self._recipe,
+            "recipe": recipe,
             "evaluation": self._evaluation,
             "seed": seed,
         }
         return Run(self.name, self.suite.dataset, family, partition, method, variant, values, seed, config)
 
+    def _recipe(self, method: str, options: Any) -> dict[str, Any]:
+        """The suite's, with the optimiser of the method's head."""
+        recipe = dict(self._whole_recipe)
+        of_masks = recipe.pop("mask_head_optimiser")
+        setting = methods.Setting.of(recipe, self.dataset.kind)
+        if of_masks is not None and methods.load(method)(options, setting).head == "mask":
+            recipe["optimiser"] = of_masks
+        return recipe
+
     @functools.cached_property
-    def _recipe(self) -> dict[str, Any]:
+    def _whole_recipe(self) -> dict[str, Any]:
         return self.suite.recipe.model_dump(mode="json")
 
     @functools.cached_property

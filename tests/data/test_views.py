@@ -75,6 +75,9 @@ def test_probabilities_and_strengths_of_photometric():
     assert torch.equal(grey, colour.to_grey(PIXELS))
     still = views.photometric(PIXELS, draws, "s", jitter=(0, 0, 0, 0), p_jitter=1, p_grey=0, p_blur=0)
     assert (still - PIXELS).abs().max() <= 6  # through HSV and back: its bytes are coarse
+    full, half = (views.photometric(PIXELS, draws, "s", strength=strength) for strength in (1.0, 0.5))
+    assert torch.equal(half, ((PIXELS + full) / 2).round())
+    assert torch.equal(views.rand_augment(PIXELS, draws, "s", strength=0.0), PIXELS)
     pixels = torch.full((2000, 3, 1, 1), 100.0)
     many = views.photometric(pixels, Draws(0, 0, range(2000)), "s", jitter=(0.5, 0, 0, 0), p_grey=0, p_blur=0)
     assert 50 <= many.min() < 55 and 145 < many.max() <= 150

@@ -74,9 +74,14 @@ def test_the_gaussian_ramp_up():
 
 
 def test_a_setting_from_the_recipe():
-    recipe = {"iterations": 10, "crop": [64, 48], "batch": {"labelled": 2, "unlabelled": 6}}
-    assert Setting.of(recipe, "voc") == Setting(10, (64, 48), 6, background=0)
-    assert Setting.of(recipe, "cityscapes", 19) == Setting(10, (64, 48), 6, None, 19)
+    recipe = {
+        "iterations": 10,
+        "crop": [64, 48],
+        "batch": {"labelled": 2, "unlabelled": 6},
+        "augment": {"strength": 0.5},
+    }
+    assert Setting.of(recipe, "voc") == Setting(10, (64, 48), 6, background=0, strength=0.5)
+    assert Setting.of(recipe, "cityscapes", 19) == Setting(10, (64, 48), 6, None, 0.5, 19)
 
 
 def test_options_are_read_without_torch():

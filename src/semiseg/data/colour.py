@@ -49,6 +49,11 @@ def blend(degenerate: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:
     return (pixels - degenerate).mul_(_column(factor)).add_(degenerate).clamp_(0, 255).floor_()
 
 
+def mitigate(strong: Tensor, weak: Tensor, strength: float) -> Tensor:
+    """The strong view moved back towards the weak one: `strong` itself at strength 1, `weak` at 0."""
+    return strong if strength == 1 else (weak + strength * (strong - weak)).round_()
+
+
 def hue(pixels: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue by `shift` of a full circle, through PIL's HSV: one byte each for hue, saturation and value."""
     planes = pixels.transpose(0, 1)

@@ -22,11 +22,12 @@ def photometric(
     p_jitter: float = 0.8,
     p_grey: float = 0.2,
     p_blur: float = 0.5,
+    strength: float = 1.0,
 ) -> Tensor:
     """Each sample by draws of its own; only the order of the four jitter operations is one draw for the batch.
 
     `jitter` as in torchvision's ColorJitter: brightness, contrast and saturation factors in [max(0, 1 - x), 1 + x],
-    hue shifts in [-x, x].
+    hue shifts in [-x, x]. `strength` below 1 blends the result with the weak view.
     """
     numbers = draws.uniform(stream, 8)
     order = draws.permutation(f"{stream}/order", 4)
@@ -43,9 +44,9 @@ def photometric(
             part = JITTER[i](part, values[:, i])
         return part
 
-    pixels = pixels.clone()
+    weak, pixels = pixels, pixels.clone()
     apply_rows(pixels, apply_jitter, jittered, parameters)
     apply_rows(pixels, apply_grey, colour.to_grey)
     sigma = BLUR_SIGMA[0] + (BLUR_SIGMA[1] - BLUR_SIGMA[0]) * numbers[:, 7]
     apply_rows(pixels, apply_blur, gaussian_blur, box_taps(sigma))
-    return pixels
+    return colour.mitigate(pixels, weak, strength)

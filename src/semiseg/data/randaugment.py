@@ -55,16 +55,20 @@ def rand_augment(
     stream: str,
     count: int | tuple[int, int] = 2,
     operations: dict[str, Operation] = IMAS,
+    strength: float = 1.0,
 ) -> Tensor:
-    """`count` operations per sample one after another; (low, high) draws their number, both included (AugSeg)."""
+    """`count` operations per sample one after another; (low, high) draws their number, both included (AugSeg).
+
+    `strength` below 1 blends the result with the weak view.
+    """
     low, high = (count, count) if isinstance(count, int) else count
     numbers = draws.uniform(stream, 1 + 3 * high)
     counts = low + np.floor((high - low + 1) * numbers[:, 0])
-    pixels = pixels.clone()
+    weak, pixels = pixels, pixels.clone()
     for turn in range(high):
         choice, magnitude, sign = numbers[:, 1 + 3 * turn : 4 + 3 * turn].T
         chosen = np.where(turn < counts, np.floor(len(operations) * choice), -1)
         for i, operation in enumerate(operations.values()):
             parameters = [] if operation.parameter is None else [operation.parameter(magnitude, sign)]
             apply_rows(pixels, np.flatnonzero(chosen == i), operation.apply, *parameters)
-    return pixels
+    return colour.mitigate(pixels, weak, strength)

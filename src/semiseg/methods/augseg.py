@@ -40,7 +40,7 @@ class AugSeg(Method):
         o, weak = self.options, batch.unlabelled
         logits = step.targets(step.teacher(weak).logits)
         pseudo = pseudo_labels(logits, batch)
-        strong = views.rand_augment(weak, step.draws, "strong", (1, o.operations), views.AUGSEG)
+        strong = views.rand_augment(weak, step.draws, "strong", (1, o.operations), views.AUGSEG, self.setting.strength)
         mixed, pseudo = self._mix(batch, strong, pseudo, confidence_of_images(logits), step)
 
         output = step.student(torch.cat([batch.image, mixed]))

@@ -40,6 +40,7 @@ class Setting:
     crop: tuple[int, int]  # height, width
     batch: int  # unlabelled images of one step, over all processes
     background: int | None = None  # the class that stands for `none of these`; None where there is no such class
+    strength: float = 1.0  # of the strong views
     classes: int = 0  # 0 while a study is only planned: its data need not be there yet
 
     @classmethod
@@ -47,7 +48,8 @@ class Setting:
         """From the blocks of params.yaml. Class 0 of Cityscapes is road and that of CamVid sky: no background."""
         background = 0 if kind in ("pocket", "voc") else None
         crop = tuple(recipe["crop"])
-        return cls(recipe["iterations"], crop, recipe["batch"]["unlabelled"], background, classes)
+        strength = recipe["augment"]["strength"]
+        return cls(recipe["iterations"], crop, recipe["batch"]["unlabelled"], background, strength, classes)
 
 
 @dataclass(frozen=True)

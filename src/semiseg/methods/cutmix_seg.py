@@ -49,7 +49,9 @@ class CutMixSeg(Method):
         supervised = step.supervised(step.student(batch.image), batch.label)
         strong = weak
         if o.colour:
-            strong = views.photometric(weak, step.draws, "strong", jitter=(0.4, 0.4, 0.4, 0.1), p_blur=0.0)
+            strong = views.photometric(
+                weak, step.draws, "strong", jitter=(0.4, 0.4, 0.4, 0.1), p_blur=0.0, strength=self.setting.strength
+            )
         mixed = cutmix.paste(strong, partner(strong, step), box)
         difference = squared_difference(step.student(mixed).logits.float().softmax(1), teacher)
         return {

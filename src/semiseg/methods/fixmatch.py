@@ -35,7 +35,7 @@ class FixMatch(Method):
         # The network that was before this step's BN update, with its running statistics, labels the pasted pixels; the
         # official code does so in a forward pass of its own.
         donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
-        strong = views.photometric(weak, step.draws, "strong")
+        strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         boxes = cutmix.unimatch_boxes(step.draws, "cutmix", weak.shape[-2:], p=o.cutmix_probability)
         box = cutmix.mask(boxes, weak.shape[-2:], weak.device)
         mixed = cutmix.paste(strong, partner(strong, step), box)

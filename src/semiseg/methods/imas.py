@@ -49,7 +49,7 @@ class IMAS(Method):
         pseudo = pseudo_labels(step.targets(step.teacher(weak).logits), batch)
         easiness = self.easiness(pseudo_labels(step.student_eval(weak).logits, batch), pseudo)
 
-        strong = views.rand_augment(weak, step.draws, "strong", o.operations, views.IMAS)
+        strong = views.rand_augment(weak, step.draws, "strong", o.operations, views.IMAS, self.setting.strength)
         if o.adaptive_intensity:
             e = easiness[:, None, None, None]
             strong = e * strong + (1 - e) * weak

@@ -37,7 +37,7 @@ class MeanTeacher(Method):
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         teacher = step.targets(step.teacher(weak).logits).detach().float().softmax(1)
         # free choice: the paper's noise on the student's input is here the colour part of the strong view
-        strong = views.photometric(weak, step.draws, "strong")
+        strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         labelled, student = step.student(torch.cat([batch.image, strong])).split([len(batch.image), len(weak)])
         difference = squared_difference(student.logits.float().softmax(1), teacher)
         consistency = step.global_mean((difference * valid).sum(), valid.sum())

@@ -54,7 +54,7 @@ class RC2L(Method):
         o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
         boxes = cutmix.unimatch_boxes(step.draws, "cutmix", size, p=o.cutmix_probability)
         box = cutmix.mask(boxes, size, weak.device)
-        strong = views.photometric(weak, step.draws, "strong")
+        strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         mixed = cutmix.paste(strong, partner(strong, step), box)
 
         teacher = step.teacher(weak)

@@ -71,7 +71,7 @@ class SCL(Method):
         teacher = step.targets(self._teacher(weak, step)).detach().float().softmax(1)
         teacher = cutmix.paste(teacher, partner(teacher, step), box)
         valid = torch.where(box, partner(valid, step), valid)
-        strong = views.photometric(weak, step.draws, "strong")
+        strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         mixed = cutmix.paste(strong, partner(strong, step), box)
 
         output = step.student(torch.cat([batch.image, mixed]))

@@ -38,7 +38,7 @@ class UniMatch(Method):
         donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
         views_and_boxes = []
         for k in (1, 2):
-            strong = views.photometric(weak, step.draws, f"strong{k}")
+            strong = views.photometric(weak, step.draws, f"strong{k}", strength=self.setting.strength)
             boxes = cutmix.unimatch_boxes(step.draws, f"cutmix{k}", size, p=o.cutmix_probability)
             box = cutmix.mask(boxes, size, weak.device)
             views_and_boxes.append((cutmix.paste(strong, partner(strong, step), box), box))
