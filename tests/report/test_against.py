@@ -32,8 +32,8 @@ def test_only_what_changed_is_said_to_have_changed(tmp_path):
     assert by_method["unimatch"]["changed"] == "yes" and by_method["unimatch"]["ci_low"] > 0
     same = by_method["supervised"]
     assert same["changed"] == "no" and same["difference"] == 0 and same["before_mean"] == same["after_mean"]
-    assert "Against another study" in (tmp_path / "after" / "report" / "against.html").read_text()
-    assert (tmp_path / "after" / "tables" / "against.csv").exists()
+    assert "Against another study" in (tmp_path / "after" / "against" / "index.html").read_text()
+    assert (tmp_path / "after" / "against" / "against.csv").exists()
 
 
 def test_new_cells_and_other_lists_are_not_subtracted(tmp_path):

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -177,3 +179,17 @@ def test_a_study_of_500_runs_takes_less_than_90_seconds(tmp_path):
     html.build("pocket", tmp_path, rows, dataset=DATASET, read_image=studies.read_image)
     assert time.process_time() - start < 90
     assert sum(path.stat().st_size for path in (tmp_path / "report").rglob("*") if path.is_file()) < 40 * 2**20
+
+
+def test_several_suites_stand_in_one_index(report, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(report, tmp_path / name)
+    (tmp_path / "begun").mkdir()  # a suite that has no report yet
+    index = Page(html.build_index(tmp_path))
+    assert [link for link in index.links if link.endswith("index.html")] == [
+        "one/report/index.html",
+        "two/report/index.html",
+    ]
+    assert all((tmp_path / link).exists() for link in index.links if not link.startswith("data:"))
+    text = (tmp_path / "index.html").read_text()
+    assert answer.answer(read_all(report / "tables"))[0] in unescape(text)

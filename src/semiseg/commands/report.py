@@ -16,6 +16,7 @@ PARTS = ("tables", "plots", "html", "all")
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", nargs="?", choices=PARTS, default="all")
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="results/SUITE of another study: what changed")
     parser.set_defaults(run=run)
 
 
@@ -25,6 +26,9 @@ def run(options: argparse.Namespace) -> None:
     # A driver that was killed may have left a report at work: two would mix their files.
     with locked(Path("logs/.report.lock")):
         study = Study.load(options.suite)
+        if options.against:
+            _against(study, options.against)
+            return
         for part in PARTS[:3] if options.part == "all" else (options.part,):
             {"tables": _tables, "plots": _plots, "html": _html}[part](study)
 
@@ -60,12 +64,26 @@ def _plots(study: Any) -> None:
 def _html(study: Any) -> None:
     from semiseg.report import html
 
-    settings = study.params.datasets[study.suite.dataset]
     classes, read_image = _images(study)
-    dataset = {"name": study.suite.dataset, "classes": classes, "redistributable": settings.redistributable}
     with _stamped(study, "report"):
-        html.build(study.name, study.folder, _rows(study), dataset=dataset, read_image=read_image)
-    print(f"the report: {study.folder / 'report' / 'index.html'}")
+        html.build(study.name, study.folder, _rows(study), dataset=_dataset(study, classes), read_image=read_image)
+    every_suite = html.build_index(study.folder.parent)
+    print(f"the report: {study.folder / 'report' / 'index.html'}; all suites: {every_suite}")
+
+
+def _against(study: Any, other: Path) -> None:
+    from semiseg.report import against
+
+    table = against.build(study.name, study.folder, _rows(study), other, dataset=_dataset(study, []))
+    changed = sum(row["changed"] == "yes" for row in table.rows)
+    print(
+        f"{changed} of {len(table.rows)} cells changed by more than chance: {study.folder / 'against' / 'index.html'}"
+    )
+
+
+def _dataset(study: Any, classes: list[str]) -> dict[str, Any]:
+    name = study.suite.dataset
+    return {"name": name, "classes": classes, "redistributable": study.params.datasets[name].redistributable}
 
 
 def _rows(study: Any) -> list[dict[str, Any]]:

@@ -36,14 +36,18 @@ VIEWS = (
 def build(
     suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]], other_dir: Path, *, dataset: Mapping[str, Any]
 ) -> Table:
-    """Write tables/against.* and report/against.html: this study's cells minus those of the study in `other_dir`."""
+    """Write against/: this study's cells minus those of the study in `other_dir`, as a table and as a page.
+
+    Apart from tables/ and report/, which are made from this suite alone.
+    """
     listed = Path(other_dir) / "records.jsonl"
     if not listed.exists():
         raise UserError(f"{listed} does not exist; --against takes the folder of a suite that has a report")
     ours, theirs = Records(suite_name, Path(suite_dir), rows), Records("other", Path(other_dir), collect.read(listed))
     table = compare(ours, theirs, str(other_dir))
-    table.write(Path(suite_dir) / "tables")
-    Pages(Path(suite_dir) / "report", suite_name, dataset, ours).write("against", table=table)
+    folder = Path(suite_dir) / "against"
+    table.write(folder)
+    Pages(folder, suite_name, dataset, ours, report="../report/").write("against", "index", table=table)
     return table
 
 

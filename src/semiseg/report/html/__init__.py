@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from semiseg.report.html.pages import build
+from semiseg.report.html.suites import build as build_index
 
-__all__ = ["build"]
+__all__ = ["build", "build_index"]

@@ -76,17 +76,30 @@ def build(
     _copy_assets(folder / "assets")
 
 
-class Pages:
-    """Renders templates with everything from data escaped."""
+def environment() -> jinja2.Environment:
+    """Templates in which everything from data is escaped."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals["version"] = __version__
+    return made
 
-    def __init__(self, folder: Path, suite: str, dataset: Mapping[str, Any], records: Records) -> None:
-        self.folder = folder
-        self.environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
+
+def write_page(templates: jinja2.Environment, template: str, path: Path, **context: Any) -> None:
+    files.write_text(path, templates.get_template(f"{template}.html").render(context))
+
+
+class Pages:
+    """The pages of one suite in `folder`; `report` is the way from there to the suite's report."""
+
+    def __init__(
+        self, folder: Path, suite: str, dataset: Mapping[str, Any], records: Records, report: str = ""
+    ) -> None:
+        self.folder, self.report = folder, report
+        self.environment = environment()
         self.environment.globals |= {
-            "suite": suite, "dataset": dataset, "version": __version__, "pages": PAGES, "label": names.label,
+            "suite": suite, "dataset": dataset, "pages": PAGES, "label": names.label,
             "of": names.of, "cell_text": cell_text, "order": order, "filtered": FILTERED, "slug": runs.slug,
             "run_links": functools.cache(lambda: runs.links(records)),
         }  # fmt: skip
@@ -94,9 +107,8 @@ class Pages:
 
     def write(self, template: str, name: str | None = None, **context: Any) -> None:
         name = name or template
-        context |= {"page": template, "root": "../" * name.count("/")}
-        text = self.environment.get_template(f"{template}.html").render(context)
-        files.write_text(self.folder / f"{name}.html", text)
+        context |= {"page": template, "root": "../" * name.count("/") + self.report}
+        write_page(self.environment, template, self.folder / f"{name}.html", **context)
 
 
 def cell_text(view: Any, row: Mapping[str, Any]) -> str:
