@@ -48,7 +48,7 @@ def partner(rows: Tensor, step: Step) -> Tensor:
 
 
 def confident_cross_entropy(logits: Tensor, pseudo: Pseudo, threshold: float, step: Step) -> Tensor:
-    """(1/N) sum_j 1[confidence_j >= threshold] CE(logits_j, label_j), N counting ALL valid pixels (FixMatch, eq. 4)."""
+    """(1/N) sum_j 1[confidence_j >= threshold] CE(logits_j, label_j), N counting ALL valid pixels (FixMatch)."""
     values = F.cross_entropy(logits.float(), pseudo.label, reduction="none")
     chosen = pseudo.valid & (pseudo.confidence >= threshold)
     return step.global_mean((values * chosen).sum(), pseudo.valid.sum())

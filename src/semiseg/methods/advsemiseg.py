@@ -1,9 +1,9 @@
 """AdvSemiSeg (Hung et al., BMVC 2018): a discriminator tells ground truth from predictions pixel by pixel.
 
-L_seg = L_ce + lambda_adv L_adv + lambda_semi L_semi                                   (eq. 2)
-L_adv = - mean_j log D(P)_j                                                            (eq. 4)
-L_semi = - mean over {j : D(P)_j > T_semi} of log P_j[argmax P_j]                      (eq. 5)
-L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]                  (eq. 1; halves: code)
+L_seg = L_ce + lambda_adv L_adv + lambda_semi L_semi
+L_adv = - mean_j log D(P)_j
+L_semi = - mean over {j : D(P)_j > T_semi} of log P_j[argmax P_j]
+L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]        (the halves: code)
 
 The paper writes sums over pixels; these are means, as its code has them, or its weights would mean nothing.
 """

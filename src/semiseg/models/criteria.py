@@ -65,7 +65,7 @@ def ohem(
 def boundary_relaxed(
     logits: Tensor, label: Tensor, window: int = 3, ignore: int = IGNORE, mean: Mean = ratio
 ) -> Tensor:
-    """Boundary label relaxation (Zhu et al. 2019, eq. 2): -log of the summed probability of the classes in the window.
+    """Boundary label relaxation (Zhu et al. 2019): -log of the summed probability of the classes in the window.
 
     A valid pixel counts as right when it is given to any class that its window x window neighbourhood holds; away from
     boundaries this is cross-entropy. Ignored neighbours add no class.

@@ -1,4 +1,4 @@
-"""Discriminators between label maps and predicted probability maps (AdvSemiSeg, Hung et al. 2018, section 3)."""
+"""Discriminators between label maps and predicted probability maps (AdvSemiSeg, Hung et al. 2018)."""
 
 from __future__ import annotations
 

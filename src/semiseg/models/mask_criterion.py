@@ -1,4 +1,4 @@
-"""MaskFormer's set criterion (Cheng et al. 2021, section 3.2) for semantic labels: one target region per class.
+"""MaskFormer's set criterion (Cheng et al. 2021) for semantic labels: one target region per class.
 
 L = L_class + 20 L_focal + 1 L_dice, summed over all decoder layers, each with a matching of its own. The weights 20
 and 1, 0.1 for "no object" and the focal loss's alpha 0.25 and gamma 2 are those of MaskFormer's code. Ignored pixels

@@ -92,7 +92,7 @@ class MaskHead(nn.Module):
 
 
 def semantic_logits(class_logits: Tensor, mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """log sum_k softmax(class_k)_c sigmoid(mask_k), normalised over the classes (MaskFormer, section 3.4)."""
+    """log sum_k softmax(class_k)_c sigmoid(mask_k), normalised over the classes (MaskFormer)."""
     with torch.autocast(class_logits.device.type, enabled=False):
         classes = class_logits.float().softmax(dim=2)[..., :-1]
         scores = torch.einsum("bnc,bnhw->bchw", classes, mask_logits.float().sigmoid())

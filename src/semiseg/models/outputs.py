@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass
 class Regions:
-    """Proposals of a mask-classification head, one per query (MaskFormer, Cheng et al. 2021, section 3)."""
+    """Proposals of a mask-classification head, one per query (MaskFormer, Cheng et al. 2021)."""
 
     class_logits: Tensor  # [B, N, C + 1], the last class is "no object"
     mask_logits: Tensor  # [B, N, h, w]
