@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from semiseg.errors import Interrupted
 from semiseg.files import write_json
 from semiseg.runs.folder import PRODUCTS, SHOWN, RunFolder
 
@@ -44,3 +45,32 @@ def test_a_spec_that_was_taken_away_comes_back_when_the_products_are_whole(folde
     (folder / "model.safetensors").write_text("another")
     assert not folder.recover(SPEC, "wanted")
     assert folder.spec_sha256 is None
+
+
+@pytest.mark.parametrize("wanted", ["wanted", "another"])
+def test_a_training_left_behind_by_its_driver_keeps_silent(folder, tmp_path_factory, wanted):
+    """Its spec.json would be newer than the new driver's request, and so pass for the answer to it."""
+    request = tmp_path_factory.mktemp("requests") / "seed0.json"
+    write_json(request, {"wanted": wanted, "content": {}})
+    (folder / "spec.json").unlink()
+    asked = RunFolder(folder.path, request)
+    if wanted == "wanted":
+        asked.finish(SPEC, "wanted")
+    else:
+        with pytest.raises(Interrupted, match="something else is wanted"):
+            asked.finish(SPEC, "wanted")
+    assert folder.complete == (wanted == "wanted")
+
+
+def test_a_request_that_changes_while_the_spec_is_written(folder, tmp_path_factory, monkeypatch):
+    request = tmp_path_factory.mktemp("requests") / "seed0.json"
+    write_json(request, {"wanted": "wanted"})
+
+    def slow_write(path, value):
+        write_json(path, value)
+        write_json(request, {"wanted": "another"})
+
+    monkeypatch.setattr("semiseg.runs.folder.write_json", slow_write)
+    with pytest.raises(Interrupted):
+        RunFolder(folder.path, request).finish(SPEC, "wanted")
+    assert not (folder / "spec.json").exists()

@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
             runtime=wanted["runtime"],
             dataset=DatasetConfig.model_validate(wanted["dataset"]),
             say=say,
+            request=options.request,
         )
     finally:
         for lock in held:

@@ -32,13 +32,14 @@ def train_run(
     runtime: dict[str, Any],
     dataset: DatasetConfig,
     say: Callable[[str], None],
+    request: Path | None = None,
 ) -> None:
-    """Train the run that `config` describes into the folder `path`."""
+    """Train the run that `config` describes into the folder `path`; `request` is the file that asks for it."""
     name = split_name(config["split"]["family"], config["split"]["partition"])
     split = read_split(splits / f"{name}.json")
     wanted = spec.make_spec(config, data_sha256(config["dataset"]["name"], data), split.sha256)
     sha256 = spec.spec_sha256(wanted)
-    folder = RunFolder(path)
+    folder = RunFolder(path, request)
     if folder.recover(wanted, sha256):
         say(f"{path}: finished already")
         return

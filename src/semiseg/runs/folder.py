@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semiseg.errors import Interrupted
 from semiseg.files import read_json, sha256_file, write_json
 
 AFFECTS_RESULTS = False
@@ -20,6 +21,7 @@ PRODUCTS = (*SHOWN, "model.safetensors")
 @dataclass(frozen=True)
 class RunFolder:
     path: Path
+    request: Path | None = None  # where a driver says what it wants here
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -43,8 +45,23 @@ class RunFolder:
         return read_json(path) if path.exists() else None
 
     def finish(self, spec: dict[str, Any], sha256: str) -> None:
-        """Written last: its presence says that everything else is there."""
+        """Written last: its presence says that everything else is there.
+
+        By now another driver may be at work, with another wish in the request. To Snakemake a file that is newer than
+        the request is its answer, so that a training which its driver left behind must keep silent.
+        """
+        self._check_still_wanted(sha256)
         write_json(self / "spec.json", {"spec": spec, "sha256": sha256})
+        try:
+            self._check_still_wanted(sha256)
+        except Interrupted:
+            (self / "spec.json").unlink()
+            raise
+
+    def _check_still_wanted(self, sha256: str) -> None:
+        wanted = _read(self.request, "wanted") if self.request else None
+        if wanted not in (None, sha256):
+            raise Interrupted(f"{self.path} was trained, but by now something else is wanted of it; not kept")
 
     def recover(self, spec: dict[str, Any], sha256: str) -> bool:
         """Whether the run is finished with this spec, putting back a spec.json that was taken away.
