@@ -276,12 +276,12 @@ def assembling_code(kind: str) -> str:
     texts = {
         str(path.relative_to(spec.PACKAGE)): sha256_file(path) for path in assets if "__pycache__" not in path.parts
     }
-    return sha256_json([spec.fingerprint(*MADE_BY[kind]), texts])
+    return sha256_json([spec.fingerprint(*MADE_BY[kind], of_training=False), texts])
 
 
 @functools.cache
 def evaluation_code() -> str:
-    return sha256_json(spec.fingerprint("semiseg.runs.selection"))
+    return sha256_json(spec.fingerprint("semiseg.runs.selection", of_training=False))
 
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from semiseg.engine import checkpoint
+from semiseg.engine.judge import Judge
 from semiseg.engine.train import Training
+from semiseg.errors import UserError
 from tests import tiny
 from tests.engine.conftest import losses_and_scores, start
 
@@ -121,3 +123,10 @@ def test_torn_by_a_crash_it_goes_on_from_the_previous_one(trainer, dies_at):
     run = start()
     assert losses_and_scores(run) == losses_and_scores(undisturbed)
     assert (run / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+
+
+def test_evaluations_that_are_gone_are_not_passed_over(tmp_path):
+    judge = Judge(None, {"every": 4, "protocol": {}}, {}, {}, [], [], tmp_path)
+    judge.restart(3)
+    with pytest.raises(UserError, match="evaluations.npz is gone, and with it the evaluations up to iteration 5"):
+        judge.restart(5)

@@ -70,6 +70,29 @@ def test_ohem(seed: int, thresh: float, min_kept: int) -> None:
     assert found == pytest.approx(slow_ohem(logits, label, thresh, min_kept), abs=1e-5)
 
 
+@pytest.mark.parametrize("min_kept", [5, 40, 500])
+def test_ohem_ranks_the_pixels_of_all_processes_together(min_kept: int) -> None:
+    """Each of two processes has one of the images; `gathered` stands in for what the others send."""
+    logits, label = problem(1)
+    parts = [(logits[:1], label[:1]), (logits[1:], label[1:])]
+    sent: list[list[Tensor]] = []
+
+    def kept(part: tuple[Tensor, Tensor], gather) -> tuple[Tensor, Tensor]:
+        sums = []
+        criteria.ohem(*part, 0.3, min_kept, mean=lambda total, count: sums.append((total, count)), gather=gather)
+        return sums[0]
+
+    for part in parts:
+        sent.append([])
+        kept(part, lambda rows: sent[-1].append(rows) or rows)
+    found = []
+    for part in parts:
+        everyones = iter([torch.cat(pair) for pair in zip(*sent, strict=True)])
+        found.append(kept(part, lambda rows, everyones=everyones: next(everyones)))
+    total, count = (sum(values) for values in zip(*found, strict=True))
+    assert float(total / count) == pytest.approx(slow_ohem(logits, label, 0.3, min_kept), abs=1e-5)
+
+
 def test_ohem_without_a_minimum_is_plain_cross_entropy() -> None:
     logits, label = problem(0)
     assert torch.equal(criteria.ohem(logits, label, 0.1, 0), criteria.cross_entropy(logits, label))

@@ -35,7 +35,7 @@ def get(
     """Bring the data set to data/<name>: download, verify, unpack, convert. Done parts are not done again."""
     if config.data_root is None:
         if config.kind == "pocket":
-            raise UserError("the data set pocket is made, not downloaded: `semiseg data make` or `make demo`")
+            raise UserError(f"the data set {name} is made, not downloaded: `semiseg data prepare {name}`")
         if config.kind == "folder":
             raise UserError(f"the data set {name} is your own: set data_root to its folder")
         source = source_of(config.kind, sources)

@@ -41,7 +41,9 @@ class Store:
         self.folder = Path(folder)
         index = _read_index(self.folder)
         if index is None:
-            raise UserError(f"{self.folder} holds no complete store of decoded images; run `semiseg prepare` first")
+            raise UserError(
+                f"{self.folder} holds no complete store of decoded images; run `semiseg data prepare NAME` first"
+            )
         self.name: str = index["dataset"]
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.subsets: dict[str, tuple[str, ...]] = {name: tuple(ids) for name, ids in index["subsets"].items()}

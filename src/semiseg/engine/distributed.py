@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 ASK_EVERY = 10  # iterations
+# The first process evaluates while the others wait for it: large images, two networks, several scales.
+PATIENCE = timedelta(hours=3)
 
 
 def start(device: torch.device) -> None:
     """Join the processes that torchrun started; alone there is nothing to join."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
 
 
 def stop() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from semiseg.engine.diagnostics import pseudo_labels
 from semiseg.engine.evaluate import Evaluator
 from semiseg.engine.step import Student
+from semiseg.errors import UserError
 from semiseg.files import write_text
 from semiseg.methods.base import Method
 from semiseg.runs.evaluations import Evaluations
@@ -62,6 +63,11 @@ class Judge:
         self.evaluations = self.fresh()
 
     def restart(self, iteration: int) -> None:
+        if iteration >= self.settings["every"] and not self.path.exists():
+            raise UserError(
+                f"{self.path} is gone, and with it the evaluations up to iteration {iteration}; delete the checkpoints "
+                "beside it to train the run from its beginning"
+            )
         self.log.restart(iteration)
         self.evaluations = Evaluations.load(self.path) if iteration and self.path.exists() else self.fresh()
         self.evaluations.drop_after(iteration)

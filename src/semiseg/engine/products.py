@@ -13,7 +13,7 @@ from semiseg.files import atomic, write_npz, write_text
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Readable, and runnable again: `semiseg train --config config.yaml --out DIR`."""
+    """Readable, and runnable again: `semiseg train FOLDER --config config.yaml`."""
     write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 

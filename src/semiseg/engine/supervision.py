@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from semiseg.engine.distributed import global_mean
+from semiseg.engine.distributed import gather, global_mean
 from semiseg.models import criteria
 from semiseg.models.outputs import Output
 
@@ -33,8 +33,7 @@ def make_criterion(settings: dict[str, Any]) -> Callable[[Output, Tensor], Tenso
 def _pixel_loss(settings: dict[str, Any]) -> Callable[..., Tensor]:
     match settings["name"]:
         case "ohem":
-            # Each process ranks its own pixels: one ranking for all would need every loss of the batch on every GPU.
-            return partial(criteria.ohem, thresh=settings["threshold"], min_kept=settings["min_kept"])
+            return partial(criteria.ohem, thresh=settings["threshold"], min_kept=settings["min_kept"], gather=gather)
         case "boundary_relaxed":
             return criteria.boundary_relaxed
         case _:

@@ -42,22 +42,23 @@ def ohem(
     min_kept: int = 100_000,
     ignore: int = IGNORE,
     mean: Mean = ratio,
+    gather: Callable[[Tensor], Tensor] = lambda rows: rows,
 ) -> Tensor:
     """Online hard example mining: cross-entropy over pixels whose true class has at most the threshold's probability.
 
     The threshold is `thresh`, or the `min_kept`-th smallest probability of the batch where that is larger, so that at
     least `min_kept` pixels count. As in the code of iMAS and UniMatch, ignored pixels rank as probability 1, all valid
-    pixels are kept when there are fewer than `min_kept` of them, and `min_kept = 0` is plain cross-entropy. Each
-    process ranks its own pixels.
+    pixels are kept when there are fewer than `min_kept` of them, and `min_kept = 0` is plain cross-entropy. All
+    processes' pixels are ranked together (`gather`): the number of GPUs does not change which pixels are hard.
     """
     if min_kept == 0:
         return cross_entropy(logits, label, ignore, mean)
     valid = label != ignore
     losses = _pixel_losses(logits, label, ignore)
     probability = torch.exp(-losses.detach()).masked_fill(~valid, 1.0)
-    rank = min(min_kept, probability.numel())
-    threshold = torch.kthvalue(probability.flatten(), rank).values.clamp(min=thresh)
-    enough = valid.sum() >= min_kept
+    everyones = gather(probability).flatten()
+    threshold = torch.kthvalue(everyones, min(min_kept, everyones.numel())).values.clamp(min=thresh)
+    enough = gather(valid.sum()[None]).sum() >= min_kept
     kept = valid & ((probability <= threshold) | ~enough)
     return mean((losses * kept).sum(), kept.sum())
 

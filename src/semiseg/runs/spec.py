@@ -57,8 +57,11 @@ def training_fingerprint(method: str) -> dict[str, str]:
     return fingerprint("semiseg.engine.train", f"semiseg.methods.{method}")
 
 
-def fingerprint(*modules: str) -> dict[str, str]:
-    """Hashes of the modules and of all that they import from this package, comments and docstrings left out."""
+def fingerprint(*modules: str, of_training: bool = True) -> dict[str, str]:
+    """Hashes of the modules and of all that they import from this package, comments and docstrings left out.
+
+    Modules that say `AFFECTS_RESULTS = False` speak of trainings only: the code of scores and tables counts them.
+    """
     found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
@@ -66,6 +69,7 @@ def fingerprint(*modules: str) -> dict[str, str]:
         if name in found:
             continue
         digest, imports, matters = _module(name)
+        matters = matters or not of_training
         found[name] = digest if matters else ""
         waiting.extend(imports if matters else ())
     return {name: digest for name, digest in sorted(found.items()) if digest}
