@@ -47,19 +47,29 @@ def test_a_spec_that_was_taken_away_comes_back_when_the_products_are_whole(folde
     assert folder.spec_sha256 is None
 
 
-@pytest.mark.parametrize("wanted", ["wanted", "another"])
-def test_a_training_left_behind_by_its_driver_keeps_silent(folder, tmp_path_factory, wanted):
+@pytest.mark.parametrize(
+    ("at_the_start", "by_now", "kept"),
+    [
+        ("wanted", "wanted", True),
+        ("before the list was known", "before the list was known", True),
+        ("before the list was known", "wanted", True),
+        ("wanted", "another", False),
+        ("before the list was known", "another", False),
+    ],
+)
+def test_a_training_left_behind_by_its_driver_keeps_silent(folder, tmp_path_factory, at_the_start, by_now, kept):
     """Its spec.json would be newer than the new driver's request, and so pass for the answer to it."""
     request = tmp_path_factory.mktemp("requests") / "seed0.json"
-    write_json(request, {"wanted": wanted, "content": {}})
+    write_json(request, {"wanted": at_the_start})
     (folder / "spec.json").unlink()
-    asked = RunFolder(folder.path, request)
-    if wanted == "wanted":
+    asked = folder.answering(request)
+    write_json(request, {"wanted": by_now})
+    if kept:
         asked.finish(SPEC, "wanted")
     else:
         with pytest.raises(Interrupted, match="something else is wanted"):
             asked.finish(SPEC, "wanted")
-    assert folder.complete == (wanted == "wanted")
+    assert folder.complete == kept
 
 
 def test_a_request_that_changes_while_the_spec_is_written(folder, tmp_path_factory, monkeypatch):
@@ -72,5 +82,5 @@ def test_a_request_that_changes_while_the_spec_is_written(folder, tmp_path_facto
 
     monkeypatch.setattr("semiseg.runs.folder.write_json", slow_write)
     with pytest.raises(Interrupted):
-        RunFolder(folder.path, request).finish(SPEC, "wanted")
+        folder.answering(request).finish(SPEC, "wanted")
     assert not (folder / "spec.json").exists()

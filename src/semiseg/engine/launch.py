@@ -39,7 +39,7 @@ def train_run(
     split = read_split(splits / f"{name}.json")
     wanted = spec.make_spec(config, data_sha256(config["dataset"]["name"], data), split.sha256)
     sha256 = spec.spec_sha256(wanted)
-    folder = RunFolder(path, request)
+    folder = RunFolder(path).answering(request)
     if folder.recover(wanted, sha256):
         say(f"{path}: finished already")
         return

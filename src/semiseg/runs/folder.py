@@ -22,6 +22,11 @@ PRODUCTS = (*SHOWN, "model.safetensors")
 class RunFolder:
     path: Path
     request: Path | None = None  # where a driver says what it wants here
+    asked: str | None = None  # what it said at the start
+
+    def answering(self, request: Path | None) -> RunFolder:
+        """The same folder, for a training that was sent by this request."""
+        return self if request is None else RunFolder(self.path, request, _read(request, "wanted"))
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -59,8 +64,8 @@ class RunFolder:
             raise
 
     def _check_still_wanted(self, sha256: str) -> None:
-        wanted = _read(self.request, "wanted") if self.request else None
-        if wanted not in (None, sha256):
+        # A driver that had no list yet could not know the hash that the spec would have: it said another one.
+        if self.request and _read(self.request, "wanted") not in (self.asked, sha256):
             raise Interrupted(f"{self.path} was trained, but by now something else is wanted of it; not kept")
 
     def recover(self, spec: dict[str, Any], sha256: str) -> bool:
