@@ -46,6 +46,13 @@ def test_equal_specs_are_one_run(written):
     assert len({run.path for cell in variants for run in cell.runs}) == len(params.suites["pocket"].seeds)
 
 
+def test_values_that_differ_little_are_two_runs(written):
+    vary = {"method": "advsemiseg", "at": "24", "vary": {"t_semi": [0.3000001, 0.3000002]}}
+    params, _ = written(lambda raw: raw["suites"]["pocket"]["ablations"].update(fine=vary))
+    arms = [cell for cell in grid.plan(params).cells if cell.kind == "fine"]
+    assert len({run.path for cell in arms for run in cell.runs}) == 2
+
+
 def test_variant_names_are_sorted_differences(written):
     def change(raw):
         raw["suites"]["pocket"]["methods"]["advsemiseg"]["variants"] = [{"t_semi": 0.3, "lambda_semi": 0.2}, "adv"]
@@ -113,6 +120,17 @@ def _set(path, value):
         (_set("suites.pocket.recipe.batch.labelled", 7), None),
         (_set("suites.pocket.recipe.gpus", 3), "must be a multiple of gpus x accumulate"),
         (_set("suites.pocket.recipe.optimiser.warmup", 10_000), "must be below iterations"),
+        (_set("suites.pocket.recipe.crop", -5), "suites.pocket.recipe.crop: expected a side"),
+        (_set("suites.pocket.splits.partitions", [24, 5000]), "asks for 5000 labelled images, but the pool has 480"),
+        (_set("suites.voc.evaluation.evaluated_on", "test"), "voc has no test set; write `evaluated_on: val`"),
+        (_set("suites.pocket.seeds", [0, 1, 0]), "suites.pocket.seeds: expected distinct seeds"),
+        (_set("suites.pocket_study.ablations.threshold.seeds", [2, 2]), "threshold.seeds: expected distinct seeds"),
+        (_set("suites.pocket_study.extends", ["pocket"]), "there is no suite ['pocket']"),
+        (lambda raw: raw["suites"].update({"../x": {"extends": "pocket"}}), "becomes a folder's name"),
+        (
+            _set("suites.pocket.ablations.discriminator.arms.none", {"method": "supervisd"}),
+            "ablations.discriminator.arms.none: there is no method 'supervisd'; did you mean 'supervised'",
+        ),
     ],
 )
 def test_a_wrong_value_is_answered_with_its_path(written, change, expected):

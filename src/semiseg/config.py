@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from semiseg.cross_check import cross_check
 from semiseg.data.options import DatasetConfig
 from semiseg.errors import UserError
 from semiseg.explain import explain, nearest
@@ -101,6 +102,13 @@ class Recipe(Strict):
     @classmethod
     def _square(cls, value: Any) -> Any:
         return (value, value) if isinstance(value, int) else value
+
+    @field_validator("crop")
+    @classmethod
+    def _an_area(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if min(value) < 1:
+            raise ValueError(f"expected a side, or [height, width], of at least 1 pixel, found {list(value)}")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -193,6 +201,13 @@ class MethodEntry(Strict):
         return value if value is None else Splits._list_of_names(value)
 
 
+def _distinct_seeds(seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The same run twice would count as two seeds."""
+    if seeds and len(set(seeds)) < len(seeds):
+        raise ValueError(f"expected distinct seeds, found {list(seeds)}")
+    return seeds
+
+
 class Ablation(Strict):
     """Arms of one method at one partition: `vary` one option, or name each arm's options."""
 
@@ -200,7 +215,7 @@ class Ablation(Strict):
     at: str
     vary: dict[str, list[Any]] = {}
     arms: dict[str, dict[str, Any]] = {}
-    seeds: tuple[int, ...] | None = None
+    seeds: Annotated[tuple[int, ...] | None, AfterValidator(_distinct_seeds)] = None
     title: str = ""
 
     @field_validator("at", mode="before")
@@ -219,7 +234,7 @@ class Suite(Strict):
     title: str = ""
     dataset: str
     splits: Splits
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Annotated[tuple[int, ...], AfterValidator(_distinct_seeds)] = Field(min_length=1)
     recipe: Recipe
     evaluation: Evaluation
     runtime: Runtime = Runtime()
@@ -259,22 +274,11 @@ def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
         raise UserError(explain(error, Params, path)) from None
     if params.suite not in params.suites:
         raise UserError(f"{path}: suite: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
-    _cross_check(params, path)
+    cross_check(params, path)
     own = params.suites[params.suite].dataset
     if suite is None and params.dataset != own:
         raise UserError(f"{path}: dataset: the suite {params.suite} uses the data set {own}; write `dataset: {own}`")
     return params
-
-
-def _check_splits(splits: Splits, kind: str, where: str) -> None:
-    from semiseg.data.splits import check_partition
-
-    for family in splits.family:
-        for partition in splits.partitions:
-            try:
-                check_partition("full" if partition == "full" else family, partition, kind)
-            except UserError as error:
-                raise UserError(f"{where}.splits: {error}") from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -295,7 +299,7 @@ def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ..
     if not isinstance(block, dict) or "extends" not in block:
         return copy.deepcopy(block)
     base = block["extends"]
-    if base not in suites:
+    if not isinstance(base, str) or base not in suites:
         raise UserError(f"{path}: suites.{name}.extends: there is no suite {base!r}{nearest(str(base), suites)}")
     if base in (*seen, name):
         raise UserError(
@@ -315,30 +319,3 @@ def _overlay(base: Any, own: Any) -> Any:
     for block in {"methods", "ablations"} & merged.keys():
         merged[block] = {key: value for key, value in (merged[block] or {}).items() if value is not None}
     return merged
-
-
-def _cross_check(params: Params, path: Path) -> None:
-    """What one model cannot see by itself: names that must exist elsewhere in the file."""
-    from semiseg import methods
-
-    for name in params.methods:
-        if name not in methods.names():
-            raise UserError(f"{path}: methods.{name}: there is no method {name!r}{nearest(name, methods.names())}")
-    for suite_name, suite in params.suites.items():
-        where = f"{path}: suites.{suite_name}"
-        if suite.dataset not in params.datasets:
-            raise UserError(
-                f"{where}.dataset: there is no data set {suite.dataset!r}{nearest(suite.dataset, params.datasets)}"
-            )
-        _check_splits(suite.splits, params.datasets[suite.dataset].kind, where)
-        named = [(f"methods.{name}", name, one.at or ()) for name, entries in suite.methods.items() for one in entries]
-        named += [(f"ablations.{name}", one.method, (one.at,)) for name, one in suite.ablations.items()]
-        for key, method, partitions in named:
-            if method not in methods.names():
-                raise UserError(f"{where}.{key}: there is no method {method!r}{nearest(method, methods.names())}")
-            for partition in partitions:
-                if partition not in suite.splits.partitions:
-                    raise UserError(
-                        f"{where}.{key}.at: {partition!r} is not among the suite's partitions "
-                        f"({', '.join(suite.splits.partitions)})"
-                    )

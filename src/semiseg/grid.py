@@ -236,6 +236,6 @@ def _word(value: Any) -> str:
     """An option's value as part of a folder's name: short, and safe on every file system."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
     plain = "".join(character if character.isalnum() or character in "._-" else "_" for character in text)
     return plain if len(plain) <= 40 else sha256_json(value)[:12]

@@ -7,6 +7,7 @@ only says its place in the chain, and the request of a stale one gets new bytes 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -209,13 +210,16 @@ class Study:
 
     # ---------------------------------------------------------------- what the scheduler is asked for
 
-    def resources(self, wildcards: Any) -> resources.Resources:
-        return self._resources(wildcards.method)
+    def resources(self, path: Path) -> resources.Resources:
+        """Of the run in this folder. A method's trainings travel in groups only if all of them are short."""
+        return self._resources[path]
 
-    @functools.cache  # noqa: B019 - a study lives as long as the command
-    def _resources(self, method: str) -> resources.Resources:
-        run = next(run for run in self.plan.runs if run.method == method)
-        return resources.of(run.config, self.suite.runtime.model_dump())
+    @functools.cached_property
+    def _resources(self) -> dict[Path, resources.Resources]:
+        runtime = self.suite.runtime.model_dump()
+        found = {run.path: resources.of(run.config, runtime) for run in self.plan.runs}
+        alone = {run.method for run in self.plan.runs if not found[run.path].short}
+        return {run.path: dataclasses.replace(found[run.path], short=run.method not in alone) for run in self.plan.runs}
 
     def methods_pattern(self, short: bool) -> str:
         """Regular expression of the methods whose trainings are short (or long); one that never matches if none is."""
@@ -223,10 +227,10 @@ class Study:
 
     def attempts(self, short: bool) -> int:
         """How often a short (or long) training may be sent: mishaps, and sittings where the time limit is tight."""
-        return max((self._resources(one).attempts for one in self._methods(short)), default=1)
+        return max((one.attempts for one in self._resources.values() if one.short == short), default=1)
 
     def _methods(self, short: bool) -> list[str]:
-        return [one for one in sorted({run.method for run in self.plan.runs}) if self._resources(one).short == short]
+        return sorted({run.method for run in self.plan.runs if self._resources[run.path].short == short})
 
     # ---------------------------------------------------------------- what products are made from
 

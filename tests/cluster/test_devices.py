@@ -84,7 +84,7 @@ def test_nothing_is_leased_where_nothing_is_needed(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert devices.lease(0) == []
-    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "", "a recipe for the CPU leaves the devices to others"
 
 
 def test_two_devices_are_two_processes_that_keep_the_lease(environment, tmp_path):

@@ -165,3 +165,19 @@ def test_torchrun_trains_the_run_once(prepared, tmp_path):
     assert (where / run / "spec.json").exists() and not (where / run / "lease.json").exists()
     lines = losses_and_scores(where / run)
     assert [line["iteration"] for line in lines if line["kind"] == "train"] == [3]
+
+
+def test_data_that_were_found_unsound_are_not_trained_on(prepared, tmp_path, monkeypatch, capsys):
+    from semiseg.cli import main
+
+    monkeypatch.chdir(prepared(CONTENT, tmp_path / "work"))
+    path = Path("data/tiny/manifest.json")
+    manifest = read_json(path)
+    manifest["verdict"]["problems"] = ["train_003.png is smaller than its mask"]
+    path.unlink()  # the fixture's file is not ours to change
+    write_json(path, manifest)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", str(RUN)])
+    assert stop.value.code == 2
+    assert "found 1 problems, first: train_003.png is smaller than its mask" in capsys.readouterr().err
+    assert not (RUN / "spec.json").exists()

@@ -33,6 +33,6 @@ def test_a_step_of_the_small_network_loads_nothing_heavy(prepared, tmp_path, req
     found = json.loads(done.stdout.splitlines()[-1])
     assert not found["torch"], "asking whether a run is finished must not cost an import of torch"
     assert found["loaded"] == []
-    # 4 s on a core of our own machines, where torch's own import takes 2.6; seconds alone would test the machine.
+    # 4 s on a core on which torch's own import takes 2.6; seconds alone would test the machine.
     bare = subprocess.run([sys.executable, "-c", BARE], env=environment, capture_output=True, text=True, check=True)
     assert found["seconds"] < 1.7 * float(bare.stdout), "what is added to the import of torch must stay small"

@@ -1,6 +1,7 @@
 # What the rules share: the study that params.yaml describes, and the guard against two drivers in one folder.
 import shlex
 import sys
+from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
@@ -69,6 +70,10 @@ def repeats(short):
     return STUDY.attempts(short) - 1 if workflow.is_main_process else 0
 
 
+def resources_of(wildcards):
+    return STUDY.resources(Path(RUN.format(**wildcards)))
+
+
 def asks(what):
     """Resource function: what the run of a job's wildcards asks of the scheduler."""
-    return lambda wildcards: getattr(STUDY.resources(wildcards), what)
+    return lambda wildcards: getattr(resources_of(wildcards), what)

@@ -28,9 +28,9 @@ rule train:
     retries: repeats(short=False)
     threads: asks("cpus")
     resources:
-        gpu=lambda wildcards: STUDY.resources(wildcards).gpus or None,
+        gpu=lambda wildcards: resources_of(wildcards).gpus or None,
         gpu_model=asks("gpu_model"),
-        mem_mb=lambda wildcards, attempt: STUDY.resources(wildcards).memory(attempt),
+        mem_mb=lambda wildcards, attempt: resources_of(wildcards).memory(attempt),
         runtime=asks("minutes"),
         slurm_partition=asks("partition"),
         slurm_extra=asks("notice"),

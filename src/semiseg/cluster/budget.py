@@ -63,7 +63,9 @@ def days(seconds: Sequence[float], slots: int) -> float:
 
 def _likeness(config: dict[str, Any]) -> str:
     recipe = config["recipe"]
+    # The counted arithmetic tells heads apart, and whether there are unlabelled images.
     parts = [config["method"]["name"], config["dataset"]["name"], recipe["iterations"], config["evaluation"]]
+    parts.append(estimate.step_gflops(config))
     return json.dumps([*parts, *(recipe[key] for key in LIKE)], sort_keys=True)
 
 

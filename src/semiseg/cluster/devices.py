@@ -47,6 +47,8 @@ def lease(wanted: int, poll_seconds: float = 1.0) -> list[IO[str]]:
     if job and len(pool) <= wanted:  # a job of its own: what Slurm gave is all for this training
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(pool)
         return []
+    if wanted == 0:  # a recipe for the CPU: its neighbours on this machine may be using every device
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if wanted == 0 or not pool:
         return []
     folder = Path(tempfile.gettempdir()) / f"semiseg-gpus-{os.getuid()}" / (job or "")

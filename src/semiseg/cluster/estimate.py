@@ -110,8 +110,8 @@ def step_gflops(config: dict[str, Any]) -> float:
     """Arithmetic of one step over the global batch."""
     recipe = config["recipe"]
     passes = PASSES.get(config["method"]["name"], UNKNOWN_METHOD)
-    of_full_labels = config["split"]["partition"] == "full"
-    unlabelled = 0 if of_full_labels else recipe["batch"]["unlabelled"]
+    nothing_left = config["split"]["partition"] == "full" and not config["dataset"].get("extra")
+    unlabelled = 0 if nothing_left else recipe["batch"]["unlabelled"]
     forward = network(recipe["network"], _head(config)).gflops_per_megapixel * _megapixels(*recipe["crop"])
     trained = passes.labelled * recipe["batch"]["labelled"] + passes.unlabelled * unlabelled
     return passes.networks * forward * (BACKWARD * trained + passes.without_gradient * unlabelled)

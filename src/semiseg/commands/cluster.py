@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     if found.partitions:
         print(f"\nA site file for it ({PATH}; site.example.yaml beside it explains every line):\n")
         print("".join(f"    {line}\n" for line in text.splitlines()))
-    asked = [study.resources(run) for run in study.plan.runs]
+    asked = [study.resources(run.path) for run in study.plan.runs]
     longest = max((one.minutes * (one.attempts - 2) for one in asked), default=0)
     for warning in check.warnings(found, longest, max((one.gpus for one in asked), default=0)):
         print(f"- {warning}")

@@ -27,12 +27,12 @@ def run(options: argparse.Namespace) -> None:
     from semiseg.study import DATA
 
     wanted = _wanted(options)
-    processes = max(1, estimate.gpus(wanted["config"]))
+    gpus = estimate.gpus(wanted["config"])
     held = []
     if "RANK" not in os.environ:  # torchrun has not started this process
-        held = devices.lease(processes)
-        if processes > 1:
-            devices.in_processes(processes, held)
+        held = devices.lease(gpus)
+        if gpus > 1:
+            devices.in_processes(gpus, held)
     try:
         train_run(
             wanted["config"],

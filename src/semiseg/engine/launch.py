@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from semiseg.data.manifest import require_manifest
 from semiseg.data.options import DatasetConfig
 from semiseg.data.prepare import data_sha256, ensure_store
 from semiseg.data.split_files import read_split
@@ -47,6 +48,7 @@ def train_run(
         if folder.recover(wanted, sha256):  # whoever held the lease before finished it
             say(f"{path}: finished by another process meanwhile")
             return
+        require_manifest(config["dataset"]["name"], dataset, data)
         ensure_store(config["dataset"]["name"], dataset, data)
         if _is_first():
             (path / "spec.json").unlink(missing_ok=True)  # from here on the folder is not a finished run

@@ -33,9 +33,10 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB on 
 class Costs:
     """Seconds, memory and energy, added up over all sittings of a run."""
 
-    def __init__(self, device: torch.device, earlier: dict[str, float] | None = None) -> None:
+    def __init__(self, device: torch.device, earlier: dict[str, Any] | None = None) -> None:
         self.device = device
         self.earlier = earlier or {}
+        self.started = self.earlier.get("started") or now()
         self.wall, self.cpu = time.monotonic(), time.process_time()
         self.joules = _energy_counter(device)
 
@@ -44,12 +45,13 @@ class Costs:
         on_gpu = self.device.type == "cuda"
         joules = _energy_counter(self.device)
         used = None if joules is None or self.joules is None else (joules - self.joules)
-        now = {
+        this_sitting = {
             "wall_seconds": wall,
             "cpu_seconds": time.process_time() - self.cpu,
             "gpu_seconds": wall if on_gpu else 0.0,
         }
-        total = {key: value + self.earlier.get(key, 0.0) for key, value in now.items()}
+        total = {key: value + self.earlier.get(key, 0.0) for key, value in this_sitting.items()}
+        total["started"] = self.started
         peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else resident_peak()
         total["peak_memory_mib"] = max(peak / 2**20, self.earlier.get("peak_memory_mib", 0.0))
         total["energy_joules"] = None if used is None else used + (self.earlier.get("energy_joules") or 0.0)
