@@ -27,5 +27,6 @@ lock: environment
 	uv pip compile --quiet --universal --python-version 3.11 --extra workflow --extra gpu --extra export \
 	  --extra development --no-header --upgrade pyproject.toml -o requirements.lock
 
+# Only what the demo made: downloaded data sets and archives that were put there by hand stay.
 clean:
-	rm -rf data results/pocket logs .snakemake
+	rm -rf data/pocket results/pocket logs .snakemake
