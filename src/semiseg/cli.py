@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
 
 from semiseg import __version__
-from semiseg.errors import UserError
+from semiseg.errors import EXIT_USER, UserError
 
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # a folder of somebody else, or a disk that is read only
 COMMANDS = {
     "plan": "the runs of a suite: done, left, GPU-hours and disk; starts nothing",
     "status": "live table of runs: state, iteration, time left, mIoU, where",
@@ -47,3 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in NOT_ALLOWED or not error.filename:
+            raise
+        print(
+            f"semiseg: {error.filename} cannot be used here ({error.strerror}); mend its permissions", file=sys.stderr
+        )
+        sys.exit(EXIT_USER)

@@ -6,6 +6,7 @@ Snakemake leaves its lock behind when it is killed. The lock does not say whose 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from semiseg.runs.lease import identity, is_alive
 
 LOCKS = Path(".snakemake/locks")
 OWNER = Path(".snakemake/driver.json")
+WRITTEN = (Path("results"), Path("logs"))  # not data: a prepared copy may lie where nobody can write
 # With these Snakemake takes no lock: they may be used while another one works.
 READS_ONLY = {"-n", "--dry-run", "--dryrun", "--lint", "--list", "--list-rules", "--unlock", "--report", "--summary"}
 READS_ONLY |= {"--dag", "--rulegraph", "--filegraph", "--d3dag", "--detailed-summary", "--version", "--help"}
@@ -25,6 +27,7 @@ READS_ONLY |= {"--dag", "--rulegraph", "--filegraph", "--d3dag", "--detailed-sum
 def guard(arguments: Sequence[str]) -> None:
     """Refuse to work beside a living driver; clear away what a dead one left; note who works here now."""
     _check_place(Path.cwd())
+    _check_folders()
     if READS_ONLY & {argument.split("=")[0] for argument in arguments}:
         return
     locks = sorted(LOCKS.glob("*.lock")) if LOCKS.is_dir() else []
@@ -46,6 +49,15 @@ def _check_place(folder: Path) -> None:
             f"the package semiseg is that of {package}, not the one of this folder; activate this folder's own "
             "environment (`make environment` makes .venv)"
         )
+
+
+def _check_folders() -> None:
+    """Snakemake would find it out itself, in the middle of the work, and tell by a traceback."""
+    for folder in WRITTEN:
+        if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+            raise UserError(f"{folder} has to be a folder, and here it is none; move it away, and repeat the command")
+        if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            raise UserError(f"{folder} cannot be written; mend its permissions, or link it to a disk that can be")
 
 
 def _settle(locks: list[Path]) -> None:
