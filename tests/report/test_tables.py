@@ -14,7 +14,7 @@ from semiseg.report.table import Table, View, escape_latex, read_all
 from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, published
 from tests.report import studies
 
-CONTRACT = [
+PROMISED = [
     "suite", "dataset", "evaluated_on", "split_family", "split_sha256", "partition", "labelled", "unlabelled", "method",
     "variant", "network", "encoder", "head", "output_stride", "crop", "iterations", "seeds", "miou_last_mean",
     "miou_last_sd", "miou_best_mean", "miou_best_sd", "miou_lastk_mean", "miou_lastk_sd", "delta_vs_supervised",
@@ -43,7 +43,7 @@ def one_seed(folder, **changes):
 
 def test_the_csv_has_the_promised_columns_and_every_planned_cell(records, study):
     rows = list(csv.DictReader(io.StringIO(comparison.build(records).csv())))
-    assert list(rows[0])[: len(CONTRACT)] == CONTRACT
+    assert list(rows[0])[: len(PROMISED)] == PROMISED
     planned = {
         (row["method"], row["variant"], row["partition"]) for row in study[1] if row["cells"][0]["kind"] == "comparison"
     }
@@ -267,7 +267,7 @@ def test_tolerance_is_that_of_one_further_run():
 
 
 def test_the_full_list_of_published_figures_is_understood():
-    from semiseg.report.published import load
+    from semiseg.report.figures_of_the_field import load
 
     rows = load().to_dict("records")
     found = [figure for row in rows if (figure := published._figure(row)) is not None]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semiseg.data.splits import FAMILIES, check_partition
+from semiseg.data.splits import FAMILIES
 from semiseg.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILE = Path(__file__).with_name("published.csv")
-KINDS = {"VOC2012": "voc", "Cityscapes": "cityscapes"}
+DATASETS = {"VOC2012": "voc", "Cityscapes": "cityscapes"}  # as the table calls them -> kind of our data set
 # Families whose lists nobody has published: such a figure is shown, and never subtracted from ours.
 UNLISTED = {
     "hung": "random draws of Hung et al. 2018, made anew in each run",
@@ -23,7 +23,7 @@ UNLISTED = {
 # column -> allowed values, or None for any text that is not empty
 SCHEMA: dict[str, tuple[str, ...] | None] = {
     "method": None,  # as the source calls it
-    "dataset": tuple(KINDS),
+    "dataset": tuple(DATASETS),
     "protocol": None,  # in words
     "split_family": (*FAMILIES, *UNLISTED),
     "split_partition": None,  # as in params.yaml
@@ -37,7 +37,7 @@ SCHEMA: dict[str, tuple[str, ...] | None] = {
     "evaluated_network": ("teacher", "unstated"),
     "value": None,  # mIoU in percent
     "source": None,
-    "confirmed": ("yes", "no"),  # no: recalled or second-hand, not read at its source
+    "confirmed": ("yes", "no"),  # no: not read at its source
 }
 # A figure is one measurement: these columns tell it from every other.
 KEY = tuple(column for column in SCHEMA if column not in ("value", "source", "confirmed"))
@@ -63,9 +63,3 @@ def load(path: Path = FILE) -> pd.DataFrame:
         return table.astype({"value": float, "labelled_images": int})
     except ValueError as error:
         raise UserError(f"{path}: value and labelled_images are numbers ({error})") from error
-
-
-def check_protocol(dataset: str, family: str, partition: str) -> None:
-    """Raise unless the figure's lists are ours, or known to be unavailable."""
-    if family not in UNLISTED:
-        check_partition(family, partition, KINDS[dataset])

@@ -30,7 +30,6 @@ SETTING = (
     "crop",
     "iterations",
 )
-FAILED = ("failed", "diverged", "out_of_memory")
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Cell:
             return "partial"
         if "running" in states:
             return "running"
-        return "failed" if states & set(FAILED) else "missing"
+        return "failed" if "failed" in states else "missing"
 
     @property
     def reason(self) -> str:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from semiseg.report import names
 from semiseg.report.plots import frames, style
-from semiseg.report.records import Records
+from semiseg.report.records import Cell, Records
 from semiseg.report.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 
 def label_efficiency(records: Records, tables: dict[str, Table]) -> Figure | None:
-    import matplotlib.pyplot as plt
-    import seaborn
-
     cells = frames.finished(records)
     data = frames.by_labels(cells)
     if data.empty:
         return None
-    figure, axes = plt.subplots(figsize=(7.2, 4.6))
-    look = style.seaborn_style(style.looks(cells))
-    seaborn.lineplot(
-        data, x="labelled", y="miou", hue="label", style="label", errorbar="sd", ax=axes, markersize=7, **look
-    )
+    figure, axes, look = _miou_over(data, cells, "labelled", markersize=7)
     for row in tables["published"].rows:
         if row["comparable"]:
             colour = look["palette"].get(names.label(row["method"], row["variant"]), "grey")
@@ -35,24 +30,16 @@ def label_efficiency(records: Records, tables: dict[str, Table]) -> Figure | Non
     sizes = sorted(data["labelled"].unique())
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.minorticks_off()
-    axes.set(xlabel="labelled images", ylabel="mIoU (%)")
-    _legend_outside(axes)
+    axes.set_xlabel("labelled images")
     return figure
 
 
 def training_curves(records: Records, tables: dict[str, Table]) -> Figure | None:
-    import matplotlib.pyplot as plt
-    import seaborn
-
     cells = frames.focus(records)
     data = frames.curves(cells)
     if data.empty:
         return None
-    figure, axes = plt.subplots(figsize=(7.2, 4.6))
-    look = style.seaborn_style(style.looks(cells))
-    seaborn.lineplot(data, x="iteration", y="miou", hue="label", style="label", errorbar="sd", ax=axes, **look)
-    axes.set(xlabel="iteration", ylabel="mIoU (%)")
-    _legend_outside(axes)
+    figure, _, _ = _miou_over(data, cells, "iteration")
     return figure
 
 
@@ -127,6 +114,19 @@ def cost(records: Records, tables: dict[str, Table]) -> Figure | None:
     axes.set_xlim(left=0)
     _legend_outside(axes)
     return figure
+
+
+def _miou_over(data: DataFrame, cells: Sequence[Cell], x: str, **options: Any) -> tuple[Figure, Axes, dict[str, Any]]:
+    """A line for each method, means and standard deviations over seeds; also how each one looks."""
+    import matplotlib.pyplot as plt
+    import seaborn
+
+    figure, axes = plt.subplots(figsize=(7.2, 4.6))
+    look = style.seaborn_style(style.looks(cells))
+    seaborn.lineplot(data, x=x, y="miou", hue="label", style="label", errorbar="sd", ax=axes, **options, **look)
+    axes.set(xlabel=x, ylabel="mIoU (%)")
+    _legend_outside(axes)
+    return figure, axes, look
 
 
 def _legend_outside(axes: Axes) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from semiseg.report.figures_of_the_field import DATASETS, load
 from semiseg.report.records import Cell, Records, crop_text, mean_sd
 from semiseg.report.table import Table, View
 
-DATASETS = {"VOC2012": "voc", "Cityscapes": "cityscapes"}
 METHODS = (
     (r"AdvSemiSeg.*ablation", None),
     (r"AdvSemiSeg.*(ImageNet-init|checkpoint|user|Paddle|third-party)", None),
@@ -93,8 +93,6 @@ def figures() -> list[Figure]:
 
 
 def stored() -> list[dict[str, Any]]:
-    from semiseg.report.published import load
-
     return load().to_dict("records")
 
 
