@@ -83,19 +83,14 @@ def test_a_run_page_has_configuration_curves_provenance_and_the_command(report):
         assert expected in text
 
 
-def test_the_log_of_a_run_that_did_not_finish_is_linked(tmp_path):
-    suite = tmp_path / "results" / "pocket"
-    planned = studies.descriptions(seeds=1, ablations=False, partitions={"12": 12})
-    rows = studies.simulate(suite, planned, images=6, pictures=0)
-    log = tmp_path / "logs" / "pocket" / "train" / f"{planned[0]['run'].removeprefix('runs/')}.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("trained")
-    rows = [row | {"state": "failed"} if row["run"] == planned[0]["run"] else row for row in rows]
-    tables.build("pocket", suite, rows)
-    html.build("pocket", suite, rows, dataset=DATASET)
-    page = next((suite / "report" / "runs").glob("*supervised*"))
-    [link] = [link for link in Page(page).links if link.endswith(".log")]
-    assert (page.parent / link).resolve() == log.resolve()
+def test_a_record_without_a_start_shows_none(tmp_path):
+    rows = studies.simulate(tmp_path, studies.descriptions(seeds=1, ablations=False, partitions={"12": 12}), images=6)
+    for row in rows:
+        del row["record"]["started"]
+    tables.build("pocket", tmp_path, rows)
+    html.build("pocket", tmp_path, rows, dataset=DATASET)
+    text = next((tmp_path / "report" / "runs").glob("*supervised*")).read_text()
+    assert "<dt>finished</dt>" in text and "started" not in text
 
 
 def test_methods_page_shows_the_docstrings_formulas(report):

@@ -57,10 +57,12 @@ def test_label_maps_survive_as_indexed_pictures(tmp_path):
         )
 
 
-def test_vocs_colours():
-    palette = pictures.voc_palette()
-    assert palette[:5].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]]
-    assert palette[15].tolist() == [192, 128, 128]
+def test_a_data_set_without_colours_of_its_own_has_vocs():
+    names = tuple("abcde")
+    vocs = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]]
+    assert pictures.palette_of({"classes": names}) == vocs
+    own = [[index, 0, 9] for index in range(5)]
+    assert pictures.palette_of({"classes": names, "palette": own}) == own
 
 
 def test_the_viewer_has_every_view_of_every_method(report):

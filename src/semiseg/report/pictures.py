@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from semiseg import files
+from semiseg.data.masks import voc_palette
 from semiseg.report import names
 from semiseg.report.plots import frames
 from semiseg.report.records import Cell, Records, Run
@@ -166,15 +167,5 @@ def _save(path: Path, picture: Image.Image) -> None:
 def palette_of(dataset: Mapping[str, Any]) -> list[list[int]]:
     """The data set's own colours, or PASCAL VOC's."""
     own = dataset.get("palette")
-    colours = own if own is not None else voc_palette()[: len(dataset["classes"])]
+    colours = own if own is not None else voc_palette(len(dataset["classes"]))
     return [[int(value) for value in colour] for colour in colours]
-
-
-def voc_palette() -> np.ndarray:
-    """PASCAL VOC's colours: the bits of the class index, spread over the channels from the highest down."""
-    index = np.arange(256)
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            palette[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return palette

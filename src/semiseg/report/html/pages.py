@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from semiseg import __version__, files
 from semiseg.report import names, pictures
-from semiseg.report.html import answer, methods, overview, runs
+from semiseg.report.html import answer, logs, methods, overview, runs
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
@@ -70,6 +70,7 @@ def build(
     pages.write("runs", runs=[runs.summary(run) for run in records.runs])
     pages.write("methods", methods=methods.described({run.method for run in records.runs}), options=_options(records))
     pages.write("numbers", splits=_splits(records), provenance=runs.provenance(records), tables=tables)
+    logs.write(records, folder, {run.row["run"]: runs.slug(run) for run in records.runs if run.row["run"]})
     for run in records.runs:
         if run.row["run"]:
             pages.write("run", f"runs/{runs.slug(run)}", **runs.details(run, records, folder))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.report import names
+from semiseg.report.html import logs
 from semiseg.report.html.chart import line_chart, thin
 from semiseg.report.plots.frames import metrics
 from semiseg.report.records import Records, Run
@@ -76,6 +77,7 @@ def details(run: Run, records: Records, report: Path) -> dict[str, Any]:
         "costs": [(title, record.get(key), unit) for key, title, unit in COSTS if record.get(key) is not None],
         "facts": _facts(record),
         "files": _files(run, report),
+        "log": f"../logs/{slug(run)}.txt" if logs.has_log(run, report) else "",
         "siblings": [other for other in records.runs if other.row["run"] and _same_cell(other, run)],
         "shown_in": sorted({f"{shown['kind'].replace('_', ' ')}: {shown['arm']}" for shown in run.cells or ()}),
     }
@@ -150,10 +152,8 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _files(run: Run, report: Path) -> list[tuple[str, str]]:
-    """(name, link) of what lies in the run folder, and of the log of a run that failed: no clone has the others."""
-    suite = report.parent
-    log = suite.parent.parent / "logs" / suite.name / "train" / f"{run.row['run'].removeprefix('runs/')}.log"
-    paths = [*(run.folder / name for name in FILES), *([] if run.done else [log])]
+    """(name, link) of what lies in the run folder."""
+    paths = [run.folder / name for name in FILES]
     page = report / "runs"
     return [(path.name, Path(os.path.relpath(path, page)).as_posix()) for path in paths if path.exists()]
 
