@@ -7,6 +7,7 @@ only says its place in the chain, and the request of a stale one gets new bytes 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -35,6 +36,7 @@ MADE_BY = {
 }
 TABLES = ("records.jsonl", "tables/comparison.md", "metrics/summary.json")
 FOLDERS = {"tables": ("tables", "metrics")}
+LEFT_BEHIND_SECONDS = 300
 EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
 CHAIN = ("request", "data", "split", "run", "stage", "evaluation", "tables", "plots", "report")
 
@@ -79,6 +81,8 @@ class Product:
             for path in self.files:
                 _set_time(path, self.time)
         else:
+            if self.kind == "run":
+                _withdraw(self.files)
             # A nonce: neither an equal checksum nor an old file time can hide that something has to be done.
             _write_request(self.request, request | {"requested": time.time_ns()})
         return fresh
@@ -190,7 +194,7 @@ class Study:
             return {"records": self.records_sha256(), "code": assembling_code(kind)}
 
         def carried() -> Any:
-            found = [_carried(stamp, None) for stamp in stamps]
+            found = [_stamped(stamp) for stamp in stamps]
             return found[0] if all(one == found[0] for one in found) else None
 
         return Product(kind, self.name, paths, wanted, carried)
@@ -316,6 +320,27 @@ def _carried(path: Path, key: str | None) -> Any:
         return value if key is None else value.get(key)
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def _withdraw(files: Iterable[Path]) -> None:
+    """Take away what was finished just now for another wish, perhaps by a job that a killed driver left behind.
+
+    Snakemake around that job touches its output once more at the end, which would make it newer than the request; what
+    is not there is not touched. Nothing is lost: the record brings spec.json back when it is wanted again.
+    """
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime < LEFT_BEHIND_SECONDS:
+                path.unlink()
+
+
+def _stamped(stamp: Path) -> Any:
+    """What a folder of tables, plots or pages says that it was made from; nothing if one of its files has gone."""
+    found = _carried(stamp, None)
+    if not isinstance(found, dict):
+        return None
+    listed = found.pop("files", [])
+    return found if all((stamp.parent / name).exists() for name in listed) else None
 
 
 def _write_request(path: Path, value: Any) -> None:

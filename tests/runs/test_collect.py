@@ -6,6 +6,7 @@ import pytest
 
 from semiseg import files
 from semiseg.errors import UserError
+from semiseg.runs import lease
 from semiseg.runs.collect import PLANNED, collect, read, write
 
 SCORE = {"iteration": 9, "miou": 50.0, "pixel_accuracy": 60.0, "per_class": [50.0], "absent": [], "confusion": [[1]]}
@@ -37,8 +38,16 @@ def test_a_finished_run_carries_its_scores_without_matrices(tmp_path):
 @pytest.mark.parametrize("state", ["failed", "running"])
 def test_states_come_from_the_record(tmp_path, state):
     train(tmp_path, planned(), state=state, evaluated=False)
+    files.write_json(tmp_path / planned()["run"] / "lease.json", lease.identity())
     [row] = collect(tmp_path, [planned()])
     assert row["state"] == state and row["eval"] is None and row["record"]["error"] is None
+
+
+@pytest.mark.parametrize("state", ["interrupted", "running"])
+def test_a_training_that_died_is_not_said_to_run(tmp_path, state):
+    train(tmp_path, planned(), state=state, evaluated=False)
+    [row] = collect(tmp_path, [planned()])
+    assert row["state"] == "missing" and "goes on from its checkpoint" in row["reason"]
 
 
 def test_missing_stale_and_unevaluated_runs_are_rows_too(tmp_path):

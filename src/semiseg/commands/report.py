@@ -16,6 +16,10 @@ PARTS = ("tables", "plots", "html", "all")
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", nargs="?", choices=PARTS, default="all")
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
+    parser.add_argument(
+        "--local-pictures", action="store_true",
+        help="a report with pictures of data that may not be redistributed, for this machine only",
+    )  # fmt: skip
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="results/SUITE of another study: what changed")
     parser.set_defaults(run=run)
 
@@ -27,8 +31,9 @@ def run(options: argparse.Namespace) -> None:
     with locked(Path("logs/.report.lock")):
         study = Study.load(options.suite)
         if options.against:
-            _against(study, options.against)
-            return
+            return _against(study, options.against)
+        if options.local_pictures:
+            return _local(study)
         for part in PARTS[:3] if options.part == "all" else (options.part,):
             {"tables": _tables, "plots": _plots, "html": _html}[part](study)
 
@@ -64,26 +69,42 @@ def _plots(study: Any) -> None:
 def _html(study: Any) -> None:
     from semiseg.report import html
 
-    classes, read_image = _images(study)
+    read_image = _reader(study) if _settings(study).redistributable else None
     with _stamped(study, "report"):
-        html.build(study.name, study.folder, _rows(study), dataset=_dataset(study, classes), read_image=read_image)
+        html.build(study.name, study.folder, _rows(study), dataset=_dataset(study), read_image=read_image)
     every_suite = html.build_index(study.folder.parent)
     print(f"the report: {study.folder / 'report' / 'index.html'}; all suites: {every_suite}")
+
+
+def _local(study: Any) -> None:
+    """A second report beside the one that may be committed."""
+    from semiseg.report import html
+
+    html.build(
+        study.name, study.folder, _rows(study), dataset=_dataset(study), read_image=_reader(study), local_pictures=True
+    )
+    print(f"with pictures, not to be passed on: {study.folder / html.LOCAL / 'index.html'}")
 
 
 def _against(study: Any, other: Path) -> None:
     from semiseg.report import against
 
-    table = against.build(study.name, study.folder, _rows(study), other, dataset=_dataset(study, []))
+    table = against.build(study.name, study.folder, _rows(study), other, dataset=_dataset(study))
     changed = sum(row["changed"] == "yes" for row in table.rows)
     print(
         f"{changed} of {len(table.rows)} cells changed by more than chance: {study.folder / 'against' / 'index.html'}"
     )
 
 
-def _dataset(study: Any, classes: list[str]) -> dict[str, Any]:
-    name = study.suite.dataset
-    return {"name": name, "classes": classes, "redistributable": study.params.datasets[name].redistributable}
+def _dataset(study: Any) -> dict[str, Any]:
+    """Names and colours of the classes as the data set's check found them; nothing where it has not been checked."""
+    from semiseg.data.manifest import manifest_path
+    from semiseg.files import read_json
+
+    path = manifest_path(study.suite.dataset)
+    manifest = read_json(path) if path.exists() else {"classes": []}
+    known = {key: manifest[key] for key in ("classes", "palette") if key in manifest}
+    return {"name": study.suite.dataset, "redistributable": _settings(study).redistributable, **known}
 
 
 def _rows(study: Any) -> list[dict[str, Any]]:
@@ -96,24 +117,26 @@ def _rows(study: Any) -> list[dict[str, Any]]:
     return collect.read(path)
 
 
-def _images(study: Any) -> tuple[list[str], Callable[[str], Any] | None]:
-    """Class names, and a reader of images where data of this kind may be shown and are at hand."""
+def _settings(study: Any) -> Any:
+    return study.params.datasets[study.suite.dataset]
+
+
+def _reader(study: Any) -> Callable[[str], Any]:
+    """Reads an image and its mask, from the decoded data set."""
     from semiseg.data import prepare
     from semiseg.data.store import open_store
 
-    settings = study.params.datasets[study.suite.dataset]
-    if settings.redistributable:
-        store = open_store(prepare.ensure_store(study.suite.dataset, settings))
-        return list(store.classes), lambda one: (store.image(one), store.label(one))
-    manifest = Path("data") / study.suite.dataset / "manifest.json"
-    from semiseg.files import read_json
-
-    return (read_json(manifest)["classes"] if manifest.exists() else []), None
+    store = open_store(prepare.ensure_store(study.suite.dataset, _settings(study)))
+    return lambda one: (store.image(one), store.label(one))
 
 
 @contextmanager
 def _stamped(study: Any, kind: str) -> Iterator[None]:
-    """Stamps are written last and say what was found before: a run that finishes meanwhile makes the files stale."""
+    """Stamps are written last and say what was found before: a run that finishes meanwhile makes the files stale.
+
+    They list the files beside them too, so that one which is deleted is made again; ends of logs aside, which stay
+    where they were written.
+    """
     [product] = study.products()[kind].values()
     made_from = product.wanted()
     stamps = [path for path in product.files if path.name == "made_from.json"]
@@ -121,4 +144,5 @@ def _stamped(study: Any, kind: str) -> Iterator[None]:
         stamp.unlink(missing_ok=True)
     yield
     for stamp in stamps:
-        write_json(stamp, made_from)
+        found = (path.relative_to(stamp.parent) for path in stamp.parent.rglob("*") if path.is_file() and path != stamp)
+        write_json(stamp, made_from | {"files": sorted(path.as_posix() for path in found if path.parts[0] != "logs")})

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import files
+from semiseg.runs import lease
 
 AFFECTS_RESULTS = False
 
@@ -52,6 +53,10 @@ def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     if wanted is not None and record.get("spec_sha256") != wanted:
         return row | {"state": "missing", "reason": "its folder holds results of another configuration"}
     row |= {"record": record, "state": record["state"]}
+    if record["state"] == "interrupted" or (
+        record["state"] == "running" and not lease.is_alive(lease.read(folder / "lease.json"))
+    ):
+        return row | {"state": "missing", "reason": "stopped on its way; the same command goes on from its checkpoint"}
     evaluated = _read_if_there(folder / "eval.json")
     if record["state"] == "done" and evaluated is None:
         return row | {"state": "missing", "reason": "trained, but not evaluated yet"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semiseg.report.html.pages import build
+from semiseg.report.html.pages import LOCAL, build
 from semiseg.report.html.suites import build as build_index
 
-__all__ = ["build", "build_index"]
+__all__ = ["LOCAL", "build", "build_index"]

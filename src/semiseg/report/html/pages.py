@@ -19,6 +19,7 @@ from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
 HERE = Path(__file__).parent
+LOCAL = "local-report"  # holds pictures that must not be passed on
 # Page -> its name in the navigation.
 PAGES = {
     "index": "Overview",
@@ -41,13 +42,13 @@ def build(
     read_image: pictures.ReadImage | None = None,
     local_pictures: bool = False,
 ) -> None:
-    """Write <suite_dir>/report; tables and plots must have been built.
+    """Write <suite_dir>/report, or local-report/ with `local_pictures`; tables and plots must have been built.
 
     dataset: name, classes, redistributable, and optionally palette. Pictures of data that may not be redistributed are
     left out, unless `local_pictures` says that the report stays here.
     """
     suite_dir = Path(suite_dir)
-    records, folder = Records(suite_name, suite_dir, rows), suite_dir / "report"
+    records, folder = Records(suite_name, suite_dir, rows), suite_dir / (LOCAL if local_pictures else "report")
     for part in ("runs", "pictures", "plots"):
         shutil.rmtree(folder / part, ignore_errors=True)
     tables = read_all(suite_dir / "tables")
