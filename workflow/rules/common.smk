@@ -52,7 +52,21 @@ ASKED = {
 
 def of_run(kind):
     """Input function: the request that belongs to the run of a job's wildcards."""
-    return lambda wildcards: ASKED[kind][RUN.format(**wildcards)]
+
+    def request(wildcards):
+        keep_going()
+        return ASKED[kind][RUN.format(**wildcards)]
+
+    return request
+
+
+def keep_going():
+    """Members of a group do not need each other, but Snakemake hands its own --keep-going on to no job.
+
+    Asked from an input function, because the settings come after the rules have been read.
+    """
+    if not workflow.is_main_process:
+        workflow.execution_settings.keep_going = True
 
 
 def each(product, cells=None):
