@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+import yaml
 
 from tests.slurm.workspace import LONG, WITH_GPU
 
@@ -62,3 +63,27 @@ def test_a_training_on_two_gpus_is_two_processes_and_one_result(cluster, workspa
     assert sorted(here.steps()) == sorted([*range(12)] * 2)
     assert {devices for *_, devices in here.diary} == {"0,1"}
     assert len(here.runs) == 1
+
+
+def test_the_cluster_is_described_as_it_is(cluster, workspace):
+    """`semiseg cluster check`, and the site file that it writes."""
+    here = workspace()
+    found = here.command("semiseg", "cluster", "check", "--write")
+    assert found.returncode == 0, found.stderr
+    said = found.stdout
+    rows = {line.split()[0]: " ".join(line.split()) for line in said.splitlines() if " MiB " in line}
+    nodes = cluster.nodes
+    assert rows["main"] == f"main (default) {nodes} 4 16000 MiB 2 fake 1440 min"
+    assert rows["brief"] == f"brief {nodes} 4 16000 MiB 2 fake 1 min"
+    # Slurm's books give root an account of that name beside the one that was opened.
+    [accounts] = [line for line in said.splitlines() if line.startswith("accounts: ")]
+    assert "research" in accounts if cluster.accounting else accounts == "accounts: none listed"
+    keeper = "slurmdbd" if cluster.accounting else "nobody"
+    assert f"accounting is kept by {keeper}; a finished job is remembered for 600 s (MinJobAge)" in said
+    assert ("nobody keeps accounts here" in said) != cluster.accounting
+    expected = {"partition": "main", "max_minutes": 1440, "max_memory_mib": 16000, "gpu_model": "fake"}
+    written = yaml.safe_load((here.folder / "slurm/site.yaml").read_text())
+    assert written.pop("account", "research") == "research"
+    assert written == expected
+    again = here.command("semiseg", "cluster", "check", "--write")
+    assert again.returncode == 2 and "slurm/site.yaml exists" in again.stderr

@@ -76,6 +76,10 @@ class Workspace:
     def run(self, *arguments: str, profile: str = "slurm", seconds: float = 900) -> int:
         return self.wait(self.start(*arguments, profile=profile), seconds)
 
+    def command(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Another command, as a user types it in this folder."""
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+
     def wait(self, process: subprocess.Popen[str], seconds: float = 900) -> int:
         try:
             return process.wait(seconds)
