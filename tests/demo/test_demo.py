@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import re
+import resource
 import subprocess
 import time
 from pathlib import Path
@@ -46,6 +50,51 @@ def test_pocket_is_a_useful_miniature(comparison):
     smallest = miou[str(min(int(name) for name in miou.index if name != "full"))]
     assert miou["full"] >= 75
     assert miou["full"] - smallest >= 12
+
+
+def in_clone(clone: Path, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """A command of the clone's own environment."""
+    environment = os.environ | {"PATH": f"{clone / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", **changes}
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+
+
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_the_report_is_remade_in_seconds(clone):
+    report = clone / "results/pocket/report"
+    before = {path.relative_to(report): path.read_bytes() for path in report.rglob("*.html")}
+    began = cpu_of_children()
+    done = in_clone(clone, "semiseg", "report", "html", "--suite", "pocket", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert cpu_of_children() - began < 20
+    assert {path.relative_to(report): path.read_bytes() for path in report.rglob("*.html")} == before
+
+
+def test_every_run_page_leads_to_the_end_of_its_log(clone):
+    pages = sorted((clone / "results/pocket/report/runs").glob("*.html"))
+    for page in pages:
+        [link] = re.findall(r'href="(\.\./logs/[^"]+)"', page.read_text())
+        assert "600/600" in (page.parent / link).read_text(), page.name
+    assert len(pages) >= len(METHODS)
+
+
+def test_snakemakes_own_report_has_the_comparison_and_needs_no_network(clone, tmp_path):
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    path = tmp_path / "snakemake.html"
+    command = ("snakemake", "--profile", "local", "--report", str(path), "--config", "suite=pocket")
+    done = in_clone(clone, *command, **nowhere)
+    assert done.returncode == 0, done.stderr
+    text = path.read_text()
+    [shown] = re.findall(r"var results = (\{.*?\});\s*</script>", text, re.DOTALL)
+    results = json.loads(shown)
+    assert {"results/pocket/tables/comparison.md", "results/pocket/report/index.html"} <= set(results)
+    assert "mIoU in percent of every cell" in results["results/pocket/tables/comparison.md"]["caption"]
+    content = results["results/pocket/tables/comparison.md"]["data_uri"].split("base64,")[1]
+    assert base64.b64decode(content).decode() == (clone / "results/pocket/tables/comparison.md").read_text()
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.?https?:", text)
 
 
 def test_the_work_tree_is_clean(clone):
