@@ -69,6 +69,14 @@ def test_code_that_matters_and_code_that_does_not(work):
     assert repro.jobs("plots") == 1
     assert work.trained() == trained
 
+    # A correction of the scores: everything is scored anew, and nothing trained.
+    (base / "runs/selection.py").write_text((base / "runs/selection.py").read_text() + "\nUNUSED = 1\n")
+    repro = work.repro()
+    assert repro.jobs("train") == 0
+    assert repro.jobs("evaluate") == len(trained)
+    assert repro.jobs("tables", "plots", "report") == 3
+    assert work.trained() == trained
+
     (base / "methods/fixmatch.py").write_text((base / "methods/fixmatch.py").read_text() + "\nUNUSED = 1\n")
     assert work.snakemake("--dry-run", "all").planned("train") == 2
     path = work.path_of("fixmatch/default").relative_to(work.root)

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from semiseg import files
+from semiseg.runs import lease
 from semiseg.runs.collect import collect, write
 from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.selection import mean_iou, summarise
@@ -127,6 +128,8 @@ def _run(folder, description, number, state, shares, pictures, iterations, class
     quality = _quality(description) + random.normal(0, 0.04)
     spec = description["spec_sha256"]
     files.write_json(folder / "record.json", _record(description, state, random))
+    if state == "running":
+        files.write_json(folder / "lease.json", lease.identity())  # this process stands in for the training
     config = {"method": {"name": description["method"], "options": description["options"]}, "seed": description["seed"],
               "split": {"partition": description["partition"]}, "note": "<b>not markup</b>"}  # fmt: skip
     files.write_text(folder / "config.yaml", yaml.safe_dump(config))
