@@ -86,7 +86,7 @@ def test_missing_mask_unknown_id_and_missing_store_are_user_errors(tmp_path):
         store.label("image-0")
     with pytest.raises(UserError, match="nobody"):
         store.image("nobody")
-    with pytest.raises(UserError, match="semiseg prepare"):
+    with pytest.raises(UserError, match="semiseg data prepare NAME"):
         open_store(tmp_path / "elsewhere")
 
 

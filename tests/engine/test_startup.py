@@ -28,11 +28,19 @@ BARE = "import resource, torch; used = resource.getrusage(resource.RUSAGE_SELF);
 def test_a_step_of_the_small_network_loads_nothing_heavy(prepared, tmp_path, request):
     where = prepared(tiny.params({"unimatch": {}}, splits={"partitions": [4]}), tmp_path / "work")
     environment = {"PYTHONPATH": str(request.config.rootpath), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=where, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+
+    def run(program):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=where, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
+
+    found = json.loads(run(SCRIPT))
     assert not found["torch"], "asking whether a run is finished must not cost an import of torch"
     assert found["loaded"] == []
-    # 4 s on a core on which torch's own import takes 2.6; seconds alone would test the machine.
-    bare = subprocess.run([sys.executable, "-c", BARE], env=environment, capture_output=True, text=True, check=True)
-    assert found["seconds"] < 1.7 * float(bare.stdout), "what is added to the import of torch must stay small"
+    # 4 s on a core on which torch's own import takes 2.6; seconds alone would test the machine. The first of the
+    # processes may have compiled bytecode, and neighbours are noise: the best of three.
+    whole = min(json.loads(run(SCRIPT))["seconds"] for _ in range(3))
+    bare = min(float(run(BARE)) for _ in range(3))
+    assert whole < 1.7 * bare, "what is added to the import of torch must stay small"
