@@ -72,7 +72,7 @@ def test_a_full_disk(cluster, workspace, reference):
         (disk / "filler").write_bytes(bytes(4 * 2**20 - 60_000))
         assert here.run() != 0
         said = "".join(path.read_text() for path in here.folder.glob("logs/tiny/**/*.log"))
-        assert "no room left on the disk" in said
+        assert "no room left for the checkpoint" in said
         assert "Traceback" not in said
         (disk / "filler").unlink()
         assert here.run() == 0, here.log
