@@ -4,6 +4,8 @@ BIN := $(CURDIR)/.venv/bin
 # PyTorch with two threads thrashes on small machines: one thread per training, trainings side by side.
 export OMP_NUM_THREADS := 1
 export PATH := $(BIN):$(PATH)
+# Some container images set it; without compiled modules every start of a training costs 10 s more.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint lock environment clean
 

@@ -33,7 +33,8 @@ def content() -> dict:
 def environment(home: Path) -> dict[str, str]:
     """Settings of nobody: no configuration, cache or remote of the one who runs the tests is touched."""
     home.mkdir(parents=True, exist_ok=True)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "GIT_", "SNAKEMAKE_"))}
+    theirs = ("DVC_", "GIT_", "SNAKEMAKE_", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(theirs)}
     return kept | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),

@@ -17,6 +17,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable
@@ -105,6 +106,7 @@ class Cluster:
     # ---------------------------------------------------------------- up and down
 
     def up(self) -> Cluster:
+        self._refuse_a_closed_folder()
         for name in ("etc", "state", "spool", "log", "run", "database", "sockets"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         for name in ("state", "log", "run"):
@@ -118,7 +120,7 @@ class Cluster:
         for node in self.names:
             (self.folder / "spool" / node).mkdir(exist_ok=True)
             self.start(f"slurmd-{node}")
-        _wait("nodes", lambda: self.idle() == self.nodes)
+        _wait("the nodes", lambda: self.idle() == self.nodes, 60, self._last_words)
         return self
 
     def down(self) -> None:
@@ -137,6 +139,17 @@ class Cluster:
 
     def idle(self) -> int:
         return len(_run("sinfo", "-h", "-N", "-p", "main", "-t", "idle", check=False).stdout.split("\n")) - 1
+
+    def _refuse_a_closed_folder(self) -> None:
+        """The daemons run as users of their own, and have to come in."""
+        for folder in self.folder.parents:
+            if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
+                raise SystemExit(f"{folder} is closed to other users: `chmod o+x {folder}`, or take another folder")
+
+    def _last_words(self) -> str:
+        """What the daemons said before somebody gave up on them."""
+        logs = sorted(path for path in (self.folder / "log").iterdir() if path.stat().st_size)
+        return "\n".join(f"{path.name}: {line}" for path in logs for line in path.read_text().splitlines()[-5:])
 
     def _configure(self) -> None:
         host, last = socket.gethostname().split(".")[0], 17000 + self.nodes
@@ -270,11 +283,11 @@ def _run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _wait(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+def _wait(what: str, ready: Callable[[], bool], seconds: float = 30, why: Callable[[], str] = str) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not answer within {seconds:.0f} s")
+            raise TimeoutError(f"{what} did not answer within {seconds:.0f} s\n{why()}")
         time.sleep(0.1)
 
 
