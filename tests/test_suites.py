@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from semiseg import config, grid
+from semiseg import config, grid, schema
 from semiseg.cli import main
 from semiseg.data.options import DatasetConfig
 from semiseg.files import sha256_json, write_json
@@ -23,7 +23,7 @@ PARAMS = Path(__file__).parents[1] / "params.yaml"
 LOADED = config.load(PARAMS)
 SUITES = list(LOADED.suites)
 ENCODER = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": "none", "encoder_weights_sha256": None}
-RUNTIME = config.Runtime().model_dump(mode="json")
+RUNTIME = schema.Runtime().model_dump(mode="json")
 SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (72, 96)}
 
 

@@ -14,7 +14,7 @@ from semiseg.errors import UserError
 from semiseg.explain import nearest
 
 if TYPE_CHECKING:
-    from semiseg.config import Params, Suite
+    from semiseg.schema import Params, Suite
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

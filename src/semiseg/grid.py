@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from semiseg import methods
-from semiseg.config import Ablation, MethodEntry, Params, Suite
 from semiseg.errors import UserError
 from semiseg.explain import explain
 from semiseg.files import sha256_json
+from semiseg.schema import Ablation, MethodEntry, Params, Suite
 
 RESULTS = Path("results")
 FULL = "full"

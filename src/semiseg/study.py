@@ -1,34 +1,26 @@
-"""What a suite wants, what it has, and what therefore has to be made.
-
-Every product carries what it was made from; comparing that with what is wanted now decides, and nothing else does.
-File times are then set to tell the same story, because they are what Snakemake reads: a fresh product gets a time that
-only says its place in the chain, and the request of a stale one gets new bytes and the present time.
-"""
+"""What a suite wants, what it has, and what therefore has to be made: every product, and what it is made from."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import json
-import os
 import sys
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from semiseg import config, grid, methods
 from semiseg.cluster import resources
 from semiseg.data import prepare, split_files
-from semiseg.files import sha256_file, sha256_json, write_bytes
+from semiseg.files import sha256_file, sha256_json
 from semiseg.grid import RESULTS, Run, split_name
+from semiseg.product import Product, carried_by
+from semiseg.report import captions
 from semiseg.runs import spec
 from semiseg.runs.folder import SHOWN, RunFolder
+from semiseg.schema import Params
 
 DATA = Path("data")
-REQUESTS = Path(".snakemake/requests")
 MADE_BY = {
     "tables": ("semiseg.describe", "semiseg.runs.collect", "semiseg.report.tables"),
     "plots": ("semiseg.report.plots",),
@@ -36,62 +28,12 @@ MADE_BY = {
 }
 TABLES = ("records.jsonl", "tables/comparison.md", "metrics/summary.json")
 FOLDERS = {"tables": ("tables", "metrics")}
-LEFT_BEHIND_SECONDS = 300
-EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
-CHAIN = ("request", "data", "split", "run", "stage", "evaluation", "tables", "plots", "report")
-
-
-@dataclass(frozen=True)
-class Product:
-    """Something a rule makes: its files, what it should be made from, and what it says it was made from."""
-
-    kind: str
-    name: str
-    files: tuple[Path, ...]
-    wanted: Callable[[], Any]
-    carried: Callable[[], Any]
-    content: Any = None  # what the job needs to know, beside what decides
-    sound: Callable[[], bool] = lambda: True  # a closer look, at files that came from elsewhere
-
-    @property
-    def request(self) -> Path:
-        return REQUESTS / self.kind / f"{self.name}.json"
-
-    @property
-    def time(self) -> int:
-        return EPOCH + CHAIN.index(self.kind)
-
-    def fresh(self) -> bool:
-        return self._is(self.wanted())
-
-    def _is(self, wanted: Any) -> bool:
-        if not all(path.exists() for path in self.files) or self.carried() != wanted:
-            return False
-        return all(_has_time(path, self.time) for path in self.files) or self.sound()
-
-    def ask(self) -> bool:
-        """Write the request and set the times; True when the product is fresh."""
-        wanted = self.wanted()
-        fresh = self._is(wanted)
-        request = {"wanted": wanted, "content": self.content}
-        if fresh:
-            if _carried(self.request, None) != request:
-                _write_request(self.request, request)
-            os.utime(self.request, (EPOCH, EPOCH))
-            for path in self.files:
-                _set_time(path, self.time)
-        else:
-            if self.kind == "run":
-                _withdraw(self.files)
-            # A nonce: neither an equal checksum nor an old file time can hide that something has to be done.
-            _write_request(self.request, request | {"requested": time.time_ns()})
-        return fresh
 
 
 class Study:
     """One suite of params.yaml and its products on disk."""
 
-    def __init__(self, params: config.Params, suite: str | None = None) -> None:
+    def __init__(self, params: Params, suite: str | None = None) -> None:
         self.params = params
         self.name = suite or params.suite
         self.plan = grid.plan(params, self.name)
@@ -125,7 +67,7 @@ class Study:
             f"{self.name}/{path.stem}",
             (path,),
             lambda: split_files.wanted(family, partition, self.data_sha256),
-            lambda: _carried(path, "made_from"),
+            lambda: carried_by(path, "made_from"),
             {"family": family, "partition": partition, "dataset": self.suite.dataset},
         )
 
@@ -161,7 +103,7 @@ class Study:
             return {"spec_sha256": RunFolder(run.path).spec_sha256, "code": evaluation_code()}
 
         def carried() -> dict[str, Any]:
-            return {key: _carried(path, key) for key in ("spec_sha256", "code")}
+            return {key: carried_by(path, key) for key in ("spec_sha256", "code")}
 
         name = f"{run.suite}/{run.name}"
         return Product("evaluation", name, (path,), wanted, carried, sound=lambda: evaluation_is_whole(path))
@@ -180,7 +122,7 @@ class Study:
         def wanted() -> dict[str, str]:
             return {name: spec.spec_sha256(self.wanted_spec(run)) for name, run in sorted(runs.items())}
 
-        return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: _carried(path, None))
+        return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: carried_by(path))
 
     def assembled(self, kind: str, files: Iterable[str]) -> Product:
         """Tables, plots or report: made from every run's evaluation and record, by the code of that kind.
@@ -199,6 +141,11 @@ class Study:
 
         return Product(kind, self.name, paths, wanted, carried)
 
+    @property
+    def plots(self) -> dict[str, dict[str, str]]:
+        """Name -> title and caption."""
+        return captions.of_study(self.suite.ablations)
+
     def products(self) -> dict[str, dict[Any, Product]]:
         """All of them, by kind and by what the rules call them."""
         return {
@@ -208,7 +155,7 @@ class Study:
             "stage": self.stages,
             "evaluation": self.evaluations,
             "tables": {self.name: self.assembled("tables", TABLES)},
-            "plots": {self.name: self.assembled("plots", [])},
+            "plots": {self.name: self.assembled("plots", [f"plots/{name}.svg" for name in self.plots])},
             "report": {self.name: self.assembled("report", ["report/index.html"])},
         }
 
@@ -252,7 +199,7 @@ class Study:
 
     @functools.cache  # noqa: B019 - a study lives as long as the command
     def _split_sha256(self, path: Path) -> str | None:
-        return _carried(path, "sha256")
+        return carried_by(path, "sha256")
 
     @property
     def setting(self) -> methods.Setting:
@@ -298,7 +245,7 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluation_is_whole(path: Path) -> bool:
-    content = _carried(path, None)
+    content = carried_by(path)
     return content == sealed({key: value for key, value in content.items() if key != "sha256"})
 
 
@@ -314,54 +261,10 @@ def _undamaged(folder: RunFolder) -> bool:
     return not damaged
 
 
-def _carried(path: Path, key: str | None) -> Any:
-    try:
-        value = json.loads(path.read_text())
-        return value if key is None else value.get(key)
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def _withdraw(files: Iterable[Path]) -> None:
-    """Take away what was finished just now for another wish, perhaps by a job that a killed driver left behind.
-
-    Snakemake around that job touches its output once more at the end, which would make it newer than the request; what
-    is not there is not touched. Nothing is lost: the record brings spec.json back when it is wanted again.
-    """
-    for path in files:
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < LEFT_BEHIND_SECONDS:
-                path.unlink()
-
-
 def _stamped(stamp: Path) -> Any:
     """What a folder of tables, plots or pages says that it was made from; nothing if one of its files has gone."""
-    found = _carried(stamp, None)
+    found = carried_by(stamp)
     if not isinstance(found, dict):
         return None
     listed = found.pop("files", [])
     return found if all((stamp.parent / name).exists() for name in listed) else None
-
-
-def _write_request(path: Path, value: Any) -> None:
-    """Whole or absent, but not forced onto the disk: a lost request is written again, and there may be thousands."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value))
-    temporary.replace(path)
-
-
-def _has_time(path: Path, seconds: int) -> bool:
-    """Of a link into DVC's cache Snakemake reads both times, its own and its target's."""
-    return int(path.stat().st_mtime) == seconds == int(path.lstat().st_mtime)
-
-
-def _set_time(path: Path, seconds: int) -> None:
-    if _has_time(path, seconds):
-        return
-    try:
-        os.utime(path, (seconds, seconds))
-        os.utime(path, (seconds, seconds), follow_symlinks=False)
-    except PermissionError:  # a link to a file of somebody else's, in a shared cache: have a copy of our own
-        write_bytes(path, path.read_bytes())
-        os.utime(path, (seconds, seconds))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from semiseg.cluster import estimate, resources
 from semiseg.cluster.site import Site
-from semiseg.config import Params
 from semiseg.grid import plan
+from semiseg.schema import Params
 from tests import tiny
 
 RUNTIME = {"workers": 3, "short_minutes": 10}

@@ -7,8 +7,8 @@ import yaml
 
 from semiseg.cluster import budget
 from semiseg.commands import plan
-from semiseg.config import Params
 from semiseg.runs.folder import PRODUCTS, RunFolder
+from semiseg.schema import Params
 from semiseg.study import Study
 from tests import tiny
 

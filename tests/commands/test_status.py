@@ -11,7 +11,7 @@ from rich.console import Console
 
 from semiseg.cluster import progress, queue
 from semiseg.commands.status import picture
-from semiseg.config import Params
+from semiseg.schema import Params
 from semiseg.study import Study
 from tests import tiny
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from semiseg.config import Suite
 from semiseg.data.classes import ClassesFile
 from semiseg.data.datasets import Sample, open_dataset
 from semiseg.data.folder import divide
 from semiseg.data.init import init
 from semiseg.data.options import DatasetConfig
 from semiseg.errors import UserError
+from semiseg.schema import Suite
 from tests.data import dataset_trees as trees
 
 INDEX_CLASSES = "masks: index\nclasses: [{name: ground}, {name: water}, {name: roof, colour: [9, 8, 7]}]\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from semiseg.config import Suite
 from semiseg.data.classes import ClassesFile
 from semiseg.data.options import DatasetConfig
+from semiseg.schema import Suite
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-data.md"
 

@@ -92,6 +92,9 @@ def test_snakemakes_own_report_has_the_comparison_and_needs_no_network(clone, tm
     results = json.loads(shown)
     assert {"results/pocket/tables/comparison.md", "results/pocket/report/index.html"} <= set(results)
     assert "mIoU in percent of every cell" in results["results/pocket/tables/comparison.md"]["caption"]
+    plots = {name: found for name, found in results.items() if name.startswith("results/pocket/plots/")}
+    assert len(plots) == len(list((clone / "results/pocket/plots").glob("*.svg"))) > 8
+    assert all(found["caption"] and found["labels"]["plot"] for found in plots.values())
     content = results["results/pocket/tables/comparison.md"]["data_uri"].split("base64,")[1]
     assert base64.b64decode(content).decode() == (clone / "results/pocket/tables/comparison.md").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.?https?:", text)

@@ -7,22 +7,22 @@ import xml.etree.ElementTree as ElementTree
 
 from PIL import Image
 
-from semiseg.report import names, plots
+from semiseg.report import captions, names, plots
 from semiseg.report.plots import classes, frames, style
 from semiseg.report.records import Records
 from tests.report import studies
 
 
 def test_every_plot_is_drawn_in_both_formats_with_a_caption(report):
-    captions = json.loads((report / "plots" / "captions.json").read_text())
+    written = json.loads((report / "plots" / "captions.json").read_text())
     expected = [*plots.DRAWN, "ablation_threshold", "ablation_lambda_semi", "ablation_discriminator"]
-    assert captions["order"] == expected
+    assert written["order"] == expected
     for name in expected:
         assert ElementTree.parse(report / "plots" / f"{name}.svg").getroot().tag.endswith("svg")
         with Image.open(report / "plots" / f"{name}.png") as picture:
             assert min(picture.size) > 200
-        assert captions["captions"][name]["caption"] and "{" not in captions["captions"][name]["caption"]
-    assert "at 12 labels" in captions["captions"]["class_iou"]["caption"]
+        assert written["captions"][name]["caption"] and "{" not in written["captions"][name]["caption"]
+    assert "at 12 labels" in written["captions"]["class_iou"]["caption"]
 
 
 def test_plots_are_the_same_bytes_again(study, report):
@@ -32,16 +32,24 @@ def test_plots_are_the_same_bytes_again(study, report):
     assert not [name for name, content in before.items() if b"Matplotlib v" in content or b"<dc:date>" in content]
 
 
-def test_a_plot_that_cannot_be_drawn_any_more_is_removed(tmp_path, study):
+def test_a_plot_that_cannot_be_drawn_any_more_is_replaced_by_a_sentence(tmp_path, study):
     from semiseg.report import tables
 
     folder, rows = study
     (tmp_path / "plots").mkdir()
-    (tmp_path / "plots" / "label_efficiency.svg").write_text("old")
+    for suffix in ("svg", "png"):
+        (tmp_path / "plots" / f"label_efficiency.{suffix}").write_text("old")
     nothing = [row | {"state": "missing", "eval": None, "record": None} for row in rows]
     tables.build("pocket", tmp_path, nothing)
     assert plots.build("pocket", tmp_path, nothing) == []
-    assert not (tmp_path / "plots" / "label_efficiency.svg").exists()
+    assert "no finished run" in (tmp_path / "plots" / "label_efficiency.svg").read_text()
+    assert not (tmp_path / "plots" / "label_efficiency.png").exists()
+
+
+def test_the_plots_that_are_promised_to_the_workflow_are_those_that_are_made(report):
+    promised = captions.of_study(["threshold", "lambda_semi", "discriminator"])
+    assert {path.stem for path in (report / "plots").glob("*.svg")} == set(promised)
+    assert not any("{" in words["caption"] for words in promised.values())
 
 
 def test_focus_is_the_split_with_most_methods(study):

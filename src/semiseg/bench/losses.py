@@ -18,7 +18,6 @@ from torch import Tensor
 from semiseg import methods
 from semiseg.bench.memory import peak_mib
 from semiseg.bench.timing import alternate, result, row
-from semiseg.config import Criterion
 from semiseg.data import views
 from semiseg.data.draws import Draws
 from semiseg.engine.distributed import global_mean
@@ -26,6 +25,7 @@ from semiseg.engine.step import Step
 from semiseg.engine.supervision import make_criterion
 from semiseg.methods import Batch, Setting, rc2l, scl
 from semiseg.models.outputs import Output, Regions
+from semiseg.schema import Criterion
 
 SIZES = {"cpu": (64, 128, 256), "cuda": (128, 256, 512)}
 BATCH, CLASSES, WIDTH, QUERIES, STRIDE = 2, 21, 64, 16, 4

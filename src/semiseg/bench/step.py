@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from semiseg import config, methods
+from semiseg import methods, schema
 from semiseg.bench.made import Photographs
 from semiseg.bench.memory import peak_mib
 from semiseg.bench.timing import alternate, result, row
@@ -159,7 +159,7 @@ def _make_data(folder: Path, crop: int) -> None:
 def _settings(
     method: str, options: dict[str, Any], network: dict[str, Any], crop: int, batch: int, plain: bool
 ) -> dict[str, Any]:
-    recipe = config.Recipe.model_validate(
+    recipe = schema.Recipe.model_validate(
         {
             "network": network,
             "crop": crop,
@@ -169,7 +169,7 @@ def _settings(
             "engine": {"plain": plain},
         }
     )
-    evaluation = config.Evaluation(every=1, selected_on=None, diagnostics=0, pictures=0)
+    evaluation = schema.Evaluation(every=1, selected_on=None, diagnostics=0, pictures=0)
     return {
         "dataset": {"name": "made", "kind": "voc"},
         "method": {"name": method, "options": methods.load(method).Options(**options).model_dump(mode="json")},

@@ -57,11 +57,11 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
     if options.config:
         import yaml
 
-        from semiseg import config
+        from semiseg import config, schema
 
         wanted = yaml.safe_load(options.config.read_text())
         dataset = config.load().datasets[wanted["dataset"]["name"]].model_dump()
-        return {"config": wanted, "runtime": config.Runtime().model_dump(), "dataset": dataset}
+        return {"config": wanted, "runtime": schema.Runtime().model_dump(), "dataset": dataset}
     from semiseg.study import Study
 
     study = Study.load(_suite_folder(options.folder).name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from semiseg import files
-from semiseg.report.plots import bars, captions, classes, frames, lines, style
+from semiseg.report import captions
+from semiseg.report.plots import bars, classes, frames, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
@@ -25,34 +25,37 @@ DRAWN: dict[str, Callable[..., Any]] = {
 
 
 def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Draw every plot that the records allow into <suite_dir>/plots; the tables must have been built."""
+    """Draw every plot that the records allow into <suite_dir>/plots; the tables must have been built.
+
+    In place of one that they do not allow stands an SVG that says so: the rules promise the same files every time.
+    """
     suite_dir = Path(suite_dir)
     records, folder = Records(suite_name, suite_dir, rows), suite_dir / "plots"
     tables = read_all(suite_dir / "tables")
     focus = frames.focus(records)
-    details = {"partition": str(focus[0].partition) if focus else "?"}
-    written: dict[str, dict[str, str]] = {}
+    known = captions.of_study(records.ablations, str(focus[0].partition) if focus else "?")
+    drawn: dict[str, dict[str, str]] = {}
     with style.plotting():
-        for name, (draw, caption) in _wanted(records, details).items():
-            figure = draw(records, tables)
-            if figure is not None:
+        for name, caption in known.items():
+            figure = _draw(name, records, tables)
+            if figure is None:
+                style.leave_empty(folder, name, caption["title"])
+            else:
                 style.save(figure, folder, name)
-                written[name] = caption
-    files.write_json(folder / "captions.json", {"order": list(written), "captions": written})
-    _remove_others(folder, set(written))
-    return list(written)
+                drawn[name] = caption
+    files.write_json(folder / "captions.json", {"order": list(drawn), "captions": drawn})
+    _remove_others(folder, {f"{name}.svg" for name in known} | {f"{name}.png" for name in drawn})
+    return list(drawn)
 
 
-def _wanted(records: Records, details: dict[str, str]) -> dict[str, tuple[Callable[..., Any], dict[str, str]]]:
-    wanted = {name: (draw, captions.caption(name, **details)) for name, draw in DRAWN.items()}
-    for name in records.ablations:
-        words = captions.caption("ablation", name=name.replace("_", " "))
-        wanted[f"ablation_{name}"] = (functools.partial(bars.ablation, name=name), words)
-    return wanted
+def _draw(name: str, records: Records, tables: Mapping[str, Any]) -> Any:
+    if name.startswith(captions.ABLATION):
+        return bars.ablation(records, tables, name=name.removeprefix(captions.ABLATION))
+    return DRAWN[name](records, tables)
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
     """A plot of an earlier build that cannot be drawn any more would be believed."""
     for path in folder.glob("*.*"):
-        if path.suffix in (".svg", ".png") and path.stem not in names:
+        if path.suffix in (".svg", ".png") and path.name not in names:
             path.unlink()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
 from semiseg import files
 from semiseg.report import names
@@ -99,3 +100,11 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata)
         files.write_bytes(folder / f"{name}.{suffix}", buffer.getvalue())
     plt.close(figure)
+
+
+def leave_empty(folder: Path, name: str, title: str) -> None:
+    """An SVG that says why there is no plot."""
+    words = escape(f"{title}: no finished run has what this plot shows.")
+    text = f'<text x="12" y="34" font-family="sans-serif" font-size="14">{words}</text>'
+    picture = f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="56" role="img">{text}</svg>\n'
+    files.write_bytes(folder / f"{name}.svg", picture.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 CAPTIONS = {
     "label_efficiency": (
         "Label efficiency",
@@ -20,15 +22,15 @@ CAPTIONS = {
         "mIoU of the reported network on the evaluated set during training at {partition} labels. Lines are "
         "means over seeds, bands one standard deviation. Nothing was selected by these curves.",
     ),
-    "losses": (
-        "Losses",
-        "Named losses during training at {partition} labels, one panel per method, first seed, smoothed over "
-        "ten logging steps. Losses of different methods are not comparable with each other.",
-    ),
     "pseudo_labels": (
         "Pseudo-labels",
         "Share of confident pixels and accuracy of the pseudo-labels on unlabelled images at {partition} "
         "labels. The hidden masks serve this diagnosis only; no method sees them.",
+    ),
+    "losses": (
+        "Losses",
+        "Named losses during training at {partition} labels, one panel per method, first seed, smoothed over "
+        "ten logging steps. Losses of different methods are not comparable with each other.",
     ),
     "class_iou": (
         "IoU by class",
@@ -55,6 +57,16 @@ CAPTIONS = {
 }
 
 
-def caption(plot: str, **details: str) -> dict[str, str]:
+ABLATION = "ablation_"
+
+
+def of_study(ablations: Iterable[str], partition: str = "equally many") -> dict[str, dict[str, str]]:
+    """Title and caption of every plot that a study with these ablations can have, in their order."""
+    common = [name for name in CAPTIONS if name != "ablation"]
+    found = {name: _caption(name, partition=partition) for name in common}
+    return found | {f"{ABLATION}{name}": _caption("ablation", name=name.replace("_", " ")) for name in ablations}
+
+
+def _caption(plot: str, **details: str) -> dict[str, str]:
     title, text = CAPTIONS[plot]
     return {"title": title.format(**details), "caption": text.format(**details)}
