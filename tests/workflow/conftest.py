@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -71,11 +70,6 @@ class Workspace:
     def trained(self) -> dict[str, int]:
         """When each run was finished: a training again would change it."""
         return {str(path): path.stat().st_mtime_ns for path in self.folder.glob("runs/**/model.safetensors")}
-
-
-def _hear_interrupts() -> None:
-    """A shell starts background jobs deaf to Ctrl-C, and their children inherit it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
