@@ -21,14 +21,26 @@ def test_cancelled_requeued_and_lost_with_its_node(cluster, workspace, reference
     subprocess.run(["scancel", here.until_training("supervised", 3)], check=True)
     subprocess.run(["scontrol", "requeue", here.until_training("fixmatch", 3)], check=True)
     here.until_training("mean_teacher", 3)
-    node = next(node for run, _, _, node, _ in reversed(here.diary) if "mean_teacher" in run)
-    cluster.stop(f"slurmd-{node}", signal.SIGKILL)
+    cluster.stop(f"slurmd-{here.node_of('mean_teacher')}", signal.SIGKILL)
     assert here.wait(snakemake) == 0, here.log
     assert here.results() == reference
     # What is told to stop leaves a checkpoint; a node that is only unreachable finishes its training, and whoever
     # is sent to repeat it waits for the lease.
     assert here.steps("supervised") == here.steps("fixmatch") == here.steps("mean_teacher") == WHOLE
     assert here.record("supervised")["resumed"] == here.record("fixmatch")["resumed"] == 1
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_a_node_is_lost_with_all_that_runs_on_it(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.trouble(seconds=1, slow="mean_teacher")
+    snakemake = here.start()
+    here.until_training("mean_teacher", 6)
+    cluster.lose(here.node_of("mean_teacher"))
+    assert here.wait(snakemake) == 0, here.log
+    assert here.results() == reference
+    assert here.record("mean_teacher")["resumed"] == 1
+    assert here.steps("mean_teacher")[-8:] == WHOLE[4:], "it goes on from the last checkpoint, elsewhere"
 
 
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)

@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 ETC = Path("/etc/slurm")
 MARK = ETC / "throwaway"  # names the folder of the cluster that is up
 SLURM_CONF = """\
@@ -268,6 +270,17 @@ class Cluster:
                 return
             except TimeoutError:
                 continue
+
+    def lose(self, node: str) -> None:
+        """The whole machine is gone: its daemon, and every process of the jobs on it."""
+        jobs = _run("squeue", "-h", "-w", node, "-o", "%A").stdout.split()
+        self.stop(f"slurmd-{node}", signal.SIGKILL)
+        marks = tuple(f"slurmstepd: [{job}." for job in jobs)
+        everyone = psutil.process_iter(["cmdline"])
+        for step in [one for one in everyone if " ".join(one.info["cmdline"] or ()).startswith(marks)]:
+            for process in (step, *step.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 def _alive(pid: int) -> bool:

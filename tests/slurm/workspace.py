@@ -123,6 +123,9 @@ class Workspace:
         self.until(lambda: any(one >= step for one in self.steps(part)), f"a training of {part!r} under way")
         return next(job for run, one, job, *_ in reversed(self.diary) if part in run)
 
+    def node_of(self, part: str) -> str:
+        return next(node for run, _, _, node, _ in reversed(self.diary) if part in run)
+
     @property
     def runs(self) -> dict[str, Path]:
         """Finished runs by name."""

@@ -128,6 +128,8 @@ def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say 
     verdict = check_dataset(name, config, root)
     for subset, summary in verdict["subsets"].items():
         sizes = ", ".join(f"{size} ({n})" for size, n in list(summary["sizes"].items())[:3])
+        others = summary["images"] - sum(list(summary["sizes"].values())[:3])
+        sizes += f", other sizes ({others})" * (others > 0)
         say(f"{subset}: {summary['images']} images, {summary['masks']} masks; {sizes}")
         for line in _histogram(summary):
             say(f"  {line}")
