@@ -12,6 +12,7 @@ from semiseg import __version__
 from semiseg.errors import EXIT_USER, UserError
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # a folder of somebody else, or a disk that is read only
+FULL = (errno.ENOSPC, errno.EDQUOT)
 COMMANDS = {
     "plan": "the runs of a suite: done, left, GPU-hours and disk; starts nothing",
     "status": "live table of runs: state, iteration, time left, mIoU, where",
@@ -50,9 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        if error.errno not in NOT_ALLOWED or not error.filename:
+        cure = _cure(error)
+        if not cure:
             raise
-        print(
-            f"semiseg: {error.filename} cannot be used here ({error.strerror}); mend its permissions", file=sys.stderr
-        )
+        print(f"semiseg: {error.filename or 'a file'} cannot be used here ({error.strerror}); {cure}", file=sys.stderr)
         sys.exit(EXIT_USER)
+
+
+def _cure(error: OSError) -> str:
+    if error.errno in FULL:
+        return "make room and repeat the command"
+    return "mend its permissions" if error.errno in NOT_ALLOWED and error.filename else ""
