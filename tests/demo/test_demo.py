@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -52,10 +53,12 @@ def test_pocket_is_a_useful_miniature(comparison):
     assert miou["full"] - smallest >= 12
 
 
-def in_clone(clone: Path, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
+def in_clone(
+    clone: Path, *command: str, folder: Path | None = None, **changes: str
+) -> subprocess.CompletedProcess[str]:
     """A command of the clone's own environment."""
     environment = os.environ | {"PATH": f"{clone / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", **changes}
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder or clone, env=environment, capture_output=True, text=True)
 
 
 def cpu_of_children() -> float:
@@ -98,6 +101,25 @@ def test_snakemakes_own_report_has_the_comparison_and_needs_no_network(clone, tm
     content = results["results/pocket/tables/comparison.md"]["data_uri"].split("base64,")[1]
     assert base64.b64decode(content).decode() == (clone / "results/pocket/tables/comparison.md").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.?https?:", text)
+
+
+def test_another_clone_that_draws_and_trains_for_itself_has_the_same_tables(clone, tmp_path):
+    """It has the other runs from the first, because all of them once more would take as long as the demo."""
+    own = ("stratified-0-24/supervised/default", "stratified-0-24/cutmix_seg/default")
+    second = tmp_path / "second"
+    subprocess.run(["git", "clone", "--quiet", clone, second], check=True)
+    runs = "results/pocket/runs/pocket"
+    shutil.copytree(clone / runs, second / runs)
+    for run in own:
+        shutil.rmtree(second / runs / run)
+    for target in ("splits_all", "tables"):
+        snakemake = ("snakemake", "--profile", "local", "--nocolor", target, "--config", "suite=pocket")
+        done = in_clone(clone, *snakemake, folder=second, PYTHONPATH=str(second / "src"), OMP_NUM_THREADS="1")
+        assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"Finished jobid: \d+ \(Rule: train", done.stderr)) == len(own)
+    tables = [path for path in (clone / "results/pocket/tables").iterdir() if path.suffix in (".csv", ".md", ".tex")]
+    for table in [path for path in tables if path.stem != "cost"]:
+        assert (second / "results/pocket/tables" / table.name).read_bytes() == table.read_bytes(), table.name
 
 
 def test_the_work_tree_is_clean(clone):
