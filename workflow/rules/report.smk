@@ -1,18 +1,6 @@
 # Tables, plots and the HTML report, from the runs' records alone.
 
 
-def plot(name, words):
-    """A plot's file, with its title and caption for `snakemake --report`; the texts are those of the HTML report."""
-    caption = Path(f".snakemake/captions/{STUDY.name}/{name}.rst").absolute()
-    if workflow.is_main_process:
-        caption.parent.mkdir(parents=True, exist_ok=True)
-        caption.write_text(words["caption"] + "\n")
-    path = f"{FOLDER}/plots/{name}.svg"
-    return report(
-        path, category="Plots", labels={"plot": words["title"]}, caption=str(caption)
-    )
-
-
 localrules:
     tables,
     plots,
