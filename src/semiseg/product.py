@@ -26,7 +26,7 @@ CHAIN = ("request", "data", "split", "run", "stage", "evaluation", "tables", "pl
 
 @dataclass(frozen=True)
 class Product:
-    """One rule's: its files, what it should be made from, and what it says it was made from."""
+    """What one rule makes: its files, what they should be made from, and what they say they were made from."""
 
     kind: str
     name: str
