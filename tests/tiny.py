@@ -12,6 +12,7 @@ from PIL import Image
 
 CLASSES = ("background", "square", "stripe")
 SIZE = 32
+METHODS = ("supervised", "fixmatch", "mean_teacher", "cutmix_seg", "unimatch")  # of studies with many runs
 
 
 def draw(root: Path, counts: dict[str, int]) -> None:

@@ -26,8 +26,6 @@ from tests import tiny  # noqa: E402
 from tests.slurm.throwaway import Cluster  # noqa: E402
 from tests.slurm.workspace import Workspace  # noqa: E402
 
-METHODS = ("supervised", "fixmatch", "mean_teacher", "cutmix_seg", "unimatch")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,7 +39,7 @@ def main() -> None:
     if not (data / "tiny/raw").exists():
         tiny.draw(data / "tiny/raw", {"train": 12, "val": 4, "test": 5})
     template = trained_once(options.folder / "template", data)
-    here = Workspace(options.folder / f"study{options.runs}", data, methods=dict.fromkeys(METHODS, {}))
+    here = Workspace(options.folder / f"study{options.runs}", data, methods=dict.fromkeys(tiny.METHODS, {}))
     describe(here, options.runs)
     here.environment |= {"SEMISEG_STAND_IN": str(template), "SEMISEG_SLURM_GROUP_SIZE": "16"}
     here.environment["PYTHONPATH"] = f"{ROOT / 'tests/slurm/standin'}:{ROOT / 'src'}"
@@ -63,7 +61,7 @@ def trained_once(folder: Path, data: Path) -> Path:
 
 def describe(here: Workspace, runs: int) -> None:
     content = yaml.safe_load((here.folder / "params.yaml").read_text())
-    content["suites"]["tiny"]["seeds"] = list(range(runs // len(METHODS)))
+    content["suites"]["tiny"]["seeds"] = list(range(runs // len(tiny.METHODS)))
     (here.folder / "params.yaml").write_text(yaml.safe_dump(content))
 
 

@@ -20,8 +20,6 @@ sys.path.insert(0, str(ROOT))
 from semiseg.bench import timing  # noqa: E402
 from tests import tiny  # noqa: E402
 
-METHODS = ("supervised", "fixmatch", "mean_teacher", "cutmix_seg", "unimatch")
-
 # In a small process of its own: Linux counts the memory of whoever starts a process as that process's.
 MEASURE = """
 import resource, subprocess, sys
@@ -54,8 +52,8 @@ def measured(runs: int, times: int) -> dict[str, Any]:
 
 
 def study(runs: int) -> dict[str, Any]:
-    at = {"splits": {"partitions": [4]}, "seeds": list(range(runs // len(METHODS)))}
-    return tiny.params(dict.fromkeys(METHODS, {}), **at)
+    at = {"splits": {"partitions": [4]}, "seeds": list(range(runs // len(tiny.METHODS)))}
+    return tiny.params(dict.fromkeys(tiny.METHODS, {}), **at)
 
 
 def dry_run(root: Path) -> tuple[int, float, int]:
