@@ -58,15 +58,7 @@ def study(runs: int) -> dict[str, Any]:
 
 def dry_run(root: Path) -> tuple[int, float, int]:
     """How many jobs it announces, and the CPU seconds and MiB that this took."""
-    snakemake = (
-        str(Path(sys.executable).with_name("snakemake")),
-        "-n",
-        "--profile",
-        "slurm",
-        "--quiet",
-        "rules",
-        "all",
-    )
+    snakemake = str(Path(sys.executable).with_name("snakemake"))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     measured = (sys.executable, "-c", MEASURE, snakemake, "-n", "--profile", "slurm", "--quiet", "rules", "all")
     done = subprocess.run(measured, cwd=root, env=environment, capture_output=True, text=True)
