@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 import yaml
@@ -12,8 +13,8 @@ from tests.slurm.workspace import LONG, WITH_GPU
 
 def jobs() -> list[dict[str, str]]:
     """All jobs that Slurm remembers, newest first."""
-    shown = subprocess.run(["scontrol", "-o", "show", "jobs"], capture_output=True, text=True, check=True).stdout
-    found = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in shown.splitlines()]
+    shown = ask("scontrol", "-o", "show", "jobs").splitlines()
+    found = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in shown]
     return sorted(found, key=lambda job: -int(job["JobId"]))
 
 
@@ -41,6 +42,19 @@ def test_short_trainings_travel_together(cluster, workspace, reference):
     assert job["TimeLimit"] == "00:15:00", "three times five minutes"
 
 
+def occupy(node: str) -> str:
+    """Somebody else's job on one of the node's GPUs."""
+    asked = ["-w", node, "--gpus=1", "--mem=100", "-t", "20", "-o", "/dev/null", "--wrap", "sleep 1200"]
+    number = ask("sbatch", "--parsable", *asked).strip()
+    while ask("squeue", "-h", "-j", number, "-o", "%T") != "RUNNING\n":
+        time.sleep(0.2)
+    return number
+
+
+def ask(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
     here = workspace(**LONG, recipe=WITH_GPU, methods={"supervised": {}}, seeds=[0, 1])
@@ -57,9 +71,15 @@ def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
 def test_a_training_on_two_gpus_is_two_processes_and_one_result(cluster, workspace):
     recipe = {**WITH_GPU, "gpus": 2, "batch": {"labelled": 4, "unlabelled": 4}}
     here = workspace(**LONG, recipe=recipe, methods={"supervised": {}})
-    assert here.run("evaluate_all") == 0, here.log
+    neighbours = [occupy(node) for node in cluster.names]
+    snakemake = here.start("evaluate_all")
+    here.until(lambda: jobs()[0]["JobId"] not in neighbours, "the training is sent")
+    time.sleep(5)  # twice the scheduler's round
+    assert jobs()[0]["JobState"] == "PENDING", "one free device on each of three nodes is not two on one"
+    subprocess.run(["scancel", neighbours[1]], check=True)
+    assert here.wait(snakemake) == 0, here.log
     [job] = jobs()[:1]
-    assert "gres/gpu=2" in job["TRES"]
+    assert "gres/gpu=2" in job["TRES"] and job["NodeList"] == cluster.names[1]
     assert sorted(here.steps()) == sorted([*range(12)] * 2)
     assert {devices for *_, devices in here.diary} == {"0,1"}
     assert len(here.runs) == 1

@@ -34,6 +34,8 @@ rule train:
         runtime=asks("minutes"),
         slurm_partition=asks("partition"),
         slurm_extra=asks("notice"),
+        # Slurm may else put a training's GPUs together from several nodes, and its processes share one.
+        nodes=1,
         turn=1,
     params:
         semiseg=SEMISEG,

@@ -65,7 +65,11 @@ def lease(wanted: int, poll_seconds: float = 1.0) -> list[IO[str]]:
 
 
 def in_processes(count: int, held: list[IO[str]]) -> NoReturn:
-    """Become torchrun, with this command once per device; it keeps the devices, and takes a free port by itself."""
+    """Become torchrun, with this command once per device; it keeps the devices.
+
+    --standalone: the devices are all of this node (the rule asks for one), so torchrun gives out the ranks and takes a
+    port that is free; one worked out from the job's number could be a neighbour's.
+    """
     for lock in held:
         os.set_inheritable(lock.fileno(), True)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
