@@ -1,7 +1,8 @@
 """A training holds a lease in its run folder, so that no run is trained by two processes at once.
 
 The holder writes a heartbeat. Whoever comes second waits, or takes over when the holder is provably dead: its process
-is gone from this host, its Slurm job is gone from the queue, or, where neither can be asked, its heartbeat is old.
+is gone from this host, its Slurm job is gone from the queue, or, where neither can be asked (another host's process in
+a job that has begun again), its heartbeat is old.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def hold(folder: Path, spec_sha256: str, say: Callable[[str], None], poll_second
     folder.mkdir(parents=True, exist_ok=True)
     lease = Lease(folder, spec_sha256)
     told = False
-    while not _claim(lease):
+    while not claim(lease.path, lease.fields):
         holder = read(lease.path)
         if holder and holder.get("spec_sha256") != spec_sha256:
             write_json(lease.wish, {"spec_sha256": spec_sha256})
@@ -78,15 +79,15 @@ def hold(folder: Path, spec_sha256: str, say: Callable[[str], None], poll_second
         lease.path.unlink(missing_ok=True)
 
 
-def _claim(lease: Lease) -> bool:
-    """Create lease.json if nobody holds it. Linking a complete file is atomic, on network file systems too."""
-    mine = lease.path.with_name(f".lease.{lease.fields['host']}.{lease.fields['pid']}.json")
-    write_json(mine, lease.fields | {"heartbeat": time.time()})
+def claim(path: Path, fields: dict[str, Any]) -> bool:
+    """Create the note if nobody alive holds it. Linking a complete file is atomic, on network file systems too."""
+    mine = path.with_name(f".{path.stem}.{fields['host']}.{fields['pid']}.json")
+    write_json(mine, fields | {"heartbeat": time.time()})
     try:
-        holder = read(lease.path)
-        if lease.path.exists() and not is_alive(holder):
-            _bury(lease.path, holder)
-        os.link(mine, lease.path)
+        holder = read(path)
+        if path.exists() and not is_alive(holder):
+            _bury(path, holder)
+        os.link(mine, path)
         return True
     except FileExistsError:
         return False
@@ -95,8 +96,8 @@ def _claim(lease: Lease) -> bool:
 
 
 def _bury(path: Path, dead: dict[str, Any] | None) -> None:
-    """Move a dead lease away; when another process was faster and its fresh lease was moved, put that one back."""
-    grave = path.with_name(f".lease.dead.{socket.gethostname()}.{os.getpid()}.json")
+    """Move a dead note away; when another process was faster and its fresh note was moved, put that one back."""
+    grave = path.with_name(f".{path.stem}.dead.{socket.gethostname()}.{os.getpid()}.json")
     try:
         path.rename(grave)
     except FileNotFoundError:
@@ -128,6 +129,10 @@ def identity() -> dict[str, Any]:
     }
 
 
+def same_process(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("host", "pid", "process_started"))
+
+
 def is_alive(holder: dict[str, Any] | None) -> bool:
     """False only when the holder is provably gone, or has been silent for long."""
     if not holder:
@@ -136,11 +141,15 @@ def is_alive(holder: dict[str, Any] | None) -> bool:
         import psutil
 
         try:
-            return abs(psutil.Process(holder["pid"]).create_time() - holder["process_started"]) < 1
+            process = psutil.Process(holder["pid"])
+            ended = process.status() == psutil.STATUS_ZOMBIE  # its parent has not asked for its exit code yet
+            return not ended and abs(process.create_time() - holder["process_started"]) < 1
         except (psutil.NoSuchProcess, KeyError):
             return False
-    if holder.get("slurm_job") and shutil.which("squeue"):
-        state = _slurm_state(str(holder["slurm_job"]))
+    job = holder.get("slurm_job")
+    # A job that lost its node starts elsewhere under its old number: asked for that, Slurm speaks of this process.
+    if job and job != os.environ.get("SLURM_JOB_ID") and shutil.which("squeue"):
+        state = _slurm_state(str(job))
         if state is not None:
             return state
     return time.time() - holder.get("heartbeat", 0) < SILENCE_SECONDS

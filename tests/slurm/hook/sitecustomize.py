@@ -2,6 +2,8 @@
 
 The tests' `trouble.json` says what: {"seconds": per step, "slow": "part of a run's name", "fail": {"part of a run's
 name": [times, at iteration]}}. The diary has a line for each step: run, iteration, Slurm job, node, visible devices.
+With SEMISEG_TEST_SILENCE in the environment each node takes itself for a host of its own, as on a real cluster, and a
+holder is dead after so many seconds without a heartbeat.
 Nothing of the package changes, so neither do the specs of its runs.
 """
 
@@ -9,6 +11,7 @@ import importlib.abc
 import importlib.util
 import json
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -17,24 +20,32 @@ FOLDER = Path(os.environ.get("SEMISEG_TEST_FOLDER", "/nonexistent"))
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Lets `semiseg.engine.train` be found as ever, and changes it when it has been loaded."""
+    """Lets these modules be found as ever, and changes them when they have been loaded."""
 
     def find_spec(self, name, path, target=None):
-        if name != "semiseg.engine.train":
+        change = CHANGES.pop(name, None)
+        if change is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         execute = spec.loader.exec_module
 
         def load(module):
             execute(module)
-            trouble(module.Training)
+            change(module)
 
         spec.loader.exec_module = load
         return spec
 
 
-def trouble(training):
+def hosts(lease):
+    if "SEMISEG_TEST_SILENCE" in os.environ:
+        lease.SILENCE_SECONDS = float(os.environ["SEMISEG_TEST_SILENCE"])
+        if "SLURMD_NODENAME" in os.environ:
+            socket.gethostname = lambda: os.environ["SLURMD_NODENAME"]
+
+
+def trouble(train):
+    training = train.Training
     step = training._step
 
     def troubled(self, batch):
@@ -59,5 +70,6 @@ def trouble(training):
     training._step = troubled
 
 
+CHANGES = {"semiseg.engine.train": trouble, "semiseg.runs.lease": hosts}
 if FOLDER.is_dir():
     sys.meta_path.insert(0, Finder())
