@@ -1,20 +1,22 @@
 """One driver at a time in a folder, and no lock that outlives its owner.
 
-Snakemake leaves its lock behind when it is killed. The lock does not say whose it is; a note beside it does.
+Snakemake locks the folder only when it has planned its work, seconds after its start, and leaves the lock behind when
+it is killed; nor does the lock say whose it is. A note beside it does, from the first moment to the last.
 """
 
 from __future__ import annotations
 
-import json
+import atexit
 import os
+import re
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from semiseg.errors import UserError
-from semiseg.files import write_json
-from semiseg.runs.lease import identity, is_alive
+from semiseg.runs import lease
 
 LOCKS = Path(".snakemake/locks")
 OWNER = Path(".snakemake/driver.json")
@@ -28,12 +30,34 @@ def guard(arguments: Sequence[str]) -> None:
     """Refuse to work beside a living driver; clear away what a dead one left; note who works here now."""
     _check_place(Path.cwd())
     _check_folders()
-    if READS_ONLY & {argument.split("=")[0] for argument in arguments}:
+    if _only_reads(arguments):
         return
+    me, owner = lease.identity(), lease.read(OWNER)
+    if owner and lease.same_process(owner, me):
+        return  # it reads its Snakefile once more
+    if lease.is_alive(owner):
+        raise UserError(_at_work(owner))
     locks = sorted(LOCKS.glob("*.lock")) if LOCKS.is_dir() else []
+    if locks and not (owner and owner.get("host") == me["host"]):
+        raise UserError(_unknown(owner))
+    if not lease.claim(OWNER, me):
+        raise UserError(_at_work(lease.read(OWNER)))
+    atexit.register(_leave, me, OWNER.absolute(), LOCKS.absolute())
     if locks:
-        _settle(locks)
-    write_json(OWNER, identity())
+        _clear(locks, owner)
+
+
+def _only_reads(arguments: Sequence[str]) -> bool:
+    """`-np` is `-n -p`."""
+    single = {f"-{letter}" for one in arguments if re.fullmatch("-[FRfknpq]+", one) for letter in one[1:]}
+    return bool(READS_ONLY & (single | {argument.split("=")[0] for argument in arguments}))
+
+
+def _leave(me: dict[str, Any], note: Path, locks: Path) -> None:
+    """Take the note away, but not from a lock that is left: it would be nobody's."""
+    owner = lease.read(note)
+    if owner and os.getpid() == me["pid"] and lease.same_process(owner, me) and not any(locks.glob("*.lock")):
+        note.unlink(missing_ok=True)
 
 
 def _check_place(folder: Path) -> None:
@@ -60,29 +84,26 @@ def _check_folders() -> None:
             raise UserError(f"{folder} cannot be written; mend its permissions, or link it to a disk that can be")
 
 
-def _settle(locks: list[Path]) -> None:
-    owner = _owner()
-    if owner and owner.get("host") == socket.gethostname():
-        if is_alive(owner):
-            raise UserError(
-                f"snakemake is at work in this folder already (process {owner['pid']}); wait for it, or stop it with "
-                f"`kill -INT {owner['pid']}`, and repeat the command"
-            )
-        for lock in locks:
-            lock.unlink(missing_ok=True)
-        print(
-            f"semiseg: removed the lock of process {owner['pid']}, which ended without giving it back", file=sys.stderr
-        )
-        return
-    where = f"on {owner['host']} (process {owner['pid']})" if owner else "in this folder"
-    raise UserError(
-        f"a lock says that snakemake works {where}, which cannot be checked from here; "
-        "if nothing runs there any more, type `snakemake --unlock` and repeat the command"
+def _clear(locks: Sequence[Path], owner: dict[str, Any]) -> None:
+    for lock in locks:
+        lock.unlink(missing_ok=True)
+    print(f"semiseg: removed the lock of process {owner['pid']}, which ended without giving it back", file=sys.stderr)
+
+
+def _at_work(owner: dict[str, Any] | None) -> str:
+    if not owner:
+        return "another snakemake began in this folder just now; wait for it, and repeat the command"
+    here = owner.get("host") == socket.gethostname()
+    which = f"process {owner['pid']}" if here else lease.describe(owner)
+    stop = f"with `kill -INT {owner['pid']}`" if here else f"there, or remove {OWNER} if it is gone"
+    return (
+        f"snakemake is at work in this folder already ({which}); wait for it, or stop it {stop}, and repeat the command"
     )
 
 
-def _owner() -> dict | None:
-    try:
-        return json.loads(OWNER.read_text())
-    except (OSError, ValueError):
-        return None
+def _unknown(owner: dict[str, Any] | None) -> str:
+    where = f"on {owner['host']} (process {owner['pid']})" if owner else "in this folder"
+    return (
+        f"a lock says that snakemake works {where}, which cannot be checked from here; "
+        "if nothing runs there any more, type `snakemake --unlock` and repeat the command"
+    )

@@ -53,10 +53,12 @@ def test_killed_for_good_while_its_jobs_live_on_and_the_wish_changes(cluster, wo
 def test_a_second_snakemake_is_told(cluster, workspace, reference):
     here = workspace(**LONG)
     here.trouble(seconds=1)
-    first = here.start()
+    pair = [here.start(), here.start()]  # neither has a lock yet
+    here.until(lambda: any(one.poll() == 2 for one in pair), "one of the two is told")
+    assert "at work in this folder already" in here.log
+    [first] = [one for one in pair if one.poll() is None]
     here.until_training("", 1)
     assert here.run() == 2
-    assert "at work in this folder already" in here.log
     assert here.run(profile="local") == 2
     assert here.wait(first) == 0, here.log
     assert here.results() == reference
