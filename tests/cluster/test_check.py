@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from semiseg.cluster import check
+import pytest
+
+from semiseg.cluster import check, site
+from semiseg.cluster.resources import Resources
+from semiseg.errors import UserError
 
 SINFO = """\
 standard*|up|2-00:00:00|120|64|256000|(null)
@@ -18,14 +22,20 @@ MinJobAge               = {age} sec
 """
 
 
-def cluster(storage="accounting_storage/slurmdbd", requeue=1, age=300, accounts="physics|normal\n", books=""):
+def cluster(
+    storage="accounting_storage/slurmdbd", requeue=1, age=300, accounts="physics|normal\n", books="", sinfo=SINFO
+):
     answers = {
-        "sinfo": SINFO,
+        "sinfo": sinfo,
         "scontrol": CONFIG.format(storage=storage, requeue=requeue, age=age),
         "sacctmgr": accounts,
         "sacct": books,
     }
     return check.look(lambda command: answers[command[0]])
+
+
+def asks(minutes, gpus=0, short=False, partition=None):
+    return Resources(gpus, 1, 1000, minutes, 3, short, partition, None, None)
 
 
 def test_partitions_as_sinfo_shows_them():
@@ -53,7 +63,7 @@ def test_without_accounting_the_hang_and_its_cure_are_told():
 
 
 def test_nothing_to_warn_of_on_a_healthy_cluster():
-    assert check.warnings(cluster(), longest_minutes=1000, most_gpus=8) == []
+    assert check.warnings(cluster(), [asks(1000, gpus=8), asks(2880)]) == []
 
 
 def test_what_will_hurt_is_told():
@@ -61,8 +71,66 @@ def test_what_will_hurt_is_told():
     assert "several accounts (art, physics)" in " ".join(check.warnings(cluster(accounts="physics|\nart|\n")))
     assert "no account of yours" in " ".join(check.warnings(cluster(accounts="")))
     assert "JobRequeue is 0" in " ".join(check.warnings(cluster(requeue=0)))
-    assert "go on in the next sitting" in " ".join(check.warnings(cluster(), longest_minutes=5000))
-    assert "asks for 16 GPUs" in " ".join(check.warnings(cluster(), most_gpus=16))
+    assert "asks for 16 GPUs" in " ".join(check.warnings(cluster(), [asks(10, gpus=16)]))
+
+
+def test_time_limits_are_those_of_the_partition_that_a_job_goes_to():
+    """`standard` allows two days, `a100` one, `test` half an hour."""
+    [said] = check.warnings(cluster(), [asks(2000, gpus=1), asks(1000, gpus=1), asks(2000)])
+    assert "asks for 2000 min, the time limit of a100 is 1440 min" in said
+    assert "set max_minutes to 1440" in said and "next sitting" in said
+    [said] = check.warnings(cluster(), [asks(31, gpus=1, partition="test")])
+    assert "the time limit of test is 30 min" in said
+    assert check.warnings(cluster(), [asks(31, gpus=1, partition="test,a100")]) == []
+    [said] = check.warnings(cluster(), [asks(5, gpus=4, partition="test")])
+    assert "asks for 4 GPUs on one node, the largest node of test has 2" in said
+    [said] = check.warnings(cluster(), [asks(1, partition="old")])
+    assert "the partition old, which sinfo does not list as up" in said
+
+
+def test_a_group_asks_for_the_time_of_all_its_members():
+    short = [asks(10, short=True, partition="test")] * 5
+    assert check.warnings(cluster(), short, group_size=3) == []
+    assert "asks for 40 min" in " ".join(check.warnings(cluster(), short, group_size=4))
+    assert "asks for 50 min" in " ".join(check.warnings(cluster(), short, group_size=16))
+
+
+@pytest.mark.parametrize(
+    ("gres", "gpus", "models"),
+    [
+        ("gpu:4", 4, ()),
+        ("gpu:4(S:0-1)", 4, ()),
+        ("gpu:a100:4", 4, ("a100",)),
+        ("gpu:a100:4(S:0-1)", 4, ("a100",)),
+        ("gpu:2080ti:8", 8, ("2080ti",)),
+        ("gpu:3090:4", 4, ("3090",)),
+        ("gpu:1g.10gb:7", 7, ("1g.10gb",)),
+        ("gpu:a100-sxm4-80gb:4(S:0,2)", 4, ("a100-sxm4-80gb",)),
+        ("gpu:tesla-v100:2", 2, ("tesla-v100",)),
+        ("gpu:a100:no_consume:2", 2, ("a100",)),
+        ("gpu:no_consume:2", 2, ()),
+        ("gpu:a100:3(S:0-1),gpu:v100:2(S:0),nvme:1", 5, ("a100", "v100")),
+        ("craynetwork:4,gpu:h100:8", 8, ("h100",)),
+        ("shard:a100:32", 0, ()),
+        ("(null)", 0, ()),
+    ],
+)
+def test_gpus_in_all_their_forms(gres, gpus, models):
+    found = cluster(sinfo=f"main*|up|1:00:00|1|8|9000|{gres}\n")
+    [one] = found.partitions
+    assert (one.gpus, one.models) == (gpus, models)
+    proposed = check.proposal(found).get("gpu_model")
+    assert proposed == (models[0] if len(models) == 1 and "-" not in models[0] else None), (
+        "what the plugin would refuse"
+    )
+
+
+def test_a_gpu_whose_name_is_a_number_comes_back_from_the_site_file(tmp_path):
+    (tmp_path / "site.yaml").write_text("gpu_model: 3090\n")
+    assert site.load(tmp_path / "site.yaml", {}).gpu_model == "3090"
+    assert site.load(tmp_path / "none.yaml", {"SEMISEG_SLURM_GPU_MODEL": "2080ti"}).gpu_model == "2080ti"
+    with pytest.raises(UserError, match="gpu_model"):
+        site.load(tmp_path / "none.yaml", {"SEMISEG_SLURM_GPU_MODEL": "tesla-v100"})
 
 
 def test_where_there_is_no_slurm():

@@ -8,12 +8,17 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from semiseg.cluster.resources import Resources
+
 AFFECTS_RESULTS = False
 
 SINFO = ("sinfo", "-h", "-o", "%P|%a|%l|%D|%c|%m|%G")
 CONFIG = ("scontrol", "show", "config")
 ASSOCIATIONS = ("sacctmgr", "-n", "-P", "list", "associations", f"user={getpass.getuser()}", "format=account,qos")
 BOOKS = ("sacct", "-X", "-n", "-P", "-o", "jobid")
+# gpu:4, gpu:a100:4(S:0-1), gpu:2080ti:8, gpu:1g.10gb:7, gpu:tesla-v100:no_consume:2 ...
+GPUS = re.compile(r"(?<![\w-])gpu:(?:(?!no_consume:)([^:,()]+):)?(?:no_consume:)?(\d+)(?=[(,]|$)")
+TAKEN = re.compile(r"[\w.]+")  # types that Snakemake's plugin lets through
 POLL_SECONDS = 40  # what Snakemake's plugin waits before its first question
 
 
@@ -84,7 +89,7 @@ def proposal(found: Findings) -> dict[str, object]:
         if gpu.minutes:
             lines["max_minutes"] = gpu.minutes
         lines["max_memory_mib"] = gpu.memory_mib
-        if len(gpu.models) == 1:
+        if len(gpu.models) == 1 and TAKEN.fullmatch(gpu.models[0]):
             lines["gpu_model"] = gpu.models[0]
     if len(found.accounts) == 1:
         lines["account"] = found.accounts[0]
@@ -93,8 +98,8 @@ def proposal(found: Findings) -> dict[str, object]:
     return lines
 
 
-def warnings(found: Findings, longest_minutes: int = 0, most_gpus: int = 0) -> list[str]:
-    """What will hurt on this cluster, and what to do about it."""
+def warnings(found: Findings, asked: Sequence[Resources] = (), group_size: int = 1) -> list[str]:
+    """What will hurt on this cluster, and what to do about it; `asked` is what the study's runs ask for."""
     said = []
     if "sinfo" in found.silent:
         return ["sinfo does not answer: this machine is not a login node of a Slurm cluster, or its controller is away"]
@@ -118,16 +123,39 @@ def warnings(found: Findings, longest_minutes: int = 0, most_gpus: int = 0) -> l
         said.append(
             "JobRequeue is 0: after preemption or the loss of a node Slurm starts nothing again, Snakemake's retries do"
         )
-    limit = max((one.minutes or 10**9 for one in found.partitions), default=10**9)
-    if longest_minutes > limit:
-        said.append(
-            f"the longest training is estimated at {longest_minutes} min, the longest time limit here is {limit} min: "
-            "it will stop with a checkpoint and go on in the next sitting; set max_minutes so that enough are planned"
-        )
-    gpus = max((one.gpus for one in found.partitions), default=0)
-    if most_gpus > gpus:
-        said.append(f"a recipe asks for {most_gpus} GPUs on one node, the largest node here has {gpus}")
+    return said + _too_much(found, asked, group_size)
+
+
+def _too_much(found: Findings, asked: Sequence[Resources], group_size: int) -> list[str]:
+    """What the partitions that the jobs go to do not give: of all runs of one place, the worst is told."""
+    said = []
+    travelling = min(group_size, sum(one.short for one in asked))
+    for names in dict.fromkeys(_destination(found, one) for one in asked):
+        here = [one for one in found.partitions if one.name in names]
+        runs = [one for one in asked if _destination(found, one) == names]
+        where = " or ".join(names)
+        if not here:
+            said.append(f"jobs go to the partition {where}, which sinfo does not list as up: mend the site file")
+            continue
+        limit = max(one.minutes or 10**9 for one in here)
+        longest = max(one.minutes * (travelling if one.short else 1) for one in runs)
+        if longest > limit:
+            said.append(
+                f"the longest job asks for {longest} min, the time limit of {where} is {limit} min: Slurm would refuse "
+                f"it or let it wait for ever; set max_minutes to {limit}, so that trainings stop with a checkpoint and "
+                "go on in the next sitting"
+            )
+        gpus, most = max(one.gpus for one in here), max(one.gpus for one in runs)
+        if most > gpus:
+            said.append(f"a recipe asks for {most} GPUs on one node, the largest node of {where} has {gpus}")
     return said
+
+
+def _destination(found: Findings, one: Resources) -> tuple[str, ...]:
+    """The partitions of a job: those that the site file names, else those of the file that is proposed here."""
+    lines = proposal(found)
+    name = one.partition or (None if one.gpus else lines.get("cpu_partition")) or lines.get("partition") or "default"
+    return tuple(str(name).split(","))
 
 
 def _partitions(text: str) -> list[Partition]:
@@ -137,7 +165,7 @@ def _partitions(text: str) -> list[Partition]:
         name, up, limit, nodes, cpus, memory, gres = line.strip().split("|", 6)
         if up != "up":
             continue
-        models = re.findall(r"gpu:(?:([A-Za-z][\w.]*):)?(\d+)", gres)
+        models = GPUS.findall(gres)
         one = Partition(
             name.rstrip("*"), name.endswith("*"), minutes(limit), int(nodes), _number(cpus) or 1, _number(memory) or 0,
             sum(int(count) for _, count in models), tuple(sorted({model for model, _ in models if model})),

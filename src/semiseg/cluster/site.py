@@ -34,7 +34,7 @@ class Site(BaseModel):
     qos: str | None = None
     constraint: str | None = None
     reservation: str | None = None
-    gpu_model: str | None = None
+    gpu_model: str | None = Field(None, pattern=r"^[\w.]+$")
     cpus_per_gpu: int | None = Field(None, ge=1)
     time_factor: float = Field(1.0, gt=0)
     memory_factor: float = Field(1.0, gt=0)
@@ -49,10 +49,10 @@ class Site(BaseModel):
     before: str | None = None
     container: bool = False
 
-    @field_validator("account", "partition", "cpu_partition", "qos", mode="before")
+    @field_validator("account", "partition", "cpu_partition", "qos", "gpu_model", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) else value  # an account may be a number
+        return str(value) if isinstance(value, int) else value  # an account may be a number, and so may a GPU
 
     @field_validator("max_minutes", mode="before")
     @classmethod

@@ -15,8 +15,10 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    import yaml
+
     from semiseg.cluster import check
-    from semiseg.cluster.site import PATH, Site
+    from semiseg.cluster.site import PATH, Site, here
     from semiseg.study import Study
 
     study = Study.load(options.suite)
@@ -24,13 +26,12 @@ def run(options: argparse.Namespace) -> None:
     for line in _description(found):
         print(line)
     lines = check.proposal(found)
-    text = "".join(f"{key}: {value}\n" for key, value in lines.items())
+    text = yaml.safe_dump(lines, sort_keys=False) if lines else ""  # a GPU called 3090 is no number
     if found.partitions:
         print(f"\nA site file for it ({PATH}; site.example.yaml beside it explains every line):\n")
         print("".join(f"    {line}\n" for line in text.splitlines()))
     asked = [study.resources(run.path) for run in study.plan.runs]
-    longest = max((one.minutes * (one.attempts - 2) for one in asked), default=0)
-    for warning in check.warnings(found, longest, max((one.gpus for one in asked), default=0)):
+    for warning in check.warnings(found, asked, here().group_size):
         print(f"- {warning}")
     if options.write:
         _write(PATH, Site, lines, text)
