@@ -58,6 +58,49 @@ def test_a_run_through_its_life(study):
     assert states(study)[run.name].state == "waiting"
 
 
+GROUP = """#!/bin/sh
+# This script was created by sbatch --wrap.
+
+python -m snakemake --target-jobs {} --allowed-rules train_short --jobs 1 --mode 'remote'
+"""
+
+
+@pytest.fixture
+def scontrol(tmp_path, monkeypatch):
+    """A scontrol that knows the scripts of these jobs, and reads what it shall do from its input, as the real one."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/scontrol"
+    body = "while read write what job rest; do cat $(dirname $0)/$job 2>/dev/null || echo invalid >&2; done"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+
+    def group(number: str, runs: list) -> None:
+        keys = ("dataset", "split", "method", "variant", "seed")
+        targets = [",".join(f"{key}={getattr(run, key)}" for key in keys) for run in runs]
+        (program.parent / number).write_text(GROUP.format(" ".join(f"'train_short:{one}'" for one in targets)))
+
+    return group
+
+
+def test_members_of_a_group_are_queued_until_it_is_their_turn(study, scontrol):
+    """Slurm knows a group by the name of the rule's group; which trainings it holds stands in its script."""
+    first, second, third, *others = study.plan.runs
+    scontrol("7", [first])
+    scontrol("8", [second, third])
+    pending = queue.Job("7", "PENDING", "", "Priority", "rule_short")
+    running = queue.Job("8", "RUNNING", "n1", "None", "rule_short")
+    gone = queue.Job("9", "PENDING", "", "Priority", "rule_short")
+    write(second.path / "lease.json", heartbeat=time.time())
+    seen = states(study, [pending, running, gone])
+    assert [seen[run.name].state for run in (first, second, third)] == ["queued", "running", "queued"]
+    assert "take turns" in seen[third.name].note
+    assert {seen[run.name].state for run in others} == {"waiting"}
+    wanted = study.runs[third.path].wanted()
+    write(third.path / "record.json", state="failed", spec_sha256=wanted, error={"message": "NaN"})
+    assert states(study, [running])[third.name].state == "failed", "it had its turn"
+
+
 def test_a_failure_of_another_configuration_is_no_failure(study):
     run = study.plan.runs[0]
     write(run.path / "record.json", state="failed", spec_sha256="another", error={"message": "old"})

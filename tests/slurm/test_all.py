@@ -18,6 +18,19 @@ def jobs() -> list[dict[str, str]]:
     return sorted(found, key=lambda job: -int(job["JobId"]))
 
 
+def occupy(node: str, *what: str) -> str:
+    """Somebody else's job, which has so much of a node."""
+    asked = ["-w", node, *what, "-t", "20", "-o", "/dev/null", "--wrap", "sleep 1200"]
+    number = ask("sbatch", "--parsable", *asked).strip()
+    while ask("squeue", "-h", "-j", number, "-o", "%T") != "RUNNING\n":
+        time.sleep(0.2)
+    return number
+
+
+def ask(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_every_training_is_a_job_and_the_tables_are_those_of_one_machine(cluster, workspace, reference):
     here = workspace(**LONG)
     assert here.run("all") == 0, here.log
@@ -34,25 +47,18 @@ def test_every_training_is_a_job_and_the_tables_are_those_of_one_machine(cluster
 
 def test_short_trainings_travel_together(cluster, workspace, reference):
     here = workspace()
-    assert here.run() == 0, here.log
+    full = [occupy(node, "--exclusive") for node in cluster.names]
+    snakemake = here.start()
+    here.until(lambda: jobs()[0]["JobId"] not in full, "the group is sent")
+    assert "tiny: 3 runs, 3 queued" in here.command("semiseg", "status").stdout
+    subprocess.run(["scancel", *full], check=True)
+    assert here.wait(snakemake) == 0, here.log
     assert here.results() == reference
+    assert "tiny: 3 runs, 3 finished" in here.command("semiseg", "status").stdout
     assert len({job for _, _, job, *_ in here.diary}) == 1
     [job] = jobs()[:1]
     assert job["NumCPUs"] == "1", "the members take turns"
     assert job["TimeLimit"] == "00:15:00", "three times five minutes"
-
-
-def occupy(node: str) -> str:
-    """Somebody else's job on one of the node's GPUs."""
-    asked = ["-w", node, "--gpus=1", "--mem=100", "-t", "20", "-o", "/dev/null", "--wrap", "sleep 1200"]
-    number = ask("sbatch", "--parsable", *asked).strip()
-    while ask("squeue", "-h", "-j", number, "-o", "%T") != "RUNNING\n":
-        time.sleep(0.2)
-    return number
-
-
-def ask(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
@@ -71,7 +77,7 @@ def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
 def test_a_training_on_two_gpus_is_two_processes_and_one_result(cluster, workspace):
     recipe = {**WITH_GPU, "gpus": 2, "batch": {"labelled": 4, "unlabelled": 4}}
     here = workspace(**LONG, recipe=recipe, methods={"supervised": {}})
-    neighbours = [occupy(node) for node in cluster.names]
+    neighbours = [occupy(node, "--gpus=1", "--mem=100") for node in cluster.names]
     snakemake = here.start("evaluate_all")
     here.until(lambda: jobs()[0]["JobId"] not in neighbours, "the training is sent")
     time.sleep(5)  # twice the scheduler's round

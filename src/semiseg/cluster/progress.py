@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semiseg.cluster.queue import Job
+from semiseg.cluster import queue
 from semiseg.engine.progress import duration
 
 AFFECTS_RESULTS = False
@@ -31,9 +31,9 @@ class State:
     note: str = ""
 
 
-def of_runs(study: Any, jobs: list[Job] | None) -> list[State]:
-    queued = {job.comment for job in jobs or () if job.waits}
-    return [_of_run(study, run, queued) for run in study.plan.runs]
+def of_runs(study: Any, jobs: list[queue.Job] | None) -> list[State]:
+    waiting, begun = (queue.trainings(jobs or [], waiting) for waiting in (True, False))
+    return [_of_run(study, run, waiting, begun) for run in study.plan.runs]
 
 
 def summary(states: Iterable[State]) -> str:
@@ -42,7 +42,7 @@ def summary(states: Iterable[State]) -> str:
     return f"{len(names)} runs, " + ", ".join(parts) if names else "no runs"
 
 
-def _of_run(study: Any, run: Any, queued: set[str]) -> State:
+def _of_run(study: Any, run: Any, waiting: set[str], begun: set[str]) -> State:
     lease = _read(run.path / "lease.json")
     if lease:
         return _trained(run, lease)
@@ -50,11 +50,13 @@ def _of_run(study: Any, run: Any, queued: set[str]) -> State:
     wanted = study.runs[run.path].wanted()
     if carried and carried.get("sha256") == wanted:
         return State(run.name, run.method, "finished")
-    wildcards = "_".join((run.dataset, run.split, run.method, run.variant, str(run.seed)))
-    if any(comment.endswith(wildcards) for comment in queued):
+    wildcards = "_".join((run.dataset, run.split, run.method, run.variant, str(run.seed))).replace("/", "_")
+    if wildcards in waiting:
         return State(run.name, run.method, "queued")
     record = _read(run.path / "record.json") or {}
     if carried or record.get("spec_sha256") != wanted:
+        if wildcards in begun:
+            return State(run.name, run.method, "queued", note="its job runs; members of a group take turns")
         return State(run.name, run.method, "waiting", note="holds results of another configuration" if carried else "")
     error = record.get("error") or {}
     at = error.get("iteration", record.get("iterations"))

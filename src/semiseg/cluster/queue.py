@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 AFFECTS_RESULTS = False
 
+MEMBER = re.compile(r"'train(?:_short)?:([^']*)'")  # as Snakemake names a job's trainings to itself
 FORMAT = "%i|%T|%N|%r|%Z|%k"  # job, state, nodes, reason, folder, comment (last: it may hold anything)
 
 
@@ -20,7 +22,7 @@ class Job:
     state: str
     node: str
     reason: str
-    comment: str  # of Snakemake's jobs: rule_NAME_wildcards_VALUES, and for groups their name
+    comment: str  # of Snakemake's jobs: rule_NAME_wildcards_VALUES, and of a group only rule_NAME
 
     @property
     def waits(self) -> bool:
@@ -45,6 +47,26 @@ def jobs(folder: Path | None = None) -> list[Job] | None:
         if directory == here:
             found.append(Job(number, state, node, reason, comment))
     return found
+
+
+def trainings(found: list[Job], waiting: bool) -> set[str]:
+    """Which trainings these jobs are for (the values of the wildcards): of the jobs that wait, or of those that run."""
+    chosen = [job for job in found if job.waits == waiting]
+    named = {job.comment.partition("_wildcards_")[2] for job in chosen}
+    return (named | _members([job.number for job in chosen if "_wildcards_" not in job.comment])) - {""}
+
+
+def _members(numbers: list[str]) -> set[str]:
+    """Of groups, which Slurm knows by their scripts alone; one scontrol reads the scripts of all of them."""
+    if not numbers or not shutil.which("scontrol"):
+        return set()
+    asked = "".join(f"write batch_script {number} -\n" for number in numbers)
+    try:
+        answer = subprocess.run(["scontrol"], input=asked, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return set()
+    pairs = [[part.partition("=")[2] for part in found.split(",")] for found in MEMBER.findall(answer.stdout)]
+    return {"_".join(values).replace("/", "_") for values in pairs}
 
 
 def summary(found: list[Job]) -> str:
