@@ -15,6 +15,8 @@ from typing import Any
 from semiseg.files import sha256_bytes, sha256_json
 
 PACKAGE = Path(__file__).resolve().parents[1]
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+UNREAD = {"kind", "type_comment", "type_ignores", "ctx"}
 MARK = "AFFECTS_RESULTS"  # a module that says `AFFECTS_RESULTS = False` can change without retraining anything
 
 
@@ -79,7 +81,7 @@ def fingerprint(*modules: str, of_training: bool = True) -> dict[str, str]:
 def _module(name: str) -> tuple[str, tuple[str, ...], bool]:
     path = _path(name)
     tree = ast.parse(path.read_text())
-    imports = tuple(sorted({found for node in ast.walk(tree) for found in _imported(node)} - {name}))
+    imports = tuple(sorted({found for node in _statements(tree) for found in _imported(node)} - {name}))
     matters = not any(
         isinstance(node, ast.Assign)
         and any(isinstance(target, ast.Name) and target.id == MARK for target in node.targets)
@@ -93,6 +95,15 @@ def _module(name: str) -> tuple[str, tuple[str, ...], bool]:
 def _path(module: str) -> Path:
     base = PACKAGE.joinpath(*module.split(".")[1:])
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All below this one; no import hides in an expression, and those are most of a tree."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        below = getattr(node, block, None)
+        for child in below if isinstance(below, list) else ():
+            yield child
+            yield from _statements(child)
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
@@ -115,12 +126,18 @@ def _skeleton(node: Any) -> Any:
     """
     if isinstance(node, ast.AST):
         fields = []
-        for name, value in sorted(ast.iter_fields(node)):
-            if name == "body" and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                value = value[1:] if ast.get_docstring(node, clean=False) is not None else value
-            if value not in (None, []) and name not in {"kind", "type_comment", "type_ignores", "ctx"}:
+        for name in _fields(type(node)):
+            value = getattr(node, name, None)
+            if name == "body" and isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+                value = value[1:]
+            if value is not None and value != []:
                 fields.append((name, _skeleton(value)))
         return (type(node).__name__, tuple(fields))
     if isinstance(node, list):
         return tuple(_skeleton(item) for item in node)
     return repr(node)
+
+
+@functools.cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(sorted(set(kind._fields) - UNREAD))
