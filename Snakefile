@@ -30,3 +30,5 @@ rule all:
         rules.tables.output,
         rules.plots.output,
         rules.report.output,
+    message:
+        f"The study {STUDY.name}: tables, plots and report are made"

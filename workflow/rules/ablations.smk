@@ -16,6 +16,8 @@ for ABLATION in STUDY.suite.ablations:
                 [cell for cell in STUDY.plan.cells if cell.kind == ABLATION],
             ),
         localrule: True
+        message:
+            f"The runs of the ablation {ABLATION} are scored"
 
 
 rule ablations_all:
@@ -29,6 +31,11 @@ rule ablations_all:
         f"{FOLDER}/stages/ablations.json",
     log:
         f"logs/{STUDY.name}/ablations.log",
+    benchmark:
+        f"logs/{STUDY.name}/ablations.tsv"
+    resources:
+        mem_mb=500,
+        runtime=10,
     params:
         semiseg=SEMISEG,
     message:

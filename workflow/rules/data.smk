@@ -15,6 +15,9 @@ rule data:
         f"logs/{STUDY.name}/data.log",
     benchmark:
         f"logs/{STUDY.name}/data.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=240,  # minutes; Cityscapes on a slow disk, seconds for pocket
     params:
         semiseg=SEMISEG,
         name=STUDY.suite.dataset,
@@ -27,3 +30,5 @@ rule data:
 rule data_all:
     input:
         rules.data.output,
+    message:
+        f"The data set {STUDY.suite.dataset} is prepared"

@@ -16,6 +16,9 @@ rule evaluate:
         f"logs/{STUDY.name}/evaluate/{RUN_LOG}.log",
     benchmark:
         f"logs/{STUDY.name}/evaluate/{RUN_LOG}.tsv"
+    resources:
+        mem_mb=500,
+        runtime=10,
     params:
         semiseg=SEMISEG,
         run=subpath(output[0], parent=True),
@@ -28,3 +31,5 @@ rule evaluate:
 rule evaluate_all:
     input:
         each("eval.json"),
+    message:
+        "All runs are scored"

@@ -25,6 +25,9 @@ rule tables:
         f"logs/{STUDY.name}/tables.log",
     benchmark:
         f"logs/{STUDY.name}/tables.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
         semiseg=SEMISEG,
         suite=STUDY.name,
@@ -45,6 +48,9 @@ rule plots:
         f"logs/{STUDY.name}/plots.log",
     benchmark:
         f"logs/{STUDY.name}/plots.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
         semiseg=SEMISEG,
         suite=STUDY.name,
@@ -70,6 +76,9 @@ rule report:
         f"logs/{STUDY.name}/report.log",
     benchmark:
         f"logs/{STUDY.name}/report.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
         semiseg=SEMISEG,
         suite=STUDY.name,

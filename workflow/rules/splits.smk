@@ -16,6 +16,9 @@ rule split:
         f"logs/{STUDY.name}/splits/{{split}}.log",
     benchmark:
         f"logs/{STUDY.name}/splits/{{split}}.tsv"
+    resources:
+        mem_mb=500,
+        runtime=10,
     params:
         semiseg=SEMISEG,
     message:
@@ -27,3 +30,5 @@ rule split:
 rule splits_all:
     input:
         expand(rules.split.output, split=STUDY.splits),
+    message:
+        "All lists of labelled images are chosen"

@@ -66,6 +66,11 @@ rule train_all:
         f"{FOLDER}/stages/train.json",
     log:
         f"logs/{STUDY.name}/train.log",
+    benchmark:
+        f"logs/{STUDY.name}/train.tsv"
+    resources:
+        mem_mb=500,
+        runtime=10,
     params:
         semiseg=SEMISEG,
     message:
