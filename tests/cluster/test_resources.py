@@ -47,6 +47,29 @@ def test_memory_grows_with_the_attempt_up_to_what_a_node_has():
     assert asked.memory(1, Site(max_memory_mib=500)) == first
 
 
+def test_main_memory_follows_from_what_is_held_in_it():
+    def asked(gpus, runtime=RUNTIME, **recipe):
+        return resources.of(config(gpus, **recipe), runtime, Site()).memory_mib
+
+    few, many = ({"labelled": count, "unlabelled": count} for count in (8, 32))
+    usual = asked(1)
+    assert 5_000 < usual < 12_000, "a tenth of a node's for one of its eight devices, and no less than CUDA itself"
+    assert asked(1, crop=[801, 801], batch=many) > asked(1, crop=[801, 801], batch=few) > usual, "batches on their way"
+    assert asked(1, {**RUNTIME, "workers": 11}, crop=[801, 801]) > asked(1, crop=[801, 801])
+    small = {**config(1)["recipe"]["network"], "encoder": "resnet50"}
+    assert asked(1, network=small) < usual, "weights and checkpoints"
+    assert 1.5 * usual < asked(2) < 2 * usual, "each process has its own CUDA, and both share the pages of the store"
+    assert asked(0, crop=[256, 256]) > asked(0)
+
+
+def test_whole_images_are_evaluated_whatever_the_crop():
+    city, usual = config(1), config(1)
+    city["dataset"]["kind"] = "cityscapes"
+    for one in (city, usual):
+        one["evaluation"]["batch"] = 16
+    assert resources.of(city, RUNTIME, Site()).memory_mib > resources.of(usual, RUNTIME, Site()).memory_mib
+
+
 def test_a_time_limit_makes_sittings_not_longer_jobs():
     free, tight = (resources.of(config(1), RUNTIME, Site(max_minutes=limit)) for limit in (None, 60))
     assert tight.minutes == 60

@@ -19,9 +19,12 @@ RETRIES = 2  # of a job that fails
 MOST_GROWTH = 4  # times its first memory: what a fourth attempt lacks is a mistake in the recipe
 WRAPPER_MIB = 400  # Snakemake runs twice beside each training
 PROCESS_MIB = 700  # Python, torch and the compiled parts of both
-CUDA_MIB = 4000  # driver, libraries and pinned buffers
+CUDA_MIB = 4000  # the driver's and the libraries' part of the main memory, an estimate
+CACHE_MIB = 1500  # room for pages of the mapped store; they can be dropped, so that with less it only reads again
 BYTES_PER_PIXEL = 2500  # activations and images of a step in the main memory, where there is no GPU to hold them
-READ_AHEAD_MIB = 1500  # decoded images that a reading thread holds
+SCORED_BYTES_PER_PIXEL = 500  # of an evaluation there, which keeps nothing for a backward pass
+READ_BYTES_PER_PIXEL = 4  # an image and its labels as they are read
+PINNED = 2  # memory that a GPU can reach is given out in powers of two
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,32 @@ def of(config: dict[str, Any], runtime: dict[str, Any], site: Site | None = None
 
 def _memory(config: dict[str, Any], runtime: dict[str, Any], gpus: int, site: Site) -> int:
     """Main memory in MiB; a GPU's own memory is not Slurm's to share out."""
+    needed = WRAPPER_MIB + max(gpus, 1) * PROCESS_MIB
     if gpus:
-        process = PROCESS_MIB + CUDA_MIB + READ_AHEAD_MIB * (runtime["workers"] + 1)
-        needed = WRAPPER_MIB + gpus * process
+        # Networks are built and checkpoints are loaded here before they go to the device, by every process.
+        needed += CACHE_MIB + gpus * (CUDA_MIB + 2 * estimate.checkpoint_bytes(config) / 2**20)
+        needed += (_read_ahead(config, runtime) + gpus * _scored(config, READ_BYTES_PER_PIXEL * PINNED)) / 2**20
     else:
         recipe = config["recipe"]
-        images = max(recipe["batch"]["labelled"] + 3 * recipe["batch"]["unlabelled"], 2 * config["evaluation"]["batch"])
-        height, width = recipe["crop"]
         wider = recipe["network"]["width"] / 16
-        needed = WRAPPER_MIB + PROCESS_MIB + images * height * width * wider * BYTES_PER_PIXEL / 2**20
+        images = recipe["batch"]["labelled"] + 3 * recipe["batch"]["unlabelled"]
+        step = images * recipe["crop"][0] * recipe["crop"][1] * BYTES_PER_PIXEL
+        needed += wider * max(step, _scored(config, SCORED_BYTES_PER_PIXEL)) / 2**20
     return -(-round(needed * site.memory_factor) // 100) * 100
+
+
+def _read_ahead(config: dict[str, Any], runtime: dict[str, Any]) -> float:
+    """Bytes of the batches on their way to the devices, of all processes together: each reads its part."""
+    recipe = config["recipe"]
+    images = recipe["batch"]["labelled"] + recipe["batch"]["unlabelled"]
+    pixels = images * recipe["crop"][0] * recipe["crop"][1]
+    return (runtime["workers"] + 2) * pixels * READ_BYTES_PER_PIXEL * PINNED
+
+
+def _scored(config: dict[str, Any], bytes_per_pixel: float) -> float:
+    """Bytes of one batch of an evaluation: whole images, of the largest set."""
+    largest = max((pixels for _, pixels in estimate.evaluated_sets(config).values()), default=0)
+    return config["evaluation"]["batch"] * largest * bytes_per_pixel
 
 
 def _notice(site: Site, minutes: int) -> str | None:
