@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import itertools
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -60,11 +61,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the tiny suite gives on this machine, undisturbed and without Slurm."""
-    workspace = Workspace(tmp_path_factory.mktemp("reference") / "workspace", data)
-    assert workspace.run(profile="local") == 0, workspace.log
-    results = workspace.results()
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """What the tiny suite with these changes gives on this machine, undisturbed and without Slurm."""
+    found: dict[str, dict[str, str]] = {}
+
+    def results(**changes) -> dict[str, str]:
+        key = json.dumps(changes, sort_keys=True)
+        if key not in found:
+            workspace = Workspace(tmp_path_factory.mktemp("reference") / "workspace", data, **changes)
+            assert workspace.run(profile="local") == 0, workspace.log
+            found[key] = workspace.results()
+        return found[key]
+
+    return results
+
+
+@pytest.fixture(scope="session")
+def reference(undisturbed: Callable[..., dict[str, str]]) -> dict[str, str]:
+    results = undisturbed()
     assert sum(name.endswith("spec.json") for name in results) == 3
     assert any(name.startswith("tables/comparison") for name in results)
     return results

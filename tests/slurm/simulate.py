@@ -76,9 +76,7 @@ def figures(here: Workspace, cluster: Cluster, runs: int, wall: float, code: int
     jobs = [line.split("|") for line in shown.splitlines() if int(line.split("|")[0]) > first]
     seconds = [int(elapsed) for _, elapsed, _ in jobs]
     finished = len(here.runs)
-    files = [path for path in (here.folder / "results").rglob("*") if path.is_file()]
-    hidden = [path for path in (here.folder / ".snakemake").rglob("*") if path.is_file()]
-    logs = [path for path in (here.folder / "logs").rglob("*") if path.is_file()]
+    parts = {name: list((here.folder / name).rglob("*")) for name in ("results", "logs", ".snakemake")}
     return {
         "benchmark": "simulated study: trainings are stand-ins of 1 s that write true records",
         "runs": runs,
@@ -90,12 +88,11 @@ def figures(here: Workspace, cluster: Cluster, runs: int, wall: float, code: int
         "runs_per_minute": round(60 * finished / wall, 1),
         "job_seconds_per_run": round(sum(seconds) / max(finished, 1), 2),
         "overhead_seconds_per_run": round(sum(seconds) / max(finished, 1) - 1, 2),
-        "files_per_run": {
-            "results": round(len(files) / runs, 1),
-            "logs": round(len(logs) / runs, 1),
-            ".snakemake": round(len(hidden) / runs, 1),
-        },
-        "bytes_per_run": round(sum(path.stat().st_size for path in [*files, *logs, *hidden]) / runs),
+        # Folders are inodes, too.
+        "inodes_per_run": {name: round(len(paths) / runs, 1) for name, paths in parts.items()},
+        "bytes_per_run": round(
+            sum(path.stat().st_size for paths in parts.values() for path in paths if path.is_file()) / runs
+        ),
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]},
     }
 

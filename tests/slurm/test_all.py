@@ -8,6 +8,7 @@ import time
 import pytest
 import yaml
 
+from semiseg.cluster import check
 from tests.slurm.workspace import LONG, WITH_GPU
 
 
@@ -16,6 +17,27 @@ def jobs() -> list[dict[str, str]]:
     shown = ask("scontrol", "-o", "show", "jobs").splitlines()
     found = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in shown]
     return sorted(found, key=lambda job: -int(job["JobId"]))
+
+
+def as_planned(here) -> list[dict[str, str]]:
+    """The jobs of this folder, one for each training, after a look whether each asked for what was planned."""
+    sent = [job for job in jobs() if job["WorkDir"] == str(here.folder)]
+    asked = {job["Comment"].partition("_wildcards_")[2]: job for job in sent}
+    planned = here.planned()
+    assert len(sent) == len(asked) and set(asked) == set(planned)
+    for name, one in planned.items():
+        job = asked[name]
+        assert megabytes(job) == one.memory_mib
+        assert check.minutes(job["TimeLimit"]) == one.minutes
+        assert int(job["NumCPUs"]) == one.cpus
+        assert job["TRES"].count("gres/gpu=") == (one.gpus > 0)
+    return sent
+
+
+def megabytes(job: dict[str, str]) -> int:
+    """Of `MinMemoryNode=1200M`, or 2G where that is the same."""
+    number, unit = float(job["MinMemoryNode"][:-1]), job["MinMemoryNode"][-1]
+    return round(number * {"M": 1, "G": 1024}[unit])
 
 
 def occupy(node: str, *what: str) -> str:
@@ -35,7 +57,7 @@ def test_every_training_is_a_job_and_the_tables_are_those_of_one_machine(cluster
     here = workspace(**LONG)
     assert here.run("all") == 0, here.log
     assert here.results() == reference
-    sent = jobs()[:3]
+    sent = as_planned(here)
     assert len({job["NodeList"] for job in sent}) > 1
     assert {job["Partition"] for job in sent} == {"main"}
     assert {job["NumCPUs"] for job in sent} == {"1"}
@@ -59,17 +81,20 @@ def test_short_trainings_travel_together(cluster, workspace, reference):
     [job] = jobs()[:1]
     assert job["NumCPUs"] == "1", "the members take turns"
     assert job["TimeLimit"] == "00:15:00", "three times five minutes"
+    assert megabytes(job) == max(one.memory_mib for one in here.planned().values())
 
 
-@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
-def test_trainings_on_gpus_see_their_own_device(cluster, workspace):
-    here = workspace(**LONG, recipe=WITH_GPU, methods={"supervised": {}}, seeds=[0, 1])
+def test_trainings_on_gpus_see_their_own_device(cluster, workspace, undisturbed):
+    """Cards that Slurm alone believes in: it shares them out, and the CPU stands in for them."""
+    suite = {"recipe": WITH_GPU, "methods": {"supervised": {}}, "seeds": [0, 1]}
+    here = workspace(**LONG, **suite)
     here.environment["SEMISEG_SLURM_GPU_MODEL"] = "fake"
-    assert here.run("evaluate_all") == 0, here.log
+    assert here.run() == 0, here.log
+    assert here.results() == undisturbed(**suite)
     seen = {(node, devices) for *_, node, devices in here.diary}
     assert len(seen) == 2 and all(devices in ("0", "1") for _, devices in seen)
-    for job in jobs()[:2]:
-        assert "gres/gpu=1" in job["TRES"] and job["NumCPUs"] == "1"
+    for job in as_planned(here):
+        assert "gres/gpu=1" in job["TRES"]
         assert job["TresPerJob"] == "gres:gpu:fake:1"
 
 

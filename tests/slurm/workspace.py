@@ -15,6 +15,10 @@ from typing import Any
 
 import yaml
 
+from semiseg import grid
+from semiseg.cluster import resources
+from semiseg.cluster.site import load as load_site
+from semiseg.schema import Params
 from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +63,16 @@ class Workspace:
 
     def trouble(self, **wanted: Any) -> None:
         (self.folder / "trouble.json").write_text(json.dumps(wanted))
+
+    def planned(self) -> dict[str, resources.Resources]:
+        """What each training asks for by its recipe, its data set and the site, by Slurm's comment."""
+        params = Params.model_validate(yaml.safe_load((self.folder / "params.yaml").read_text()))
+        site = load_site(self.folder / "slurm/site.yaml", self.environment)
+        runtime = params.suites["tiny"].runtime.model_dump()
+        return {
+            f"{run.dataset}_{run.split}_{run.method}_{run.variant}_{run.seed}": resources.of(run.config, runtime, site)
+            for run in grid.plan(params, "tiny").runs
+        }
 
     # ---------------------------------------------------------------- snakemake
 
@@ -106,6 +120,11 @@ class Workspace:
         path = self.folder / "diary.txt"
         lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
         return [(run, int(step), job, node, devices) for run, step, job, node, devices, _ in lines]
+
+    def said(self, part: str = "") -> str:
+        """What the trainings whose run's name holds this part wrote into their logs."""
+        logs = [path for path in self.folder.glob("logs/tiny/**/*.log") if part in str(path.relative_to(self.folder))]
+        return "".join(path.read_text() for path in logs)
 
     def steps(self, part: str = "") -> list[int]:
         return [step for run, step, *_ in self.diary if part in run]
