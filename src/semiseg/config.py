@@ -25,14 +25,16 @@ def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
     path = Path(path)
     raw = _read_yaml(path)
     suites = raw.get("suites")
+    bases: dict[str, str] = {}
     if isinstance(suites, dict):
         raw["suites"] = {name: _extended(suites, name, path, ()) for name in suites}
+        bases = {name: own["extends"] for name, own in suites.items() if isinstance(own, dict) and "extends" in own}
     if suite is not None:
         raw["suite"] = suite
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(explain(error, Params, path)) from None
+        raise UserError(_once(explain(error, Params, path), bases)) from None
     if params.suite not in params.suites:
         raise UserError(f"{path}: suite: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
     cross_check(params, path)
@@ -78,5 +80,17 @@ def _overlay(base: Any, own: Any) -> Any:
     for key, value in own.items():
         merged[key] = _overlay(base[key], value) if key in base else copy.deepcopy(value)
     for block in {"methods", "ablations"} & merged.keys():
-        merged[block] = {key: value for key, value in (merged[block] or {}).items() if value is not None}
+        if isinstance(merged[block] or {}, dict):  # anything else is answered by the schema
+            merged[block] = {key: value for key, value in (merged[block] or {}).items() if value is not None}
     return merged
+
+
+def _once(sentences: str, bases: dict[str, str]) -> str:
+    """A suite's problem without its repetitions in the suites that extend it."""
+    lines = sentences.splitlines()
+
+    def inherited(line: str) -> bool:
+        pairs = ((f": suites.{name}.", f": suites.{base}.") for name, base in bases.items())
+        return any(own in line and line.replace(own, first, 1) in lines for own, first in pairs)
+
+    return "\n".join(line for line in lines if not inherited(line))

@@ -39,8 +39,8 @@ def _check_suite(params: Params, suite: Suite, where: str) -> None:
         for partition in suite.splits.partitions:
             try:
                 check_partition("full" if partition == "full" else family, partition, dataset.kind)
-                if partition.isdecimal() and (pool := sizes.pool(dataset)):
-                    count_of(partition, pool)
+                if partition.isdecimal() and (pool := sizes.pool(dataset)) and count_of(partition, pool) == pool:
+                    raise UserError(f"{partition} labels are all of them; write `full`")
             except UserError as error:
                 raise UserError(f"{where}.splits: {error}") from None
     if suite.evaluation.evaluated_on == "test" and not sizes.has_test(dataset):
@@ -58,6 +58,8 @@ def _check_suite(params: Params, suite: Suite, where: str) -> None:
                 )
     for name in suite.ablations:
         _check_name(name, f"{where}.ablations")
+    if suite.publishes is not None:
+        _check_method(suite.publishes, f"{where}.publishes")
 
 
 def _methods(suite: Suite) -> Iterator[tuple[str, Any, tuple[str, ...]]]:

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from semiseg.data.options import DatasetConfig
 from semiseg.models.options import NetworkConfig
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML tells numbers from words and from yes and no; `1e-4`, which it takes for a word, is the exception."""
+        kind = cls.model_fields[info.field_name].annotation
+        if (kind in (int, int | None) and isinstance(value, str | bool)) or (
+            kind in (float, float | None) and isinstance(value, bool)
+        ):
+            raise ValueError("expected a number")
+        if kind is bool and not isinstance(value, bool):
+            raise ValueError("expected true or false")
+        return value
+
+
+SMALLEST_CROP = 32  # encoders and the discriminator halve their input five times
+
+
+def _at_least(least: int, size: tuple[int, int]) -> tuple[int, int]:
+    if min(size) < least:
+        raise ValueError(f"expected a side, or [height, width], of at least {least} pixels, found {list(size)}")
+    return size
 
 
 class Batch(Strict):
@@ -95,9 +117,7 @@ class Recipe(Strict):
     @field_validator("crop")
     @classmethod
     def _an_area(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if min(value) < 1:
-            raise ValueError(f"expected a side, or [height, width], of at least 1 pixel, found {list(value)}")
-        return value
+        return _at_least(SMALLEST_CROP, value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -123,13 +143,18 @@ class Protocol(Strict):
     size: tuple[int, int] | None = Field(None, description="window, crop or padded size")
     stride: float = Field(2 / 3, gt=0, le=1, description="sliding: share of the window")
     border: Literal["truncate", "shift"] = "truncate"
-    scales: tuple[float, ...] = (1.0,)
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1)
     flip: bool = False
 
     @field_validator("size", mode="before")
     @classmethod
     def _square(cls, value: Any) -> Any:
         return (value, value) if isinstance(value, int) else value
+
+    @field_validator("size")
+    @classmethod
+    def _an_area(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        return value if value is None else _at_least(1, value)
 
     @model_validator(mode="after")
     def _sized(self) -> Protocol:
@@ -190,8 +215,10 @@ class MethodEntry(Strict):
         return value if value is None else Splits._list_of_names(value)
 
 
-def _distinct_seeds(seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """The same run twice would count as two seeds."""
+def _seeds(seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The same run twice would count as two seeds; a seed is part of a folder's name."""
+    if seeds and min(seeds) < 0:
+        raise ValueError(f"expected seeds of 0 and more, found {list(seeds)}")
     if seeds and len(set(seeds)) < len(seeds):
         raise ValueError(f"expected distinct seeds, found {list(seeds)}")
     return seeds
@@ -204,7 +231,7 @@ class Ablation(Strict):
     at: str
     vary: dict[str, list[Any]] = {}
     arms: dict[str, dict[str, Any]] = {}
-    seeds: Annotated[tuple[int, ...] | None, AfterValidator(_distinct_seeds)] = None
+    seeds: Annotated[tuple[int, ...] | None, AfterValidator(_seeds)] = None
     title: str = ""
 
     @field_validator("at", mode="before")
@@ -223,7 +250,7 @@ class Suite(Strict):
     title: str = ""
     dataset: str
     splits: Splits
-    seeds: Annotated[tuple[int, ...], AfterValidator(_distinct_seeds)] = Field(min_length=1)
+    seeds: Annotated[tuple[int, ...], AfterValidator(_seeds)] = Field(min_length=1)
     recipe: Recipe
     evaluation: Evaluation
     runtime: Runtime = Runtime()

@@ -12,6 +12,7 @@ from semiseg.data.commands import check
 from semiseg.data.manifest import config_hash, manifest_path, require_manifest
 from semiseg.data.options import DatasetConfig
 from semiseg.errors import UserError
+from tests import tiny
 from tests.data import dataset_trees as trees
 
 NAMES = {"train": ["a_1", "a_2", "a_3"], "val": ["a_4"], "test": ["b_1"]}
@@ -70,6 +71,23 @@ def test_what_others_noted_stays_while_the_data_are_equal(raw: Path, tmp_path: P
 
 def test_official_counts(raw: Path, tmp_path: Path) -> None:
     assert "train has 3 images, officially 367" in problems(tmp_path, DatasetConfig(kind="camvid"))
+
+
+@pytest.mark.parametrize("subset", ["train", "val", "test"])
+def test_an_empty_list(subset: str, tmp_path: Path) -> None:
+    raw = tmp_path / "mine" / "raw"
+    tiny.draw(raw, {"train": 3, "val": 2, "test": 2})
+    config = DatasetConfig(kind="pocket")
+    assert check_dataset("mine", config, tmp_path)["problems"] == []
+    (raw / f"ImageSets/Segmentation/{subset}.txt").write_text("")
+    assert f"{subset} holds no image; look at ImageSets/Segmentation/{subset}.txt" in problems(tmp_path, config)
+
+
+def test_a_list_that_is_missing(tmp_path: Path) -> None:
+    raw = tmp_path / "mine" / "raw"
+    tiny.draw(raw, {"train": 3, "val": 2, "test": 2})
+    (raw / "ImageSets/Segmentation/test.txt").unlink()
+    assert "test holds no image" in problems(tmp_path, DatasetConfig(kind="pocket"))
 
 
 def test_unreadable_files(raw: Path, tmp_path: Path) -> None:

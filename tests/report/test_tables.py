@@ -180,6 +180,17 @@ def test_ablations_show_the_papers_table_beside_ours(records):
     assert "never subtracted" in by_name["ablation_threshold"].note
 
 
+def test_the_papers_table_stands_beside_its_own_ablations_only(tmp_path):
+    planned = studies.descriptions(seeds=1, ablations=False, partitions={"12": 12})
+    for method, arm in (("supervised", "none"), ("fixmatch", "all")):
+        row = next(row for row in planned if row["method"] == method)
+        row["cells"].append({"kind": "fixmatch_parts", "arm": arm, "order": 99})
+    records = Records("pocket", tmp_path, studies.simulate(tmp_path, planned, images=6, pictures=0))
+    [table] = ablations.build(records)
+    assert {row["arm"] for row in table.rows} == {"none", "all"}
+    assert [row["published_miou"] for row in table.rows] == [None, None]
+
+
 def test_a_run_shown_in_many_tables_costs_once(records, study):
     rows = cost.build(records).rows
     trained = {row["run"].rsplit("/", 1)[0] for row in study[1] if row["run"]}

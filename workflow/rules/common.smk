@@ -26,6 +26,7 @@ wildcard_constraints:
 try:
     STUDY = Study.load(config.get("suite"))
     if workflow.is_main_process:
+        STUDY.check_all()
         guard(sys.argv)
 except UserError as error:
     # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.

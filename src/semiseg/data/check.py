@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.data import camvid, cityscapes, voc
+from semiseg.data import camvid, cityscapes, sizes, voc
 from semiseg.data.datasets import Dataset, open_dataset
 from semiseg.data.inspect import Inspection, inspect_all
 from semiseg.data.lists import ids_sha256, known_lists
@@ -19,6 +19,14 @@ from semiseg.data.progress import progress
 
 _MOST = 20  # problems of one kind that are spelled out
 _DUPLICATES_LISTED = 50
+# Where the images of a subset are named, kind by kind.
+PLACES = {
+    "pocket": "ImageSets/Segmentation/{}.txt",
+    "voc": "ImageSets/Segmentation/{}.txt",
+    "cityscapes": "leftImg8bit/{}",
+    "camvid": "images/{}",
+    "folder": "images and masks, and at the lists or shares of {}",
+}
 Findings = dict[str, list[Inspection]]
 
 
@@ -39,7 +47,7 @@ def _inspect(dataset: Dataset) -> Findings:
 
 
 def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[str, Any]:
-    problems = [*_file_problems(findings), *_shared_ids(findings)]
+    problems = [*_empty(dataset, config, findings), *_file_problems(findings), *_shared_ids(findings)]
     warnings = list(dataset.notes)
     if config.complete:
         problems += _official(config, findings)
@@ -60,6 +68,16 @@ def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[s
         "duplicates": duplicates[:_DUPLICATES_LISTED],
         "subsets": {subset: _summary(dataset, found) for subset, found in findings.items()},
     }
+
+
+def _empty(dataset: Dataset, config: DatasetConfig, findings: Findings) -> list[str]:
+    """Nothing can be trained on, or judged by, no image."""
+    needed = ["train", "val"] + ["test"] * sizes.has_test(config)
+    return [
+        f"{subset} holds no image; look at {PLACES[config.kind].format(subset)} in {dataset.root}"
+        for subset in needed
+        if not findings.get(subset)
+    ]
 
 
 def _file_problems(findings: Findings) -> list[str]:

@@ -27,6 +27,8 @@ def write_split(path: Path, family: str, partition: str, store: Any, dataset: st
 
     pool = store.subsets["train"]
     split = make_split(family, partition, pool, labels_of, kind, Path("data") / dataset / "lists")
+    if partition != "full" and not split.unlabelled:
+        raise UserError(f"the split {family} {partition} labels all {len(pool)} images of {dataset}; write `full`")
     check_split(split, pool, [one for name in ("val", "test") for one in store.subsets.get(name, ())])
     write_json(path, split.to_dict() | {"made_from": wanted(family, partition, data_sha256)})
 

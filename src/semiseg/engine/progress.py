@@ -11,6 +11,7 @@ from semiseg.runs.lease import Lease
 AFFECTS_RESULTS = False
 
 LINE_SECONDS = 5.0
+FIGURES_WIDTH = 64  # columns of bar, iteration, time left, loss and mIoU
 
 
 def say(message: str) -> None:
@@ -49,17 +50,27 @@ class Progress:
 def _bar(name: str, iterations: int, start: int) -> tuple[Any, Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
+    console = Console(stderr=True)
+    # A run's path is longer than a narrow terminal: it gives way, the figures stay.
+    narrow = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, console.width - FIGURES_WIDTH))
     bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]}  mIoU {task.fields[miou]}"),
-        console=Console(stderr=True),
+        TextColumn("{task.description}", table_column=narrow),
+        BarColumn(bar_width=None, table_column=Column(min_width=8, ratio=1)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn("loss {task.fields[loss]}  mIoU {task.fields[miou]}", table_column=Column(no_wrap=True)),
+        console=console,
+        expand=True,
     )
     bar.start()
-    return bar, bar.add_task(name, total=iterations, completed=start, loss="-", miou="-")
+    return bar, bar.add_task(short(name), total=iterations, completed=start, loss="-", miou="-")
+
+
+def short(name: str) -> str:
+    """Method, variant and seed of a run's path: what tells it from the others on the screen."""
+    return " ".join(name.split("/")[-3:])
 
 
 def _figure(value: float | None, digits: int) -> str:

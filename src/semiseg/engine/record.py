@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from semiseg.engine.device import describe
+from semiseg.files import sha256_file
 
 AFFECTS_RESULTS = False
 
@@ -78,6 +79,9 @@ def _energy_counter(device: torch.device) -> float | None:
 
 def provenance(folder: Path, seed: int, hashes: dict[str, Any]) -> dict[str, Any]:
     """What is known before the first step."""
+    config = folder / "config.yaml"
+    if config.exists():
+        hashes = hashes | {"config": sha256_file(config)}
     return {
         "command": f"semiseg train {folder}",
         "git": _git(),

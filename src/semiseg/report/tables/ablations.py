@@ -55,6 +55,8 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
     comparison.correct(rows)
     comparison.mark_best(records, cells, rows)
     option = _option(cells)
+    if not any(cell.method == published.ABLATED for cell in cells):
+        papers = ()  # the supervised arm of another method's ablation is no row of that paper
     for cell, row in zip(cells, rows, strict=True):
         paper = published.ablation(cell.method, cell.options or {}, papers)
         row |= {"arm": cell.arm, "option": option, "value": (cell.options or {}).get(option)} | paper

@@ -31,6 +31,7 @@ METHODS = (
     (r"SCL", ("scl", "default")),
     (r"RC2L", ("rc2l", "default")),
 )
+ABLATED = "advsemiseg"  # the method whose own ablations are known arm by arm
 # Crops that the papers' configurations give where the table's row does not: (paper, data set) -> side.
 CROPS = {
     ("AdvSemiSeg", "voc"): "321", ("AdvSemiSeg", "cityscapes"): "512x1024", ("iMAS", "voc"): "513",
@@ -245,7 +246,7 @@ def _component(method: str, options: Mapping[str, Any]) -> str | None:
     """How the list of figures names the arm."""
     if method == "supervised":
         return "no L_adv no L_semi"
-    if method != "advsemiseg":
+    if method != ABLATED:
         return None
     l_adv, l_semi, threshold = (options.get(key) for key in ("lambda_adv_labelled", "lambda_semi", "t_semi"))
     if options.get("discriminator") == "non_fcn":
