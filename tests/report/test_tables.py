@@ -191,6 +191,16 @@ def test_the_papers_table_stands_beside_its_own_ablations_only(tmp_path):
     assert [row["published_miou"] for row in table.rows] == [None, None]
 
 
+def test_every_table_of_splits_says_which_list(study, records):
+    known = {row["split_sha256"] for row in study[1]}
+    for module in (comparison, ablations, cost, labels_saved, published, noise_budget):
+        built = module.build(records)
+        for table in built if isinstance(built, list) else [built]:
+            listed = [row["split_sha256"] for row in table.rows if row.get("partition")]
+            assert set(listed) <= known and all(listed), table.name
+            assert "split_sha256" in table.columns
+
+
 def test_a_run_shown_in_many_tables_costs_once(records, study):
     rows = cost.build(records).rows
     trained = {row["run"].rsplit("/", 1)[0] for row in study[1] if row["run"]}
@@ -241,8 +251,8 @@ def test_several_lists_of_one_size_show_what_the_choice_of_images_does(tmp_path)
 def voc_cell(**changes):
     from semiseg.report.records import Cell, Run
 
-    row = {"method": "unimatch", "variant": "default", "dataset": "voc", "split_family": "cps", "partition": "1/8",
-           "labelled": 1323, "encoder": "tu-resnet101.tv_in1k", "architecture": "deeplab_v3plus", "crop": [321, 321],
+    row = {"method": "unimatch", "variant": "default", "dataset": "voc", "split_family": "cps", "split_sha256": "ab",
+           "partition": "1/8", "labelled": 1323, "encoder": "tu-resnet101.tv_in1k", "architecture": "deeplab_v3plus", "crop": [321, 321],
            "output_stride": 16, "network": "student", "seed": 0, "state": "done"}  # fmt: skip
     row["eval"] = {"networks": {"student": {"last": {"miou": 76.0}, "best": {"miou": 77.0}, "lastk": None}}}
     return Cell("comparison", "default", 0, (Run(row | changes, None),))

@@ -34,6 +34,10 @@ class View:
         return FORMATS[self.kind](values, self.digits)
 
 
+# A split is a family and a list: every table that names one shows which list.
+LISTED = View("sha256", ("split_sha256",), "hash", help="of the sorted list of labelled ids")
+
+
 def _mean_sd(values: Sequence[Any], digits: int) -> str:
     mean, sd = values
     return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if sd is not None else "")

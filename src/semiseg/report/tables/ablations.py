@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semiseg.report.records import COMPARISON, Records
-from semiseg.report.table import Table, View
+from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables import comparison, published
 
 TITLES = {
@@ -32,6 +32,7 @@ VIEWS = (
     View("mIoU last k", ("miou_lastk_mean", "miou_lastk_sd"), "mean_sd"),
     View("mIoU best (selected)", ("miou_best_mean", "miou_best_sd"), "mean_sd"),
     View("Seeds", ("seeds",), "number", 0),
+    LISTED,
 )
 PAPER = (
     View(

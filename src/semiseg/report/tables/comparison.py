@@ -9,7 +9,7 @@ import numpy as np
 
 from semiseg.report import names, statistics
 from semiseg.report.records import FULL, Cell, Records, crop_text, is_baseline, mean_sd, partition_order
-from semiseg.report.table import Table, View
+from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables import published
 
 IDENTITY = (
@@ -43,7 +43,7 @@ VIEWS = (
     View("Seeds", ("seeds",), "number", 0),
     View("Published", ("published_miou",), "number"),
     View("Lists", ("split_family",)),
-    View("sha256", ("split_sha256",), "hash", help="of the sorted list of labelled ids"),
+    LISTED,
     View("State", ("state",), "state"),
 )  # fmt: skip
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from semiseg.report import names
 from semiseg.report.records import COMPARISON, Cell, Records, is_baseline, partition_order
-from semiseg.report.table import Table, View
+from semiseg.report.table import LISTED, Table, View
 
 SUMS = ("gpu_seconds", "cpu_seconds", "wall_seconds", "energy_joules")
 COLUMNS = (
-    "suite", "dataset", "split_family", "partition", "labelled", "method", "variant", "network", "head",
+    "suite", "dataset", "split_family", "split_sha256", "partition", "labelled", "method", "variant", "network", "head",
     "kind", "arm", "seeds",
     *SUMS, "peak_memory_mib", "parameters", "seconds_per_iteration", "miou_last_mean", "gain_per_hour", "device",
     "state",
@@ -33,6 +33,7 @@ VIEWS = (
     View("mIoU gained / hour", ("gain_per_hour",), "number", 1,
          help="difference to supervised per hour of a training (of the GPU where there is one)"),
     View("Device", ("device",)),
+    LISTED,
     View("State", ("state",), "state"),
 )  # fmt: skip
 

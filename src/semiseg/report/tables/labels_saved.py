@@ -10,13 +10,14 @@ import numpy as np
 
 from semiseg.report import names
 from semiseg.report.records import Cell, Records, is_baseline, partition_order
-from semiseg.report.table import Table, View
+from semiseg.report.table import LISTED, Table, View
 
 SHARED = ("dataset", "head", "encoder", "output_stride", "crop", "iterations")
 STEPS = 60  # points at which the interval's test is inverted between the smallest and the largest partition
 COLUMNS = (
-    "dataset", "split_family", "partition", "labelled", "method", "variant", "network", "head", "miou_last_mean",
-    "labels_needed", "labels_needed_low", "labels_needed_high", "labels_saved", "factor", "covers", "bounds",
+    "dataset", "split_family", "split_sha256", "partition", "labelled", "method", "variant", "network", "head",
+    "miou_last_mean", "labels_needed", "labels_needed_low", "labels_needed_high", "labels_saved",
+    "factor", "covers", "bounds",
 )  # fmt: skip
 VIEWS = (
     View("Labels", ("partition",)),
@@ -33,6 +34,7 @@ VIEWS = (
     View("Saved", ("labels_saved",), "number", 0),
     View("Times as many", ("factor",), "number", 1),
     View("covers", ("covers",)),
+    LISTED,
 )
 
 

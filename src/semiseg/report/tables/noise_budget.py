@@ -11,7 +11,7 @@ import numpy as np
 from semiseg.report.records import Cell, Records, is_baseline
 from semiseg.report.table import Table, View
 
-COLUMNS = ("source", "partition", "sd", "mean", "maximum", "groups", "df", "explanation")
+COLUMNS = ("source", "partition", "split_sha256", "sd", "mean", "maximum", "groups", "df", "explanation")
 VIEWS = (
     View("Source", ("source",)),
     View("Labels", ("partition",)),
@@ -30,6 +30,9 @@ def build(records: Records) -> Table:
     for source in (_seeds, _lists, _selection, _repeats):
         rows += source(cells, records)
     rows += _detectable(cells, records)
+    for row in rows:
+        of_partition = {cell.split_sha256: None for cell in cells if str(cell.partition) == row["partition"]}
+        row["split_sha256"] = " ".join(filter(None, of_partition)) or None
     return Table(
         "noise_budget",
         "Noise budget",

@@ -12,7 +12,7 @@ from scipy.special import ndtri, stdtrit
 
 from semiseg.report.figures_of_the_field import DATASETS, load
 from semiseg.report.records import Cell, Records, crop_text, mean_sd
-from semiseg.report.table import Table, View
+from semiseg.report.table import LISTED, Table, View
 
 METHODS = (
     (r"AdvSemiSeg.*ablation", None),
@@ -44,9 +44,10 @@ SEED_SD = 0.72
 SECONDHAND = re.compile(r"re-run|user|log|table|run \d|author", re.IGNORECASE)
 
 COLUMNS = (
-    "method", "variant", "published_method", "dataset", "protocol", "split_family", "partition", "labelled", "encoder",
-    "published_head", "published_crop", "published_rule", "published_miou", "confirmed", "source", "comparable",
-    "reason", "our_rule", "our_miou_mean", "our_miou_sd", "seeds", "difference", "tolerance", "within",
+    "method", "variant", "published_method", "dataset", "protocol", "split_family", "split_sha256", "partition",
+    "labelled", "encoder", "published_head", "published_crop", "published_rule", "published_miou",
+    "confirmed", "source", "comparable", "reason", "our_rule", "our_miou_mean", "our_miou_sd",
+    "seeds", "difference", "tolerance", "within",
 )  # fmt: skip
 VIEWS = (
     View("Labels", ("partition",)),
@@ -62,6 +63,7 @@ VIEWS = (
     View("Difference", ("difference",), "signed", 2),
     View("Tolerance", ("tolerance",), "number", 2, help="what seeds and selection explain"),
     View("Within", ("within",)),
+    LISTED,
     View("Not subtracted because", ("reason",)),
     View("Source", ("source",)),
 )
@@ -192,7 +194,8 @@ def _row(figure: Figure, cell: Cell) -> dict[str, Any]:
     row = {
         "method": cell.method, "variant": cell.variant, "published_method": figure.row["method"],
         "dataset": cell.dataset, "protocol": figure.row["protocol"], "split_family": cell.split_family,
-        "partition": cell.partition, "labelled": cell.labelled, "encoder": figure.row["backbone"],
+        "split_sha256": cell.split_sha256, "partition": cell.partition, "labelled": cell.labelled,
+        "encoder": figure.row["backbone"],
         "published_head": figure.row["head"], "published_crop": figure.crop, "published_rule": figure.rule,
         "published_miou": figure.value,
         "confirmed": "yes" if figure.confirmed else "unconfirmed", "source": figure.row["source"],
