@@ -10,8 +10,10 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test lint lock environment clean
 
 demo: environment
+	@echo "How far the trainings are: .venv/bin/semiseg status --suite pocket --watch, in a second terminal"
 	@snakemake --profile local all --config suite=pocket
 	@echo "The report: $(CURDIR)/results/pocket/report/index.html"
+	@echo "For semiseg, snakemake and dvc in this shell: . .venv/bin/activate"
 
 test: environment
 	@python -m pytest -n 2 -m "not (browser or demo or dvc or slurm or slow)"

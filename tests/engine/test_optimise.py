@@ -10,7 +10,7 @@ from torch import nn
 
 from semiseg.engine import optimise
 from tests import tiny
-from tests.engine.conftest import losses_and_scores
+from tests.engine.conftest import gradients, losses_and_scores, train_steps
 
 STEPS = 6
 
@@ -154,3 +154,18 @@ def test_rate_after_a_resume_is_the_rate_without_one(trainer, prepared, tmp_path
     run = start()
     assert [line["lr"] for line in losses_and_scores(run) if line["kind"] == "train"] == rates
     assert losses_and_scores(run) == losses_and_scores(whole)
+
+
+def test_clipping_bounds_the_norm_of_the_whole_gradient(build):
+    """In proportion, so that the direction stays; a gradient below the bound is left alone."""
+    optimiser = {"name": "sgd", "lr": 0.01, "schedule": "constant"}
+    free = build(optimiser=optimiser, name="free")
+    train_steps(free, 1)
+    whole = gradients(free)
+    norm = float(torch.stack([value.norm() for value in whole.values()]).norm())
+    for bound in (norm / 7, 2 * norm):
+        clipped = build(optimiser=optimiser | {"clip": bound}, name=f"clip{bound:g}")
+        train_steps(clipped, 1)
+        share = min(1.0, bound / norm)
+        for key, value in gradients(clipped).items():
+            assert torch.allclose(value, share * whole[key], rtol=1e-4, atol=1e-8), key

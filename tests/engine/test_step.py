@@ -59,13 +59,17 @@ def batches(training, count):
     return list(training.loader.batches(training.iteration, training.iteration + count))
 
 
-CASES = [*METHODS, "supervised with a mask head"]
+CASES = [*METHODS, "supervised with a mask head", "supervised with clipped gradients"]
 # The matching of all images and layers at once; rc2l also matches the student's regions with the teacher's.
 COPIES = {"rc2l": 2, "supervised with a mask head": 1}
 
 
 def built(case, build):
-    return build("supervised", {"head": "mask"}) if case not in METHODS else build(case)
+    if case == "supervised with a mask head":
+        return build("supervised", {"head": "mask"})
+    if case == "supervised with clipped gradients":
+        return build(optimiser={"name": "adamw", "lr": 0.003, "clip": 0.01})
+    return build(case)
 
 
 @pytest.mark.parametrize("case", CASES)

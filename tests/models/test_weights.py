@@ -92,7 +92,8 @@ def test_prefixed_keys_are_missing_keys(state, tmp_path) -> None:
 
 
 def test_batch_counters_may_be_missing(state, tmp_path) -> None:
-    build(config(saved({k: v for k, v in state.items() if "num_batches" not in k}, tmp_path)), 3)
+    net = build(config(saved({k: v for k, v in state.items() if "num_batches" not in k}, tmp_path)), 3)
+    assert torch.equal(net.encoder.body.model.conv1.weight, state["conv1.weight"])
 
 
 def test_other_shapes_are_named(state, tmp_path) -> None:

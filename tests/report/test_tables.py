@@ -252,7 +252,8 @@ def voc_cell(**changes):
     from semiseg.report.records import Cell, Run
 
     row = {"method": "unimatch", "variant": "default", "dataset": "voc", "split_family": "cps", "split_sha256": "ab",
-           "partition": "1/8", "labelled": 1323, "encoder": "tu-resnet101.tv_in1k", "architecture": "deeplab_v3plus", "crop": [321, 321],
+           "partition": "1/8", "labelled": 1323, "encoder": "tu-resnet101.tv_in1k",
+           "architecture": "deeplab_v3plus", "crop": [321, 321],
            "output_stride": 16, "network": "student", "seed": 0, "state": "done"}  # fmt: skip
     row["eval"] = {"networks": {"student": {"last": {"miou": 76.0}, "best": {"miou": 77.0}, "lastk": None}}}
     return Cell("comparison", "default", 0, (Run(row | changes, None),))

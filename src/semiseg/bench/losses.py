@@ -140,7 +140,13 @@ def _pairs(size: int, device: str) -> dict[str, Callable[[], Tensor] | None]:
     at = torch.randint(0, count, (BATCH, DRAWN, 1), device=device)
     all_of_them = torch.ones(BATCH, count, dtype=torch.bool, device=device)
 
+    some = [x.detach().take_along_dim(at, 1) for x in (student, teacher)]
+    some[0].requires_grad_()
+
     def drawn() -> Tensor:
+        return scl.drawn_pairs(*some, all_of_them[:, :DRAWN]).mean()
+
+    def with_the_draw() -> Tensor:  # its gradient is a map of the image's size, zero almost everywhere
         chosen = (x.take_along_dim(at, 1) for x in (student, teacher))
         return scl.drawn_pairs(*chosen, all_of_them[:, :DRAWN]).mean()
 
@@ -149,7 +155,8 @@ def _pairs(size: int, device: str) -> dict[str, Callable[[], Tensor] | None]:
 
     tables_mib = 5 * 4 * BATCH * count**2 / 2**20
     return {
-        f"SCL pairs: {DRAWN} pixels drawn": drawn,
+        f"SCL pairs: of {DRAWN} pixels": drawn,
+        f"SCL pairs: of {DRAWN} pixels, and taking them from the map": with_the_draw,
         "SCL pairs: all, in closed form": lambda: scl.all_pairs(student, teacher, all_of_them).mean(),
         "SCL pairs: all, formed": formed if tables_mib <= MOST_MIB else None,
     }
