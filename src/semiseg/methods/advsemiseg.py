@@ -5,7 +5,9 @@ L_adv = - mean_j log D(P)_j
 L_semi = - mean over {j : D(P)_j > T_semi} of log P_j[argmax P_j]
 L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]        (the halves: code)
 
-The paper writes sums over pixels; these are means, as its code has them, or its weights would mean nothing.
+The paper writes sums over pixels; these are means, as its code has them, or its weights would mean nothing. Padding of
+unlabelled images has no loss, where the code lets it take part. `adv` is lambda_semi = 0, as the code's switch has it;
+the paper's rows "+L_adv" may come from labelled images alone, `lambda_adv_unlabelled: 0` (an arm of its suite).
 """
 
 from __future__ import annotations

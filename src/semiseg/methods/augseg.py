@@ -2,7 +2,8 @@
 
 L = L_x + lambda_u (1/BHW) sum_j 1[conf_j >= tau] CE(p_j, label_j), the mean over ALL pixels, on mixed strong views.
 Confidence of image i: c_i = mean_j max_k p^t_j (1 - H(p^t_j) / log K). Before images are mixed among each
-other, image i receives a box of a labelled image with probability 1 - c_i.
+other, image i receives a box of a labelled image with probability 1 - c_i. The code's teacher is a copy of the
+student through the first epoch; here it follows with the recipe's warm start, as every method's teacher does.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 L = L_x + lambda r (1/BHW) sum_j sum_c (p^s_jc - p^t_jc)^2,   r = share of pixels with max_c p^t_jc >= tau
 
 r is ONE number for the batch, as in the authors' code: it scales the loss and masks no pixel. The mean runs over all
-pixels; those of padding count as 0.
+pixels; those of padding count as 0. The authors' teacher has no warm start (`recipe.ema.warm_start: false`) and stays
+in training mode; here it follows as every method's teacher does, and predicts in evaluation mode.
 """
 
 from __future__ import annotations

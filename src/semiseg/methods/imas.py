@@ -4,7 +4,9 @@ e_i = 1/2 [rho^t_i wIoU(p^s_i, p^t_i; weights of p^t_i) + rho^s_i wIoU(p^t_i, p^
 rho = share of pixels with confidence >= tau; wIoU = sum_c (share of class c) IoU_c
 L = L_x + lambda_u mean_i e_i (1/HW) sum_j 1[conf^t_ij >= tau] CE(p_ij, argmax p^t_ij)
 
-The mean over j counts ALL pixels, rejected ones as 0. Large e is easy (the code calls it hardness).
+The mean over j counts ALL pixels, rejected ones as 0. Large e is easy (the code calls it hardness). Padding has no vote
+in rho and wIoU and no loss, where the code lets it take part. The code's teacher is a copy of the student through the
+first epoch; here it follows with the recipe's warm start, as every method's teacher does.
 """
 
 from __future__ import annotations
