@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from semiseg.data import prepare
+from semiseg.data.check import check_dataset
 from semiseg.data.options import DatasetConfig
 from semiseg.data.store import INDEX, open_store
 from semiseg.errors import UserError
 from tests import tiny
+from tests.data import dataset_trees as trees
 
 CONFIG = DatasetConfig(kind="pocket", redistributable=True)
 
@@ -68,3 +71,85 @@ def test_a_store_of_another_manifest_is_decoded_again(root):
     manifest.write_text(json.dumps(content))
     open_store(prepare.ensure_store("tiny", CONFIG, root))
     assert index.stat().st_mtime_ns != before
+
+
+class Own:
+    """A user's folder: six images of noise, and masks of the values 0 and 1."""
+
+    def __init__(self, path) -> None:
+        self.path, self.root = path / "own", path / "data"
+        for number in range(6):
+            trees.save(self.path / f"images/{number}.png", trees.rgb(number))
+            trees.save(self.path / f"masks/{number}.png", trees.label(number, 2))
+        self.name(0, 1)
+        (path / "val.txt").write_text("4\n5\n")
+        self.config = DatasetConfig(kind="folder", data_root=self.path, val_list=path / "val.txt")
+
+    def name(self, soil: int, crop: int, colour: str = "", place=None) -> None:
+        text = f"masks: index\nclasses:\n  - {{name: soil, value: {soil}}}\n  - {{name: crop, value: {crop}{colour}}}\n"
+        (place or self.path / "classes.yaml").write_text(text)
+
+    def prepare(self) -> None:
+        prepare.prepare("own", self.config, self.root)
+
+    def fresh(self) -> bool:
+        return prepare.carried("own", self.config, self.root) == prepare.wanted("own", self.config, self.root)
+
+    def data(self) -> str | None:
+        return prepare.data_sha256("own", self.root)
+
+    def label(self) -> np.ndarray:
+        return open_store(self.root / "own/store").label("0")
+
+
+@pytest.fixture
+def own(tmp_path) -> Own:
+    made = Own(tmp_path)
+    made.prepare()
+    return made
+
+
+def test_values_that_change_their_classes_are_other_data_and_other_labels(own):
+    before, label = own.data(), own.label().copy()
+    own.name(1, 0)
+    assert not own.fresh()
+    own.prepare()
+    assert own.fresh()
+    assert own.data() != before
+    known = label != 255
+    assert known.any()
+    assert np.array_equal(own.label()[known], 1 - label[known])
+
+
+def test_a_check_alone_does_not_hide_that_labels_changed(own):
+    before = own.data()
+    own.name(1, 0)
+    check_dataset("own", own.config, own.root)
+    assert not own.fresh()
+    assert own.data() != before
+    assert not prepare._decoded("own", own.root), "the store holds the old labels"
+
+
+def test_another_colour_is_no_other_data(own):
+    before = own.data()
+    own.name(0, 1, ", colour: [1, 2, 3]")
+    own.prepare()
+    assert own.data() == before
+
+
+def test_lists_and_classes_that_lie_elsewhere_are_watched(own, tmp_path):
+    (tmp_path / "val.txt").write_text("3\n5\n")
+    assert not own.fresh()
+    own.prepare()
+    assert own.fresh()
+    elsewhere = tmp_path / "elsewhere.yaml"
+    own.name(0, 1, place=elsewhere)
+    own.config = own.config.model_copy(update={"classes_file": elsewhere})
+    own.prepare()
+    label = own.label().copy()
+    own.name(1, 0, place=elsewhere)
+    assert not own.fresh()
+    own.prepare()
+    assert not np.array_equal(own.label(), label)
+    elsewhere.unlink()
+    assert not own.fresh()

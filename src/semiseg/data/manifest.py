@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def build_manifest(
         "redistributable": dataset.redistributable,
         "subsets": subsets,
         "files": listed,
+        **_coding(dataset, config),
     }
     # Colours are for display and names of nothing: another colour makes no other data.
     return {
@@ -42,6 +44,21 @@ def build_manifest(
         "config_sha256": config_hash(config),
         "verdict": verdict,
     }
+
+
+def _coding(dataset: Dataset, config: DatasetConfig) -> dict[str, Any]:
+    """Which value or colour of a mask is which class: a user's file says it, and may say something else tomorrow.
+
+    Of all other kinds the code says it, whose hash stands beside the manifest's.
+    """
+    return {"coding": sorted(_pairs(dataset.coding))} if config.kind == "folder" else {}
+
+
+def _pairs(coding: Any) -> list[list[Any]]:
+    """[value or colour, class]; the order of the lines of classes.yaml has gone into the class."""
+    return [
+        [list(mark) if isinstance(mark, tuple) else mark, k] for pairs in asdict(coding).values() for mark, k in pairs
+    ]
 
 
 def write_manifest(content: dict[str, Any], root: Path) -> None:

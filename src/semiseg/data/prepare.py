@@ -164,4 +164,10 @@ def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
         status = path.stat()
         if path.is_file():
             listed.append([path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns])
-    return files.sha256_json(listed)
+    return files.sha256_json([listed, _lists(config)] if config.kind == "folder" else listed)
+
+
+def _lists(config: DatasetConfig) -> list[str | None]:
+    """Hashes of the files that the settings of a user's folder name: they may lie anywhere, and decide labels."""
+    named = (config.classes_file, config.val_list, config.test_list)
+    return [files.sha256_file(path) if path and path.is_file() else None for path in named]
