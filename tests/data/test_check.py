@@ -154,10 +154,10 @@ def test_training_does_not_start_without_a_verdict(raw: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match="other settings"):
         require_manifest("mine", DatasetConfig(kind="camvid"), tmp_path)
     (raw / "masks/train/a_2.png").unlink()
-    with pytest.raises(UserError, match="has 1 problems"):
+    with pytest.raises(UserError, match="has 1 problem, first"):
         check("mine", CONFIG, tmp_path, said.append)
     assert said[-2].startswith("problem: ")
-    with pytest.raises(UserError, match="found 1 problems"):
+    with pytest.raises(UserError, match="found 1 problem, first"):
         require_manifest("mine", CONFIG, tmp_path)
 
 

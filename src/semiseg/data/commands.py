@@ -12,7 +12,7 @@ from semiseg.data.check import check_dataset
 from semiseg.data.datasets import raw_folder
 from semiseg.data.download import Expected, Patience, Receipt, download, hash_file
 from semiseg.data.init import init
-from semiseg.data.manifest import manifest_path
+from semiseg.data.manifest import count_of, manifest_path
 from semiseg.data.options import DatasetConfig
 from semiseg.data.sources import Archive, Source, source_of
 from semiseg.data.unpack import unpack
@@ -139,7 +139,8 @@ def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say 
         say(f"problem: {problem}")
     say(f"verdict stored in {manifest_path(name, root)}")
     if verdict["problems"]:
-        raise UserError(f"the data set {name} has {len(verdict['problems'])} problems, first: {verdict['problems'][0]}")
+        problems = verdict["problems"]
+        raise UserError(f"the data set {name} has {count_of(problems)}, first: {problems[0]}")
     return verdict
 
 

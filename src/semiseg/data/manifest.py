@@ -101,7 +101,9 @@ def require_manifest(name: str, config: DatasetConfig, root: Path = Path("data")
         raise UserError(f"{path} belongs to other settings of the data set {name}; {again}")
     problems = manifest["verdict"]["problems"]
     if problems:
-        raise UserError(
-            f"the check of the data set {name} found {len(problems)} problems, first: {problems[0]}; {again}"
-        )
+        raise UserError(f"the check of the data set {name} found {count_of(problems)}, first: {problems[0]}; {again}")
     return manifest
+
+
+def count_of(problems: list[str]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
