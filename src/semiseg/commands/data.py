@@ -34,8 +34,13 @@ def _settings(name: str):
 
 def get(options: argparse.Namespace) -> None:
     from semiseg.data.commands import get
+    from semiseg.data.datasets import raw_folder
 
-    get(options.name, _settings(options.name))
+    settings = _settings(options.name)
+    get(options.name, settings)
+    folder = raw_folder(options.name, settings)
+    origin = "is used in place, nothing is downloaded" if settings.data_root else "holds the source files"
+    print(f"{folder} {origin}; `semiseg data check {options.name}` looks at every file")
 
 
 def check(options: argparse.Namespace) -> None:

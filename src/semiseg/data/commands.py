@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from semiseg.data.init import init
 from semiseg.data.manifest import count_of, manifest_path
 from semiseg.data.options import DatasetConfig
 from semiseg.data.sources import Archive, Source, source_of
-from semiseg.data.unpack import unpack
+from semiseg.data.unpack import BadArchive, unpack
 from semiseg.data.voc import AUGMENTED, TRAIN_AUG, layout_root
 from semiseg.errors import UserError
 
@@ -59,37 +60,89 @@ def _parts(config: DatasetConfig) -> set[str]:
 def _get_archives(name: str, source: Source, parts: set[str], root: Path, say: Say, patience: Patience | None) -> None:
     home = Path(root) / name
     wanted = [one for one in source.archives if one.part is None or one.part in parts]
-    todo = [one for one in wanted if not all((home / "raw" / product).exists() for product in one.products)]
+    todo = [one for one in wanted if not _present(one, home)]
     absent = [one.file for one in todo if not one.urls and not (home / "archives" / one.file).exists()]
     if absent and source.instructions:
         folder = home / "archives"
         raise UserError(
             source.instructions.format(missing=" and ".join(absent), folder=folder.absolute(), name=name).strip()
         )
-    for archive in todo:
-        path = home / "archives" / archive.file
-        _obtain(archive, path, home / "sources.lock.json", say, patience)
-        say(f"unpacking {archive.file}")
-        unpack(path, home / "raw", archive.products, archive.most, archive.strip)
-        if archive.urls:
-            path.unlink()
+    if todo:
+        with _alone(home):
+            for archive in todo:
+                if not _present(archive, home):  # another process may have been faster
+                    _bring(archive, home, say, patience)
 
 
-def _obtain(archive: Archive, path: Path, lock: Path, say: Say, patience: Patience | None) -> None:
-    """The archive at `path`, compared with what is known about it, and noted in the lock file."""
-    notes: dict[str, Any] = files.read_json(lock) if lock.exists() else {}
-    known = tuple((one.algorithm, one.value) for one in archive.hashes or ())
-    before = notes.get(archive.file, {}).get("sha256")
-    if not known and before:
-        known = (("sha256", before),)
-    expected = Expected(archive.bytes.value if archive.bytes else None, known)
-    placed = path.exists()
-    receipt = _placed(path, expected, say) if placed else download(archive.urls, path, expected, patience)
+def _present(archive: Archive, home: Path) -> bool:
+    return all((home / "raw" / product).exists() for product in archive.products)
+
+
+def _alone(home: Path) -> AbstractContextManager[None]:
+    """One process at a time downloads and unpacks, so that what it finds half done was left by one that was killed."""
+    return files.locked(home / ".getting")
+
+
+def _bring(archive: Archive, home: Path, say: Say, patience: Patience | None) -> None:
+    """Download or find the archive, unpack it, and only then note it: what is no archive shall not be remembered."""
+    path, lock = home / "archives" / archive.file, home / "sources.lock.json"
+    expected = _expected(archive, lock)
+    if path.exists():
+        receipt = _placed(path, expected, say)
+        try:
+            _unpack(archive, path, home, say)
+        except BadArchive as error:
+            raise UserError(f"{error}; remove it and get it again") from error
+    else:
+        receipt = _download(archive, path, home, expected, say, patience)
     verified = bool(archive.hashes)
-    notes[archive.file] = _note(archive, receipt, verified)
-    files.write_json(lock, notes)
+    files.write_json(lock, _notes(lock) | {archive.file: _note(archive, receipt, verified)})
     if not verified:
         say(f"{archive.file}: sha256 {receipt.hashes['sha256']} (seen; nobody has published one to compare it with)")
+    if archive.urls:
+        path.unlink()
+
+
+def _download(
+    archive: Archive, path: Path, home: Path, expected: Expected, say: Say, patience: Patience | None
+) -> Receipt:
+    """From the first mirror whose file unpacks; without a hash beforehand, a mirror's error page looks like a file."""
+    failures: list[str] = []
+    urls = archive.urls
+    while True:
+        try:
+            receipt = download(urls, path, expected, patience)
+        except UserError as error:
+            raise UserError("; ".join([*failures, str(error)])) from error
+        try:
+            _unpack(archive, path, home, say)
+            return receipt
+        except BadArchive as error:
+            path.unlink()
+            failures.append(f"{receipt.url} gave another file than the archive, which was removed ({error})")
+            urls = urls[urls.index(receipt.url) + 1 :]
+            if expected.hashes or not urls:
+                raise UserError("; ".join(failures)) from error
+            say(f"{failures[-1]}; asking the next mirror")
+
+
+def _unpack(archive: Archive, path: Path, home: Path, say: Say) -> None:
+    say(f"unpacking {archive.file}")
+    unpack(path, home / "raw", archive.products, archive.most, archive.strip)
+
+
+def _notes(lock: Path) -> dict[str, Any]:
+    return files.read_json(lock) if lock.exists() else {}
+
+
+def _expected(archive: Archive, lock: Path) -> Expected:
+    """What is published about the archive; where nothing is, what was seen the last time."""
+    size = archive.bytes.value if archive.bytes else None
+    if archive.hashes:
+        return Expected(size, tuple((one.algorithm, one.value) for one in archive.hashes))
+    seen = _notes(lock).get(archive.file, {}).get("sha256")
+    origin = f" (noted in {lock} by a former download; to take another file, remove {archive.file} from there)"
+    return Expected(size, (("sha256", seen),) if seen else (), origin if seen else "")
 
 
 def _placed(path: Path, expected: Expected, say: Say) -> Receipt:
@@ -99,7 +152,8 @@ def _placed(path: Path, expected: Expected, say: Say) -> Receipt:
     for algorithm, value in expected.hashes:
         if receipt.hashes[algorithm] != value:
             raise UserError(
-                f"{path} has {algorithm} {receipt.hashes[algorithm]}, expected {value}; remove it and get it again"
+                f"{path} has {algorithm} {receipt.hashes[algorithm]}, expected {value}{expected.origin}; "
+                "remove it and get it again"
             )
     return receipt
 
@@ -117,10 +171,12 @@ def _note(archive: Archive, receipt: Receipt, verified: bool) -> dict[str, Any]:
 def _get_train_aug(name: str, config: DatasetConfig, root: Path, say: Say) -> None:
     source, prepared = raw_folder(name, config, root), Path(root) / name / "prepared"
     lists = layout_root(source) / "ImageSets" / "Segmentation"
-    if (prepared / TRAIN_AUG[0]).exists() or any((lists / file).exists() for file in TRAIN_AUG):
+    if any((lists / file).exists() for file in TRAIN_AUG) or (prepared / TRAIN_AUG[0]).exists():
         return
-    say(f"making {prepared / AUGMENTED} from SBD")
-    sbd.prepare(source, prepared, config.complete)
+    with _alone(Path(root) / name):
+        if not (prepared / TRAIN_AUG[0]).exists():
+            say(f"making {prepared / AUGMENTED} from SBD")
+            sbd.prepare(source, prepared, config.complete)
 
 
 def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say = print) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Expected:
 
     bytes: int | None = None
     hashes: tuple[tuple[str, str], ...] = ()  # (algorithm, hexadecimal digest)
+    origin: str = ""  # of the hashes, and what to do if they are wrong: for messages
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def _verify(hashes: dict[str, str], part: _Part, expected: Expected) -> None:
     for algorithm, value in expected.hashes:
         if hashes[algorithm] != value:
             part.forget()
-            raise _Refused(f"wrong {algorithm} {hashes[algorithm][:12]}…, expected {value[:12]}…")
+            raise _Refused(f"wrong {algorithm} {hashes[algorithm][:12]}…, expected {value[:12]}…{expected.origin}")
 
 
 def hash_file(path: Path, report: Callable[[str], None] = lambda _: None) -> Receipt:

@@ -46,6 +46,8 @@ def prepare(source: Path, prepared: Path, complete: bool = True) -> int:
             "(or set complete: false for a part of them)"
         )
     prepared.parent.mkdir(parents=True, exist_ok=True)
+    for left_behind in prepared.parent.glob(".sbd-*"):  # by a process that was killed: the caller holds a lock
+        shutil.rmtree(left_behind, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=".sbd-", dir=prepared.parent))
     try:
         _convert_all(sorted(set(pool) - fine), boundaries / "cls", home / "JPEGImages", folder / AUGMENTED)

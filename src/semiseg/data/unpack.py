@@ -20,7 +20,14 @@ from semiseg.data.sources import Limits
 from semiseg.errors import UserError
 
 _BLOCK = 1 << 20
+_STALE = ".unpack-"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+
+
+class BadArchive(UserError):
+    """The archive is at fault, so another copy of it may do."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,14 @@ class _Member:
 def unpack(archive: Path, target: Path, products: tuple[str, ...], most: Limits, strip: int = 0) -> None:
     """Put the products (files or folders of the archive) below `target`; products that exist already stay."""
     target.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".unpack-", dir=target))
+    for left_behind in target.glob(f"{_STALE}*"):  # by a process that was killed: the caller holds a lock
+        shutil.rmtree(left_behind, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_STALE, dir=target))
     try:
         _extract(archive, folder, products, most, strip)
         missing = [product for product in products if not (folder / product).exists()]
         if missing:
-            raise UserError(f"{archive} has no {', '.join(missing)}; is it the right archive?")
+            raise BadArchive(f"{archive} has no {', '.join(missing)}; is it the right archive?")
         for product in products:
             if not (target / product).exists():
                 (target / product).parent.mkdir(parents=True, exist_ok=True)
@@ -58,22 +67,35 @@ def _extract(archive: Path, folder: Path, products: tuple[str, ...], most: Limit
                 if member.directory or not any(name.is_relative_to(product) for product in wanted):
                     continue
                 if not member.regular:
-                    raise UserError(f"{archive} holds {member.name}, which is a link or device; it is not unpacked")
+                    raise BadArchive(f"{archive} holds {member.name}, which is a link or device; it is not unpacked")
                 count += 1
                 if count > most.files:
-                    raise UserError(f"{archive} holds more than {most.files} files; it is not unpacked")
+                    raise BadArchive(f"{archive} holds more than {most.files} files; it is not unpacked")
                 left = _copy(member.open(), folder / name, left, archive)
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in _FULL:
             raise UserError(f"no space left to unpack {archive} into {folder.parent}; make room") from error
-        raise UserError(f"{archive} is damaged or no archive ({error or type(error).__name__}); remove it") from error
+        if isinstance(error, OSError) and error.errno in _NOT_ALLOWED:
+            place = error.filename or folder.parent
+            raise UserError(
+                f"{archive} cannot be unpacked ({place}: {error.strerror}); mend the permissions"
+            ) from error
+        raise BadArchive(f"{archive} is damaged or no archive ({_reason(archive, error)})") from error
+
+
+def _reason(archive: Path, error: Exception) -> str:
+    """In one line: tarfile lists what each of its readers said."""
+    with archive.open("rb") as file:
+        if file.read(512).lstrip()[:1] == b"<":
+            return "it is a web page"
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(" :")
 
 
 def _parts(name: str, archive: Path) -> tuple[str, ...]:
     """The path's parts; any way out of the target condemns the whole archive, wherever it stands."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in path.parts[:1]:
-        raise UserError(f"{archive} holds the path {name!r}, which leads out of its folder; it is not unpacked")
+        raise BadArchive(f"{archive} holds the path {name!r}, which leads out of its folder; it is not unpacked")
     return path.parts
 
 
@@ -82,12 +104,12 @@ def _copy(content: IO[bytes], path: Path, left: int, archive: Path) -> int:
     try:
         file = path.open("xb")
     except FileExistsError as error:
-        raise UserError(f"{archive} holds {path.name} twice; it is not unpacked") from error
+        raise BadArchive(f"{archive} holds {path.name} twice; it is not unpacked") from error
     with file, content:
         while block := content.read(_BLOCK):
             left -= len(block)
             if left < 0:  # the bytes that come out, not those the header claims
-                raise UserError(f"{archive} unpacks to more bytes than its data set has; it is not unpacked")
+                raise BadArchive(f"{archive} unpacks to more bytes than its data set has; it is not unpacked")
             file.write(block)
     return left
 
