@@ -77,6 +77,21 @@ def test_init_prints_blocks_that_params_accepts(root, capsys):
     assert fails("init", "nowhere") == 2
 
 
+def test_init_avoids_the_names_of_params_but_its_own(root, capsys):
+    for number in range(4):
+        trees.save(root / f"tiny/images/{number}.png", trees.rgb(number))
+        trees.save(root / f"tiny/masks/{number}.png", trees.label(number, 3))
+    main(["data", "init", "tiny"])
+    assert "--config suite=tiny_2`" in capsys.readouterr().out
+    content = tiny.params()
+    content["datasets"]["tiny_2"] = {"kind": "folder", "data_root": "tiny"}
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    main(["data", "init", "tiny/"])
+    assert "--config suite=tiny_2`" in capsys.readouterr().out
+    (root / "params.yaml").write_text("{")
+    main(["data", "init", "tiny"])
+
+
 @pytest.mark.parametrize(
     ("ids", "pattern"),
     [

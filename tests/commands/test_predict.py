@@ -76,7 +76,7 @@ def test_colours_are_the_data_sets_and_the_note_says_what_they_mean(run, tmp_pat
     assert not (tmp_path / "confidence").exists()
 
 
-def test_every_kind_and_size_of_image(run, tmp_path):
+def test_every_kind_and_size_of_image(run, tmp_path, capsys):
     images = tmp_path / "images"
     noise(images / "sub/photo.JPG", (20, 60))
     noise(images / "tiny.png", (1, 1))
@@ -92,6 +92,7 @@ def test_every_kind_and_size_of_image(run, tmp_path):
     (images / "notes.txt").write_text("no image")
     (images / ".hidden.png").write_bytes(b"")
     assert predict(run, images, tmp_path / "out") == 0
+    assert "1 file of another kind ignored (.txt)" in capsys.readouterr().out
     expected = {
         "SAME.tif.png", "alpha.png", "deep.png", "same.jpg.png", "same.png.png", "sub/photo.png",
         "thin.png", "tiny.png", "turned.png",

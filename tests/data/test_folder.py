@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from semiseg.data.classes import ClassesFile
+from semiseg.data.commands import check
 from semiseg.data.datasets import Sample, open_dataset
 from semiseg.data.folder import divide
 from semiseg.data.init import init
@@ -211,6 +212,106 @@ def test_init_sees_colours_palettes_and_binary_masks(tmp_path: Path) -> None:
     classes, _, _ = proposed(root)
     assert [entry["value"] for entry in classes["classes"]] == [0, 255]
     assert classes["ignore"] == []
+
+
+def drawn(root: Path, names: list[str], masks: list[np.ndarray], suffix: str = ".png") -> Path:
+    """A folder without classes.yaml."""
+    for number, (name, mask) in enumerate(zip(names, masks, strict=True)):
+        trees.save(root / "images" / f"{name}.png", trees.rgb(number, mask.shape[:2]))
+        trees.save(root / "masks" / f"{name}{suffix}", mask)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("folder_name", "taken", "name"),
+    [
+        ("2024", (), "data_2024"),
+        ("1e5", (), "data_1e5"),
+        ("inf", (), "data_inf"),
+        ("true", (), "data_true"),
+        ("camvid", ("camvid", "camvid_2"), "camvid_3"),
+        ("2024", ("data_2024",), "data_2024_2"),
+        ("fields", ("camvid",), "fields"),
+    ],
+)
+def test_init_chooses_a_name_that_can_be_typed_and_is_free(folder_name, taken, name, tmp_path: Path) -> None:
+    root = folder(tmp_path / folder_name, ["a", "b"])
+    said: list[str] = []
+    suite = yaml.safe_load(init(root, said.append, taken).suite)
+    assert list(suite["datasets"]) == list(suite["suites"]) == [name]
+    assert f"--config suite={name}`" in said[-1]
+
+
+def test_init_refuses_masks_that_the_check_refuses(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "own", ["a", "b"], [trees.label(k, 3) for k in range(2)], ".jpg")
+    with pytest.raises(UserError, match="a.jpg is a lossy JPEG: its labels are not exact"):
+        init(root, lambda _: None)
+    assert not (root / "classes.yaml").exists()
+
+
+def test_init_reads_every_mask_that_the_training_reads(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "own", ["a", "b"], [trees.label(k, 3) for k in range(2)])
+    for number, name in enumerate(["a", "b"]):
+        (root / "masks" / f"{name}.png").unlink()
+        big = trees.label(number, 3).astype(">u2")
+        Image.frombytes("I;16B", big.shape[::-1], big.tobytes()).save(root / "masks" / f"{name}.tif")
+    assert Image.open(root / "masks/a.tif").mode == "I;16B"
+    classes, _, _ = proposed(root)
+    assert [entry["value"] for entry in classes["classes"]] == [0, 1, 2]
+    assert len(open_folder(root).subsets["train"]) == 1
+
+
+def test_init_warns_of_smoothed_greys(tmp_path: Path) -> None:
+    y, x = np.mgrid[:200, :200]
+    discs = [(np.clip((60 + 9 * k - np.hypot(x - 100, y - 100)) / 6, 0, 1) * 255).astype(np.uint8) for k in range(2)]
+    _, _, said = proposed(drawn(tmp_path / "own", ["a", "b"], discs))
+    assert any("if edges are smoothed" in line for line in said)
+    many = [np.random.default_rng(k).integers(0, 40, (64, 64), dtype=np.uint8) for k in range(2)]
+    _, _, said = proposed(drawn(tmp_path / "classes", ["a", "b"], many))
+    assert not any("edges are smoothed" in line for line in said)
+
+
+def test_init_asks_for_a_second_labelled_image(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", ["a"], ["more"])
+    with pytest.raises(UserError, match="holds one mask, and a data set needs two"):
+        init(root, lambda _: None)
+
+
+def test_init_hides_no_mask_where_that_leaves_none(tmp_path: Path) -> None:
+    _, suite, said = proposed(folder(tmp_path / "own", ["a", "b"]))
+    assert suite["suites"]["own"]["splits"]["family"] == "full"
+    assert list(suite["suites"]["own"]["methods"]) == ["supervised"]
+    assert any("supervised training only" in line for line in said)
+    _, suite, _ = proposed(folder(tmp_path / "three", ["a", "b", "c"]))
+    assert "fixmatch" in suite["suites"]["three"]["methods"]
+
+
+def test_init_goes_on_after_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", ["a", "b", "c"])
+    (root / "images/a.png").write_bytes(b"nothing")
+    _, suite, said = proposed(root)
+    assert suite["suites"]["own"]["recipe"]["crop"] == 32
+    assert any(line.startswith("warning: ") and "a.png cannot be read" in line for line in said)
+
+
+def test_a_proposed_suite_can_be_shortened(tmp_path: Path) -> None:
+    _, suite, _ = proposed(folder(tmp_path / "own", NAMES))
+    suite["suites"]["own"]["recipe"]["iterations"] = 5
+    suite["suites"]["own"]["evaluation"]["every"] = 5
+    assert Suite.model_validate(suite["suites"]["own"]).recipe.iterations == 5
+
+
+def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", NAMES)
+    assert not any("ignored" in line for line in proposed(root)[2])
+    (root / "images/IMG_1.HEIC").write_bytes(b"x")
+    (root / "masks/notes").write_text("x")
+    (root / "images/.hidden").write_text("x")
+    sentence = "2 files of other kinds ignored (.heic, no suffix)"
+    assert any(line.startswith(sentence) for line in proposed(root)[2])
+    said: list[str] = []
+    check("own", DatasetConfig(kind="folder", data_root=root), tmp_path / "data", said.append)
+    assert any(line.startswith(sentence) for line in said)
 
 
 def test_init_refuses_photographs_as_masks(tmp_path: Path) -> None:

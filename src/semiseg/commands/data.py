@@ -59,4 +59,21 @@ def prepare(options: argparse.Namespace) -> None:
 def init(options: argparse.Namespace) -> None:
     from semiseg.data.commands import init
 
-    init(options.folder)
+    init(options.folder, taken=_names_in_use(options.folder))
+
+
+def _names_in_use(folder: Path) -> set[str]:
+    """Data sets and suites of params.yaml, but for what a former proposal for this very folder was called."""
+    import yaml
+
+    from semiseg.yaml_loader import UniqueKeys
+
+    path = Path("params.yaml")
+    try:
+        content = yaml.load(path.read_text(), Loader=UniqueKeys) if path.exists() else {}
+        datasets, suites = content.get("datasets") or {}, content.get("suites") or {}
+        roots = {name: one["data_root"] for name, one in datasets.items() if one and one.get("data_root")}
+        own = {name for name, root in roots.items() if Path(root).expanduser().resolve() == folder.resolve()}
+        return {*datasets, *suites} - own
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
+        return set()  # a damaged params.yaml is the next command's to refuse: this one needs none

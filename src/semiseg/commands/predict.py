@@ -41,10 +41,13 @@ def run(options: argparse.Namespace) -> None:
     from semiseg.engine.sources import find
 
     sources = find(options.images, options.out)  # before torch, whose import takes seconds
+    from semiseg.data.others import ignored
     from semiseg.data.progress import progress
     from semiseg.engine import predict, trained
     from semiseg.engine.device import choose_device
 
+    if sentence := ignored([path for path in options.images if path.is_dir()], but=options.out):
+        print(sentence)
     device = choose_device()
     loaded = trained.load(options.run_folder, options.network, device)
     predictor = predict.Predictor(loaded, device)

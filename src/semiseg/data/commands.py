@@ -15,6 +15,7 @@ from semiseg.data.download import Expected, Patience, Receipt, download, hash_fi
 from semiseg.data.init import init
 from semiseg.data.manifest import count_of, manifest_path
 from semiseg.data.options import DatasetConfig
+from semiseg.data.others import ignored
 from semiseg.data.sources import Archive, Source, source_of
 from semiseg.data.unpack import BadArchive, unpack
 from semiseg.data.voc import AUGMENTED, TRAIN_AUG, layout_root
@@ -189,6 +190,10 @@ def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say 
         say(f"{subset}: {summary['images']} images, {summary['masks']} masks; {sizes}")
         for line in _histogram(summary):
             say(f"  {line}")
+    if config.kind == "folder" and (
+        sentence := ignored(raw_folder(name, config, root) / part for part in ("images", "masks"))
+    ):
+        say(sentence)
     for warning in verdict["warnings"]:
         say(f"warning: {warning}")
     for problem in verdict["problems"]:
