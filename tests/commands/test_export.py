@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -88,12 +89,27 @@ def test_a_difference_is_noticed_and_nothing_written(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_exported_is_one_sentence(tmp_path, capfd):
-    trained = untrained({"architecture": "pspnet", "encoder": "tu-mobilenetv3_small_050"})
-    with pytest.raises(UserError, match="pspnet cannot be exported to ONNX"):
+REFUSED = {
+    "pspnet": "adaptive_avg_pool2d",
+    "upernet": "adaptive_avg_pool2d",
+    "segformer": "for 129x97 pixels its probabilities are 128x96",
+    "pan": "size",
+}
+
+
+@pytest.mark.parametrize("architecture", REFUSED)
+def test_what_cannot_be_exported_is_one_sentence(architecture, tmp_path, capfd):
+    trained = untrained({"architecture": architecture, "encoder": "tu-mobilenetv3_small_050"})
+    with pytest.raises(UserError, match=rf"{architecture} cannot be exported to ONNX \(.*{REFUSED[architecture]}"):
         engine.export(trained, tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr().out == ""  # no dump of the graph
+
+
+def test_the_page_names_what_cannot_be_exported():
+    page = (Path(__file__).parents[2] / "docs/own-data.md").read_text()
+    (listed,) = re.findall(r"^(.*) cannot be exported", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", listed)) == set(REFUSED)
 
 
 def test_a_run_that_is_not_finished(finished, monkeypatch, tmp_path, capsys):

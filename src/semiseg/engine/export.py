@@ -69,13 +69,19 @@ def export(trained: Trained, path: Path) -> list[tuple[tuple[int, int, int], flo
     _needed()
     model = Deployed(trained.network.cpu()).eval()
     images = [_image(size) for size in CHECKED]
-    with torch.inference_mode():
-        expected = [model(torch.from_numpy(image))[0].numpy() for image in images]
+    try:
+        with torch.inference_mode():
+            expected = [model(torch.from_numpy(image))[0].numpy() for image in images]
+    except RuntimeError as error:  # an architecture that wants larger images than those of the comparison
+        raise _refused(trained, error) from error
     _replace_attention(model)
     with atomic(path) as temporary:
         _write(model, temporary, trained)
         _describe(temporary, trained)
         found = _run(temporary, images)
+        for a, b in zip(found, expected, strict=True):
+            if a[0].shape != b.shape:  # some architectures round a size that is not a multiple of their stride
+                raise _refused(trained, f"for {_size(b)} pixels its probabilities are {_size(a[0])}")
         differences = [float(abs(a[0] - b).max()) for a, b in zip(found, expected, strict=True)]
         labels = all(np.array_equal(a[0].argmax(1), a[1]) for a in found)
         if max(differences) > TOLERANCE or not labels:
@@ -118,9 +124,17 @@ def _write(model: nn.Module, path: Path, trained: Trained) -> None:
                 input_names=["image"], output_names=["probabilities", "label"], dynamic_axes=axes,
             )  # fmt: skip
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        architecture = trained.config["recipe"]["network"]["architecture"]
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"{trained.run}: {architecture} cannot be exported to ONNX ({reason})") from error
+        raise _refused(trained, error) from error
+
+
+def _refused(trained: Trained, reason: object) -> UserError:
+    architecture = trained.config["recipe"]["network"]["architecture"]
+    line = str(reason).strip().splitlines()[0][:200]
+    return UserError(f"{trained.run}: {architecture} cannot be exported to ONNX ({line})")
+
+
+def _size(probabilities: np.ndarray) -> str:
+    return f"{probabilities.shape[3]}x{probabilities.shape[2]}"
 
 
 @contextmanager
