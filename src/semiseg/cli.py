@@ -6,6 +6,7 @@ import argparse
 import errno
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 from semiseg import __version__
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name == chosen:
             importlib.import_module(f"semiseg.commands.{name}").define(command)
     options = parser.parse_args(arguments)
+    # Pillow warns of images above 89 megapixels; semiseg.data.images has a limit of its own, which is an error.
+    warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
     try:
         options.run(options)
     except UserError as error:

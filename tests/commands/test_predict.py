@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from semiseg.cli import main
+from semiseg.data.images import MAX_PIXELS
 
 
 @pytest.fixture
@@ -74,6 +75,34 @@ def test_colours_are_the_data_sets_and_the_note_says_what_they_mean(run, tmp_pat
     assert note["images"] == {"test_000": str(image)}
     assert (note["network"], note["failures"]) == ("student", {})
     assert not (tmp_path / "confidence").exists()
+
+
+def test_colours_are_found_from_another_folder_or_their_absence_is_said(run, tmp_path, monkeypatch, capsys):
+    image, palette = noise(tmp_path / "1.png"), json.loads(Path("data/tiny/manifest.json").read_text())["palette"]
+    there, copy = run.absolute(), shutil.copytree(run, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+
+    def colours(folder: Path, out: str) -> list[list[int]]:
+        assert predict(folder, image, tmp_path / out) == 0
+        return [one["colour"] for one in json.loads((tmp_path / out / "predictions.json").read_text())["classes"]]
+
+    assert colours(there, "there") == palette
+    assert "colours: " not in capsys.readouterr().out
+    assert len(colours(copy, "copy")) == len(palette)
+    assert "colours: those of VOC, as no data/tiny/manifest.json" in capsys.readouterr().out
+
+
+def test_pillow_does_not_warn_of_images_that_we_take(run, tmp_path, monkeypatch, recwarn):
+    image = noise(tmp_path / "1.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1500)  # of 2000: warned of; an error from twice as many
+    assert predict(run, image, tmp_path / "out") == 0
+    assert Image.DecompressionBombWarning not in [one.category for one in recwarn]
+
+
+def test_the_page_states_the_largest_image():
+    page = (Path(__file__).parents[2] / "docs/own-data.md").read_text()
+    side = int(MAX_PIXELS**0.5)
+    assert f"{MAX_PIXELS // 10**6} megapixels ({side:,} x {side:,})" in page
 
 
 def test_every_kind_and_size_of_image(run, tmp_path, capsys):

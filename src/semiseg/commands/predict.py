@@ -50,6 +50,9 @@ def run(options: argparse.Namespace) -> None:
         print(sentence)
     device = choose_device()
     loaded = trained.load(options.run_folder, options.network, device)
+    if not loaded.own_colours:
+        name = loaded.config["dataset"]["name"]
+        print(f"colours: those of VOC, as no data/{name}/manifest.json with the run's classes is at hand")
     predictor = predict.Predictor(loaded, device)
     with progress("predicting", len(sources)) as advance:
         failures = predict.predict(predictor, sources, options.out, options.batch, options.confidence, advance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Trained:
     config: dict[str, Any]
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    own_colours: bool = True  # False: the data set is not at hand, and the palette is VOC's
 
 
 def load(run: Path, label: str | None, device: torch.device, data: Path = Path("data")) -> Trained:
@@ -51,8 +53,10 @@ def load(run: Path, label: str | None, device: torch.device, data: Path = Path("
     weights = _weights(_present(run, "model.safetensors"), label)
     network = _build(run, config, len(classes))
     _fit(network, weights, run, len(classes))
-    palette = _palette(config["dataset"]["name"], classes, data)
-    return Trained(run, folder.spec_sha256, label, network.to(device).eval(), config, tuple(classes), palette)
+    own = _palette(config["dataset"]["name"], classes, (*_beside(run), data))
+    palette = own or voc_palette(len(classes))
+    network = network.to(device).eval()
+    return Trained(run, folder.spec_sha256, label, network, config, tuple(classes), palette, own is not None)
 
 
 def _present(run: Path, name: str) -> Path:
@@ -107,10 +111,16 @@ def _shape(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else "x".join(map(str, shape)) or "one number"
 
 
-def _palette(dataset: str, classes: list[str], data: Path) -> tuple[tuple[int, int, int], ...]:
-    """The data set's colours where it is at hand and still has these classes, else the usual ones."""
-    path = manifest_path(dataset, data)
-    manifest = read_json(path) if path.exists() else {}
-    if manifest.get("classes") == classes and "palette" in manifest:
-        return tuple(tuple(colour) for colour in manifest["palette"])
-    return voc_palette(len(classes))
+def _beside(run: Path) -> list[Path]:
+    """The folder data/ of the project that the run lies in, from wherever the command is called."""
+    return [parent.parent / "data" for parent in run.resolve().parents if parent.name == "results"]
+
+
+def _palette(dataset: str, classes: list[str], places: Iterable[Path]) -> tuple[tuple[int, int, int], ...] | None:
+    """The data set's colours where it is at hand and still has these classes."""
+    for place in places:
+        path = manifest_path(dataset, place)
+        manifest = read_json(path) if path.exists() else {}
+        if manifest.get("classes") == classes and "palette" in manifest:
+            return tuple(tuple(colour) for colour in manifest["palette"])
+    return None
