@@ -179,5 +179,5 @@ def test_data_that_were_found_unsound_are_not_trained_on(prepared, tmp_path, mon
     with pytest.raises(SystemExit) as stop:
         main(["train", str(RUN)])
     assert stop.value.code == 2
-    assert "found 1 problems, first: train_003.png is smaller than its mask" in capsys.readouterr().err
+    assert "found 1 problem, first: train_003.png is smaller than its mask" in capsys.readouterr().err
     assert not (RUN / "spec.json").exists()
