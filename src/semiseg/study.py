@@ -71,7 +71,7 @@ class Study:
             "split",
             f"{self.name}/{path.stem}",
             (path,),
-            lambda: split_files.wanted(family, partition, self.data_sha256),
+            lambda: split_files.wanted(family, partition, self.data_sha256, self.suite.dataset),
             lambda: carried_by(path, "made_from"),
             {"family": family, "partition": partition, "dataset": self.suite.dataset},
         )

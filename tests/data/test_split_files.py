@@ -68,14 +68,14 @@ def test_a_missing_list_is_named(kind):
 
 def test_an_edited_list_is_another_split():
     write("2024/a_001\n")
-    assert files.read_json("split.json")["made_from"] == wanted("own", "few", data())
+    assert files.read_json("split.json")["made_from"] == wanted("own", "few", data(), "fields")
     PLACE.write_text("2024/b_001\n")
-    assert files.read_json("split.json")["made_from"] != wanted("own", "few", data())
-    before = wanted("own", "few", data())
+    assert files.read_json("split.json")["made_from"] != wanted("own", "few", data(), "fields")
+    before = wanted("own", "few", data(), "fields")
     Path("data/other/lists").mkdir()
     Path("data/other/lists/few.txt").write_text("another data set's")
-    assert wanted("own", "few", data()) == before
+    assert wanted("own", "few", data(), "fields") == before
 
 
 def test_other_families_know_nothing_of_lists():
-    assert "list" not in wanted("random:0", "1/2", data())
+    assert "list" not in wanted("random:0", "1/2", data(), "fields")

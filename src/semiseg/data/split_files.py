@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from semiseg.data import prepare
 from semiseg.data.datasets import read_ids
 from semiseg.data.lists import ids_sha256
 from semiseg.data.splits import Split, check_split, make_split
@@ -17,11 +16,11 @@ OWN = "own"
 DATA = Path("data")
 
 
-def wanted(family: str, partition: str, data_sha256: str | None) -> dict[str, Any]:
+def wanted(family: str, partition: str, data_sha256: str | None, dataset: str) -> dict[str, Any]:
     """What a list should say that it was made from."""
     code = sha256_json(fingerprint("semiseg.data.splits"))
     made_from = {"family": family, "partition": partition, "data": data_sha256, "code": code}
-    return made_from | ({"list": _list_sha256(partition, data_sha256)} if family == OWN else {})
+    return made_from | ({"list": _sha256(own_list(dataset, partition))} if family == OWN else {})
 
 
 def write_split(path: Path, family: str, partition: str, store: Any, dataset: str, kind: str, data_sha256: str) -> None:
@@ -42,7 +41,7 @@ def write_split(path: Path, family: str, partition: str, store: Any, dataset: st
     if partition != "full" and not split.unlabelled and not store.subsets.get("extra"):
         raise UserError(f"the split {family} {partition} labels all {len(pool)} images of {dataset}; write `full`")
     check_split(split, pool, [one for name in ("val", "test") for one in store.subsets.get(name, ())])
-    write_json(path, split.to_dict() | {"made_from": wanted(family, partition, data_sha256)})
+    write_json(path, split.to_dict() | {"made_from": wanted(family, partition, data_sha256, dataset)})
 
 
 def read_split(path: Path) -> Split:
@@ -64,13 +63,8 @@ def _require_list(path: Path) -> None:
         )
 
 
-def _list_sha256(partition: str, data_sha256: str | None) -> str | None:
-    """Of the list that belongs to these data; the hash of the data knows their name, so it is of one set at most."""
-    for manifest in sorted(DATA.glob("*/manifest.json")):
-        path = own_list(manifest.parent.name, partition)
-        if path.is_file() and prepare.data_sha256(manifest.parent.name, DATA) == data_sha256:
-            return sha256_file(path)
-    return None
+def _sha256(path: Path) -> str | None:
+    return sha256_file(path) if path.is_file() else None
 
 
 def _own_split(path: Path, partition: str, store: Any) -> Split:
