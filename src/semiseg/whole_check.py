@@ -17,9 +17,10 @@ COMMON_ENCODERS = frozenset(
 
 
 def check_all(params: Params, wanted: str, source: str = "params.yaml") -> None:
-    """Every suite's options and combinations, and the encoder of the wanted one."""
+    """Options and combinations of the suites beside the wanted one, which is planned already, and its encoder."""
     for name in params.suites:
-        grid.plan(params, name, source)
+        if name != wanted:
+            grid.plan(params, name, source)
     encoder = params.suites[wanted].recipe.network.encoder
     if encoder and encoder not in COMMON_ENCODERS:
         _check_encoder(encoder, f"{source}: suites.{wanted}.recipe")
