@@ -30,7 +30,7 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def stand_in(config, path, *, data, splits, runtime, dataset, say):
+def stand_in(config, path, *, data, splits, runtime, dataset, say, request=None):
     from semiseg.data.prepare import data_sha256
     from semiseg.data.split_files import read_split
     from semiseg.files import write_json
@@ -40,7 +40,8 @@ def stand_in(config, path, *, data, splits, runtime, dataset, say):
 
     split = read_split(splits / f"{split_name(config['split']['family'], config['split']['partition'])}.json")
     wanted = spec.make_spec(config, data_sha256(config["dataset"]["name"], data), split.sha256)
-    digest, folder, template = spec.spec_sha256(wanted), RunFolder(path), Path(os.environ["SEMISEG_STAND_IN"])
+    digest, folder = spec.spec_sha256(wanted), RunFolder(path).answering(request)
+    template = Path(os.environ["SEMISEG_STAND_IN"])
     if folder.recover(wanted, digest):
         return
     started = time.time()
