@@ -11,7 +11,7 @@ import yaml
 from semiseg import config, grid
 from semiseg.errors import UserError
 from semiseg.models.encoders import check_name
-from semiseg.whole_check import COMMON_ENCODERS, check_all
+from semiseg.start_check import COMMON_ENCODERS, check_before_start
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -182,14 +182,14 @@ def test_a_problem_is_told_once_not_in_every_suite_that_inherits_it(written):
 def test_other_suites_are_checked_before_anything_starts(written):
     params, _ = written(_set("suites.voc.methods.fixmatch.options", {"confidense": 0.9}))
     with pytest.raises(UserError, match=r"voc.methods.fixmatch.*confidense: unknown key; did you mean 'confidence'"):
-        check_all(params, "pocket")
+        check_before_start(params, "pocket")
 
 
 def test_an_encoder_that_no_library_knows(written):
     params, _ = written(_set("suites.voc.recipe.network.encoder", "tu-resnet1001"))
-    check_all(params, "pocket")
+    check_before_start(params, "pocket")
     with pytest.raises(UserError, match=r"suites.voc.recipe.network.encoder: timm has no model for 'tu-resnet1001'"):
-        check_all(params, "voc")
+        check_before_start(params, "voc")
 
 
 def test_the_encoders_that_are_not_asked_for_exist():

@@ -19,7 +19,7 @@ from semiseg.report import captions
 from semiseg.runs import spec
 from semiseg.runs.folder import SHOWN, RunFolder
 from semiseg.schema import Params
-from semiseg.whole_check import check_all
+from semiseg.start_check import check_before_start
 
 DATA = Path("data")
 MADE_BY = {
@@ -45,9 +45,9 @@ class Study:
     def load(cls, suite: str | None = None, path: str | Path = "params.yaml") -> Study:
         return cls(config.load(path, None if suite is None else str(suite)))  # Snakemake reads `2024` as a number
 
-    def check_all(self) -> None:
+    def check_before_start(self) -> None:
         """What the start of a study asks once, and its many jobs do not: is the whole of params.yaml in order?"""
-        check_all(self.params, self.name)
+        check_before_start(self.params, self.name)
 
     # ---------------------------------------------------------------- products, in the order of the chain
 

@@ -45,3 +45,12 @@ def test_result_table_and_csv_name_hardware_and_versions(tmp_path):
     assert [line["times_as_fast"] for line in lines] == ["3.0", ""]
     assert all(line["cpu"] == outcome["hardware"]["cpu"] for line in lines)
     assert float(lines[1]["median_ms"]) == pytest.approx(100)
+
+
+def test_cases_measured_before_stay_in_the_file(tmp_path):
+    first = timing.result("step", [timing.row("a", "x", [0.1], 1), timing.row("b", "x", [0.2], 1)])
+    second = timing.result("step", [timing.row("b", "x", [0.3], 1, peak_mib=7)])
+    assert timing.write_csv(first, tmp_path) == (path := timing.write_csv(second, tmp_path))
+    lines = list(csv.DictReader(path.open()))
+    found = [(line["case"], float(line["median_ms"]), line["peak_mib"]) for line in lines]
+    assert found == [("a", pytest.approx(100), ""), ("b", pytest.approx(300), "7")]

@@ -139,3 +139,11 @@ def test_broken_data_end_with_the_file_and_what_to_do(study, content):
     assert "train_000.png" in outcome.text
     assert "Traceback" not in outcome.text
     assert not (work.root / "data/tiny/store/index.json").exists()
+
+
+def test_a_run_that_the_suite_has_not_is_answered_with_the_nearest(study, content):
+    work = study(content)
+    outcome = work.snakemake("results/tiny/runs/tiny/stratified-0-4/supervised/defalt/seed0/spec.json")
+    assert outcome.code != 0
+    assert "is not a run of the suite tiny; did you mean" in outcome.text
+    assert "KeyError" not in outcome.text

@@ -3,6 +3,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from semiseg.driver import guard
@@ -26,7 +27,7 @@ wildcard_constraints:
 try:
     STUDY = Study.load(config.get("suite"))
     if workflow.is_main_process:
-        STUDY.check_all()
+        STUDY.check_before_start()
         guard(sys.argv)
 except UserError as error:
     # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.
@@ -56,9 +57,18 @@ def of_run(kind):
 
     def request(wildcards):
         keep_going()
-        return ASKED[kind][RUN.format(**wildcards)]
+        path = RUN.format(**wildcards)
+        return ASKED[kind].get(path) or not_planned(path)
 
     return request
+
+
+def not_planned(path):
+    """Somebody asked by hand for a file of a run that the suite has not."""
+    try:
+        STUDY.run_at(path)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def keep_going():

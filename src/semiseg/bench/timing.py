@@ -108,16 +108,22 @@ def _shown(value: Any) -> str:
 
 
 def write_csv(outcome: dict[str, Any], folder: Path | str) -> Path:
-    """FOLDER/<benchmark>-<hardware>.csv, hardware and versions in every row, so that files can be put together."""
+    """FOLDER/<benchmark>-<hardware>.csv, hardware and versions in every row: other cases measured before stay there."""
     hardware = outcome["hardware"]
     name = re.sub(r"[^a-z0-9]+", "-", (hardware["gpu"] or hardware["cpu"]).lower()).strip("-")
+    path = Path(folder) / f"{outcome['benchmark']}-{name}.csv"
     fixed = {key: value for key, value in hardware.items() if value is not None} | outcome["versions"]
+    fixed["clock"] = outcome["clock"]
+    measured = {row["case"] for row in outcome["rows"]}
+    kept = [row for row in _read_csv(path) if row["case"] not in measured]
+    names = dict.fromkeys([*_columns(outcome), *(name for row in kept for name in row if name not in fixed), *fixed])
     buffer = io.StringIO()
-    names = [*_columns(outcome), *fixed, "clock"]
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
-    for line in outcome["rows"]:
-        writer.writerow(line | fixed | {"clock": outcome["clock"]})
-    path = Path(folder) / f"{outcome['benchmark']}-{name}.csv"
+    writer.writerows([*kept, *(row | fixed for row in outcome["rows"])])
     files.write_text(path, buffer.getvalue())
     return path
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text()))) if path.exists() else []

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
     if not console.is_terminal:
         console.width = 140  # a file or a pipe is no reason to break lines
     study = Study.load(options.suite)
-    study.check_all()
+    study.check_before_start()
     if options.why:
         console.print(why(study, options.why), markup=False, highlight=False, soft_wrap=True)
         return

@@ -61,7 +61,7 @@ def train_run(
             training.run()
         except BaseException as error:
             told = _translated(error, path)
-            _record_failure(folder, sha256, wanted, config["seed"], training, told)
+            _record_failure(folder, sha256, wanted, training, told)
             raise told from error
 
 
@@ -85,13 +85,13 @@ def _follow(folder: RunFolder, wanted: dict[str, Any], sha256: str, poll_seconds
 
 
 def _record_failure(
-    folder: RunFolder, sha256: str, wanted: dict[str, Any], seed: int, training: Any, error: BaseException
+    folder: RunFolder, sha256: str, wanted: dict[str, Any], training: Any, error: BaseException
 ) -> None:
     """The state that tables and `semiseg status` show; a disk too full for it must not hide the first error."""
     stopped = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
     if stopped and not _is_first():
         return
-    record = training.provenance() if training else _provenance(folder, sha256, wanted, seed)
+    record = training.provenance() if training else _provenance(folder, sha256, wanted)
     known = {"type": type(error).__name__, "message": str(error), "iteration": training.iteration if training else 0}
     record |= {
         "state": "interrupted" if stopped else "failed",
@@ -102,12 +102,12 @@ def _record_failure(
         write_json(folder / "record.json", record)
 
 
-def _provenance(folder: RunFolder, sha256: str, wanted: dict[str, Any], seed: int) -> dict[str, Any]:
+def _provenance(folder: RunFolder, sha256: str, wanted: dict[str, Any]) -> dict[str, Any]:
     """Of a training that failed before it existed."""
     from semiseg.engine import record
 
     hashes = {"data": wanted["data"], "split": wanted["split"], "spec": sha256}
-    return record.provenance(folder.path, seed, hashes)
+    return record.provenance(folder.path, wanted["config"]["seed"], hashes)
 
 
 def _translated(error: BaseException, path: Path) -> BaseException:

@@ -4,7 +4,8 @@ The tests' `trouble.json` says what: {"seconds": per step, "slow": "part of a ru
 name": [times, at iteration]}}. The diary has a line for each step: run, iteration, Slurm job, node, visible devices.
 With SEMISEG_TEST_SILENCE in the environment each node takes itself for a host of its own, as on a real cluster, and a
 holder is dead after so many seconds without a heartbeat.
-Nothing of the package changes, so neither do the specs of its runs.
+Nothing of the package changes, so neither do the specs of its runs. Snakemake itself looks after its jobs every few
+seconds: the plugin waits 10 s longer after every look at which nothing had ended.
 """
 
 import importlib.abc
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(os.environ.get("SEMISEG_TEST_FOLDER", "/nonexistent"))
+LONGEST_WAIT_SECONDS = 4
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -70,6 +72,19 @@ def trouble(train):
     training._step = troubled
 
 
-CHANGES = {"semiseg.engine.train": trouble, "semiseg.runs.lease": hosts}
+def patience(remote):
+    import asyncio
+
+    async def sleep(self):
+        await asyncio.sleep(min(self.next_seconds_between_status_checks or 0, LONGEST_WAIT_SECONDS))
+
+    remote.RemoteExecutor.sleep = sleep
+
+
+CHANGES = {
+    "semiseg.engine.train": trouble,
+    "semiseg.runs.lease": hosts,
+    "snakemake_interface_executor_plugins.executors.remote": patience,
+}
 if FOLDER.is_dir():
     sys.meta_path.insert(0, Finder())

@@ -16,7 +16,7 @@ COMMON_ENCODERS = frozenset(
 )
 
 
-def check_all(params: Params, wanted: str, source: str = "params.yaml") -> None:
+def check_before_start(params: Params, wanted: str, source: str = "params.yaml") -> None:
     """Options and combinations of the suites beside the wanted one, which is planned already, and its encoder."""
     for name in params.suites:
         if name != wanted:
