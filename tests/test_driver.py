@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -36,8 +37,11 @@ def dead():
 
 
 @pytest.fixture
-def living():
+def living(request):
+    """Another process at work, one that hears Ctrl-C if nothing else is asked for."""
+    signal.signal(signal.SIGINT, getattr(request, "param", signal.default_int_handler))
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield identity() | {"pid": process.pid, "process_started": psutil.Process(process.pid).create_time()}
     process.communicate(b"\n")
 
@@ -64,6 +68,13 @@ def test_a_living_owner_is_named(locked, living):
     with pytest.raises(UserError, match=f"process {living['pid']}.*kill -INT"):
         guard(["snakemake", "all"])
     assert list(LOCKS.glob("*.lock"))
+
+
+@pytest.mark.parametrize("living", [signal.SIG_IGN], indirect=True)
+def test_of_one_that_is_deaf_to_ctrl_c_another_signal_is_named(locked, living):
+    locked(living)
+    with pytest.raises(UserError, match=f"stop it with `kill {living['pid']}`"):
+        guard(["snakemake", "all"])
 
 
 def test_a_second_and_a_third_are_told_before_the_first_has_its_lock(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -95,10 +96,19 @@ def _at_work(owner: dict[str, Any] | None) -> str:
         return "another snakemake began in this folder just now; wait for it, and repeat the command"
     here = owner.get("host") == socket.gethostname()
     which = f"process {owner['pid']}" if here else lease.describe(owner)
-    stop = f"with `kill -INT {owner['pid']}`" if here else f"there, or remove {OWNER} if it is gone"
+    stop = _how_to_stop(owner["pid"]) if here else f"there, or remove {OWNER} if it is gone"
     return (
         f"snakemake is at work in this folder already ({which}); wait for it, or stop it {stop}, and repeat the command"
     )
+
+
+def _how_to_stop(process: int) -> str:
+    """A script's background processes are born deaf to Ctrl-C."""
+    status = Path(f"/proc/{process}/status")
+    ignored = re.search(r"^SigIgn:\s*(\w+)", status.read_text(), re.M) if status.exists() else None
+    if ignored and int(ignored[1], 16) & 1 << signal.SIGINT - 1:
+        return f"with `kill {process}`, which lets the trainings that run now end"
+    return f"with `kill -INT {process}`"
 
 
 def _unknown(owner: dict[str, Any] | None) -> str:
