@@ -6,6 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+from semiseg.cluster.patience import remember_min_job_age
 from semiseg.driver import guard
 from semiseg.errors import UserError
 from semiseg.study import Study
@@ -29,6 +30,7 @@ try:
     if workflow.is_main_process:
         STUDY.check_before_start()
         guard(sys.argv)
+        remember_min_job_age()
 except UserError as error:
     # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.
     print(f"semiseg: {error}", file=sys.stderr)
