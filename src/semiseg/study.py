@@ -170,9 +170,9 @@ class Study:
         """Of the run in this folder. A method's trainings travel in groups only if all of them are short."""
         return self._resources[path]
 
-    def asked_for(self, what: str) -> set[Any]:
-        """All answers of this suite's runs to one question."""
-        return {getattr(one, what) for one in self._resources.values()}
+    def resource_values(self, name: str) -> set[Any]:
+        """What this suite's runs ask for of one resource: a single value where they are alike."""
+        return {getattr(one, name) for one in self._resources.values()}
 
     @functools.cached_property
     def _resources(self) -> dict[Path, resources.Resources]:

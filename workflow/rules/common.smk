@@ -104,9 +104,9 @@ def resources_of(wildcards):
 
 def asks(what):
     """What runs ask of the scheduler: one value where it is the same for all, which saves Snakemake time for every job."""
-    answers = STUDY.asked_for(what)
-    if len(answers) == 1:
-        return answers.pop()
+    values = STUDY.resource_values(what)
+    if len(values) == 1:
+        return values.pop()
     return lambda wildcards: getattr(resources_of(wildcards), what)
 
 

@@ -10,8 +10,8 @@ def remember_min_job_age() -> None:
     """MinJobAge, once known, is not forgotten while the controller is away.
 
     The plugin asks for it at every look. Without an answer it believes in a cluster that forgets its jobs at once, and
-    asks sacct in squeue's place: where nobody keeps accounts that fails a thousand times in a row, half an hour in
-    which it neither sees what has ended nor hears Ctrl-C.
+    asks sacct in squeue's place: where nobody keeps accounts that fails as often as slurm/config.yaml allows, a
+    thousand times, two seconds each, in which it neither sees what has ended nor hears Ctrl-C.
     """
     plugin = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is None:
