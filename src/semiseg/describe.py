@@ -59,4 +59,5 @@ def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
         "output_stride": recipe.network.output_stride,
         "crop": list(recipe.crop),
         "iterations": recipe.iterations,
+        "block": study.suite.block,
     }

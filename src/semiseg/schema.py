@@ -256,6 +256,7 @@ class Suite(Strict):
     runtime: Runtime = Runtime()
     methods: dict[str, tuple[MethodEntry, ...]]
     ablations: dict[str, Ablation] = {}
+    block: int | None = Field(None, ge=1, description="neighbours in a group that intervals draw as one; null: all")
     publishes: str | None = Field(None, description="method whose published figures stand beside this suite's")
 
     @field_validator("methods", mode="before")

@@ -131,6 +131,11 @@ def test_the_answer_claims_nothing_when_nothing_helped():
     assert "came closest" in text and "0 were better" in text and "One seed" not in text
 
 
+def test_the_answer_calls_a_gain_within_chance_by_its_name():
+    text = said([comparison(delta_vs_supervised=1.6, delta_ci_low=-0.3, delta_ci_high=3.5, delta_p_holm=0.4)])
+    assert "UniMatch raised mIoU most, though not beyond chance: by 1.6 points over" in text and "helped" not in text
+
+
 def test_the_answer_to_an_unfinished_study_says_so():
     rows = [comparison(miou_last_mean=None, delta_vs_supervised=None, state="missing")]
     assert "No method can be compared" in said(rows)

@@ -104,6 +104,30 @@ def test_images_of_a_group_are_drawn_together():
     assert statistics.by_group(values, None) is values
 
 
+def test_a_group_is_cut_into_blocks_of_neighbours():
+    values = np.arange(11.0).reshape(11, 1, 1)
+    groups = ["b", "a", "a", "a", "a", "a", "b", "b", "b", None, "a"]
+    blocks = statistics.by_group(values, groups, 2)
+    assert sorted(blocks.ravel()) == sorted([1 + 2, 3 + 4, 5 + 10, 0 + 6, 7 + 8, 9])
+    assert len(statistics.by_group(values, groups, 100)) == len(statistics.by_group(values, groups)) == 3
+    assert len(statistics.by_group(np.ones((31, 1, 1)), ["a"] * 31, 15)) == 2, "a short rest is no block of its own"
+
+
+def test_blocks_as_long_as_neighbours_are_alike_give_the_error_of_independent_images():
+    """Frames of one drive, ten in a row the same: neither single frames nor the whole drive tell how sure a mean is."""
+    random = np.random.default_rng(5)
+    scenes = study(random, 1, 0.0, images=40)[:, 0]
+    frames, drives = np.repeat(scenes, 10, axis=1), [str(i // 200) for i in range(400)]
+
+    def error(units):
+        ours, theirs = (statistics.resampled_miou(one, 4000) for one in units)
+        return np.std(ours - theirs)
+
+    single = error(scenes)
+    assert error(frames) < single / 2
+    assert error([statistics.by_group(one, drives, 10) for one in frames]) == pytest.approx(single, rel=0.05)
+
+
 def test_dependent_images_widen_the_interval():
     """Twenty copies of each image are no more images than before."""
     random = np.random.default_rng(4)

@@ -131,6 +131,7 @@ class Records:
         if not self.rows:
             raise UserError(f"suite {self.suite!r} has no records: its plan holds no run")
         self.runs = tuple(Run(row, self.folder / row["run"] if row["run"] else None) for row in self.rows)
+        self.block = self.rows[0].get("block")
         self.bootstrap = functools.cache(self._bootstrap)
         self.covariance = functools.cache(self._covariance)
         self.cells = functools.cache(self._cells)
@@ -209,9 +210,10 @@ class Records:
         evaluations = Evaluations.load(path)
         name = files.read_json(folder / "eval.json")["evaluated_on"]
         groups = evaluations.groups.get(name)
-        units = statistics.by_group(statistics.ingredients(evaluations.confusion(name, network, -1)), groups)
+        images = statistics.ingredients(evaluations.confusion(name, network, -1))
+        units = statistics.by_group(images, groups, self.block)
         resampled = statistics.resampled_miou(units, self.resamples)
-        identity = (tuple(evaluations.images[name]), tuple(groups or ()))
+        identity = (tuple(evaluations.images[name]), tuple(groups or ()), self.block)
         return Bootstrap(identity, len(units), resampled - resampled.mean())
 
 

@@ -73,15 +73,22 @@ def miou(sums: np.ndarray) -> np.ndarray:
     return 100.0 * iou.sum(-1) / np.maximum(present.sum(-1), 1)
 
 
-def by_group(values: np.ndarray, groups: Sequence[str | None] | None) -> np.ndarray:
-    """Sum the dependent images of a group (drive, video, building); an image without one is its own."""
+def by_group(values: np.ndarray, groups: Sequence[str | None] | None, block: int | None = None) -> np.ndarray:
+    """Sum the dependent images of a group (drive, video, building); an image without one is its own.
+
+    block: cut each group, in the order of its images, into pieces of about so many. Two drives would be a sample of
+    two, though frames that are far enough apart have little in common.
+    """
     if groups is None or all(group is None for group in groups):
         return values
-    names = [f"group {group}" if group is not None else f"image {i}" for i, group in enumerate(groups)]
-    _, position = np.unique(names, return_inverse=True)
-    summed = np.zeros((position.max() + 1, *values.shape[1:]))
-    np.add.at(summed, position, values)
-    return summed
+    names = np.array([f"group {group}" if group is not None else f"image {i}" for i, group in enumerate(groups)])
+    members = [np.flatnonzero(names == name) for name in np.unique(names)]
+    pieces = [piece for member in members for piece in _pieces(member, block)]
+    return np.stack([values[piece].sum(0, dtype=np.float64) for piece in pieces])
+
+
+def _pieces(member: np.ndarray, block: int | None) -> list[np.ndarray]:
+    return np.array_split(member, max(1, round(len(member) / block))) if block else [member]
 
 
 @functools.lru_cache(maxsize=4)

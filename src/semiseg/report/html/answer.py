@@ -41,11 +41,15 @@ def _labels(row: Row) -> str:
 
 
 def _gain(row: Row) -> str:
-    helped = "helped most: it" if row["delta_vs_supervised"] > 0 else "came closest: it"
-    gained = row["delta_vs_supervised"]
-    change = f"raised mIoU by {gained:.1f} points" if gained > 0 else f"changed mIoU by {gained:+.1f} points"
+    gained, low = row["delta_vs_supervised"], row["delta_ci_low"]
+    if gained <= 0:
+        change = f"came closest: it changed mIoU by {gained:+.1f} points"
+    elif low is not None and low <= 0:
+        change = f"raised mIoU most, though not beyond chance: by {gained:.1f} points"
+    else:
+        change = f"helped most: it raised mIoU by {gained:.1f} points"
     return (
-        f"With {_labels(row)}, {names.of(dict(row))} {helped} {change} over the supervised {row['network']}'s "
+        f"With {_labels(row)}, {names.of(dict(row))} {change} over the supervised {row['network']}'s "
         f"{row['baseline_miou_last_mean']:.1f}, to {row['miou_last_mean']:.1f}{_interval(row)}."
     )
 

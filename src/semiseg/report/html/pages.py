@@ -70,7 +70,8 @@ def build(
     )
     pages.write("runs", runs=[runs.summary(run) for run in records.runs])
     pages.write("methods", methods=methods.described({run.method for run in records.runs}), options=_options(records))
-    pages.write("numbers", splits=_splits(records), provenance=runs.provenance(records), tables=tables)
+    made_with = runs.provenance(records)
+    pages.write("numbers", block=records.block, splits=_splits(records), provenance=made_with, tables=tables)
     logs.write(records, folder, {run.row["run"]: runs.slug(run) for run in records.runs if run.row["run"]})
     for run in records.runs:
         if run.row["run"]:
