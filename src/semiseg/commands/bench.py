@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from semiseg import memory
+
 
 def define(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
@@ -44,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
 
     if options.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    memory.keep()  # as a training does
     from semiseg.bench import timing
 
     outcome = _measure(options, _device(options.device))

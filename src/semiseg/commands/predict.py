@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from semiseg import memory
 from semiseg.errors import UserError
 
 SHOWN = 20  # failures that are spelled out; predictions.json has them all
@@ -38,6 +39,7 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
+    memory.keep()
     from semiseg.engine.sources import find
 
     sources = find(options.images, options.out)  # before torch, whose import takes seconds

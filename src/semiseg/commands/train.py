@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from semiseg import memory
+
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="the run's folder: results/<suite>/runs/…/seed<k>")
@@ -20,6 +22,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    memory.keep()
     from semiseg.cluster import devices, estimate
     from semiseg.data.options import DatasetConfig
     from semiseg.engine.launch import train_run
