@@ -12,6 +12,7 @@ from semiseg.report import names, tables
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_latex, read_all
 from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, published
+from semiseg.runs.evaluations import Evaluations
 from tests.report import studies
 
 PROMISED = [
@@ -113,6 +114,18 @@ def test_with_one_seed_there_is_no_sd_and_the_interval_covers_images(tmp_path):
     row = comparison.build(Records("pocket", tmp_path, rows, 500)).rows[1]
     assert row["seeds"] == 1 and row["miou_last_sd"] is None
     assert row["delta_covers"] == "images" and row["delta_ci_low"] < row["delta_ci_high"]
+
+
+def test_two_long_drives_are_drawn_in_blocks_where_the_suite_says_so(tmp_path):
+    rows = one_seed(tmp_path)
+    for path in tmp_path.rglob("evaluations.npz"):
+        evaluations = Evaluations.load(path)
+        evaluations.groups = {"test": ["first drive"] * 12 + ["second"] * 8}
+        evaluations.save(path)
+    whole = comparison.build(Records("pocket", tmp_path, rows, 500)).rows[1]
+    blocks = comparison.build(Records("pocket", tmp_path, [row | {"block": 4} for row in rows], 500)).rows[1]
+    assert whole["delta_df"] == 1 and blocks["delta_df"] == 4, "3 and 2 blocks"
+    assert whole["delta_vs_supervised"] == blocks["delta_vs_supervised"]
 
 
 def test_without_run_folders_there_is_a_difference_and_no_image_interval(tmp_path):
