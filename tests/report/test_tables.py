@@ -214,6 +214,15 @@ def test_every_table_of_splits_says_which_list(study, records):
             assert "split_sha256" in table.columns
 
 
+def test_time_and_memory_stand_beside_those_of_supervised(records):
+    rows = {(row["partition"], row["method"], row["kind"]): row for row in cost.build(records).rows}
+    ours, theirs = rows["24", "unimatch", "comparison"], rows["24", "supervised", "comparison"]
+    clock = "gpu_seconds" if ours["gpu_seconds"] else "cpu_seconds"
+    assert ours["time_ratio"] == pytest.approx(ours[clock] / theirs[clock]) and ours["time_ratio"] != 1
+    assert ours["memory_ratio"] == pytest.approx(680 / 710)
+    assert theirs["time_ratio"] == theirs["memory_ratio"] == 1
+
+
 def test_a_run_shown_in_many_tables_costs_once(records, study):
     rows = cost.build(records).rows
     trained = {row["run"].rsplit("/", 1)[0] for row in study[1] if row["run"]}

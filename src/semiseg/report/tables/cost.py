@@ -14,8 +14,8 @@ SUMS = ("gpu_seconds", "cpu_seconds", "wall_seconds", "energy_joules")
 COLUMNS = (
     "suite", "dataset", "split_family", "split_sha256", "partition", "labelled", "method", "variant", "network", "head",
     "kind", "arm", "seeds",
-    *SUMS, "peak_memory_mib", "parameters", "seconds_per_iteration", "miou_last_mean", "gain_per_hour", "device",
-    "state",
+    *SUMS, "peak_memory_mib", "time_ratio", "memory_ratio", "parameters", "seconds_per_iteration", "miou_last_mean",
+    "gain_per_hour", "device", "state",
 )  # fmt: skip
 VIEWS = (
     View("Labels", ("partition",)),
@@ -27,6 +27,9 @@ VIEWS = (
     View("Wall s", ("wall_seconds",), "number", 0, help="mean per run"),
     View("ms / iteration", ("milliseconds",), "number", 1),
     View("Peak MiB", ("peak_memory_mib",), "number", 0, help="largest of the runs"),
+    View("Time × supervised", ("time_ratio",), "number", 2,
+         help="seconds of the GPU where there is one, CPU seconds otherwise; to the baseline with the same head"),
+    View("Memory × supervised", ("memory_ratio",), "number", 2),
     View("Energy kJ", ("energy_kilojoules",), "number", 1, help="where the machine tells"),
     View("Parameters", ("parameters",), "number", 0),
     View("mIoU last", ("miou_last_mean",), "number"),
@@ -58,13 +61,10 @@ def build(records: Records) -> Table:
 
 
 def _row(records: Records, cell: Cell) -> dict[str, Any]:
-    done = [run.record for run in cell.finished if run.record]
+    done = _records(cell)
     row = {key: cell.row.get(key) for key in COLUMNS} | {"kind": cell.kind, "arm": cell.arm, "state": cell.state}
-    row |= {key: _mean([record.get(key) for record in done]) for key in SUMS}
-    memory = [record["peak_memory_mib"] for record in done if record.get("peak_memory_mib") is not None]
-    row |= {
+    row |= _spent(done) | {
         "seeds": len(cell.finished),
-        "peak_memory_mib": max(memory, default=None),
         "parameters": next((record.get("parameters") for record in done), None),
         "miou_last_mean": _mean(cell.values()),
         "device": ", ".join(sorted({device(record) for record in done})),
@@ -74,7 +74,23 @@ def _row(records: Records, cell: Cell) -> dict[str, Any]:
     row["milliseconds"] = 1000 * per_iteration if per_iteration else None
     row["energy_kilojoules"] = row["energy_joules"] / 1000 if row["energy_joules"] is not None else None
     row["gain_per_hour"] = _gain_per_hour(records, cell, row)
+    baseline = records.baseline(cell)
+    theirs = _spent(_records(baseline)) if baseline else {}
+    clock = "gpu_seconds" if row["gpu_seconds"] else "cpu_seconds"
+    for name, key in (("time_ratio", clock), ("memory_ratio", "peak_memory_mib")):
+        row[name] = row[key] / theirs[key] if row[key] and theirs.get(key) else None
     return row
+
+
+def _records(cell: Cell) -> list[dict[str, Any]]:
+    return [run.record for run in cell.finished if run.record]
+
+
+def _spent(done: list[dict[str, Any]]) -> dict[str, float | None]:
+    memory = [record["peak_memory_mib"] for record in done if record.get("peak_memory_mib") is not None]
+    return {key: _mean([record.get(key) for record in done]) for key in SUMS} | {
+        "peak_memory_mib": max(memory, default=None)
+    }
 
 
 def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float | None:
