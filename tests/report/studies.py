@@ -223,7 +223,8 @@ def _record(description, state, random) -> dict[str, Any]:
         "hardware": {"device": "cpu", "cpu": "Simulated CPU", "gpu": None},
         "hashes": {"data": "d" * 64, "split": description["split_sha256"], "config": "c" * 64, "code": "e" * 64},
         "started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:01:00+00:00", "wall_seconds": seconds,
-        "gpu_seconds": 0.0, "cpu_seconds": seconds * 0.98, "peak_memory_mib": 600.0 + 10 * len(description["method"]), "energy_joules": None,
+        "gpu_seconds": 0.0, "cpu_seconds": seconds * 0.98, "energy_joules": None,
+        "peak_memory_mib": 600.0 + 10 * len(description["method"]),
         "iterations": ITERATIONS[-1], "parameters": 210_000, "resumed": 0,
         "command": f"semiseg train --suite pocket {description['run']}",
     }  # fmt: skip
