@@ -179,6 +179,13 @@ def test_a_problem_is_told_once_not_in_every_suite_that_inherits_it(written):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_options_are_given_in_a_methods_first_entry(written):
+    """In a later one they would be taken for a variant of their own, or be lost."""
+    entries = [{}, {"variants": [{"confidence": 0.9}], "options": {"confidence": 0.5}}]
+    with pytest.raises(UserError, match=r"pocket.methods.fixmatch: options of the first entry hold for all entries"):
+        written(_set("suites.pocket.methods.fixmatch", entries))
+
+
 def test_other_suites_are_checked_before_anything_starts(written):
     params, _ = written(_set("suites.voc.methods.fixmatch.options", {"confidense": 0.9}))
     with pytest.raises(UserError, match=r"voc.methods.fixmatch.*confidense: unknown key; did you mean 'confidence'"):

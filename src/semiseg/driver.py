@@ -31,8 +31,8 @@ def guard(arguments: Sequence[str]) -> None:
     """Refuse to work beside a living driver; clear away what a dead one left; note who works here now."""
     _check_place(Path.cwd())
     _check_folders()
-    if _only_reads(arguments):
-        return
+    if only_reads(arguments):
+        return  # beside a living one it only looks, see `somebody_works_here`
     me, owner = lease.identity(), lease.read(OWNER)
     if owner and lease.same_process(owner, me):
         return  # it reads its Snakefile once more
@@ -48,8 +48,14 @@ def guard(arguments: Sequence[str]) -> None:
         _clear(locks, owner)
 
 
-def _only_reads(arguments: Sequence[str]) -> bool:
-    """`-np` is `-n -p`."""
+def somebody_works_here() -> bool:
+    """Another process does, whose requests its jobs read: a command that only looks must leave them as they are."""
+    owner = lease.read(OWNER)
+    return bool(owner) and not lease.same_process(owner, lease.identity()) and lease.is_alive(owner)
+
+
+def only_reads(arguments: Sequence[str]) -> bool:
+    """Nothing will be made by this command. `-np` is `-n -p`."""
     single = {f"-{letter}" for one in arguments if re.fullmatch("-[FRfknpq]+", one) for letter in one[1:]}
     return bool(READS_ONLY & (single | {argument.split("=")[0] for argument in arguments}))
 

@@ -99,6 +99,11 @@ class _Builder:
         cells = []
         for method, entry in ((name, one) for name, entries in self.suite.methods.items() for one in entries):
             where = f"suites.{self.name}.methods.{method}"
+            if entry.options and entry is not self.suite.methods[method][0]:
+                raise UserError(
+                    f"{self.source}: {where}: options of the first entry hold for all entries; give them there, or "
+                    "as a variant"
+                )
             for variant in entry.variants:
                 options = self._options(method, variant, where)
                 for family, partition in self._splits(entry.at):

@@ -70,6 +70,10 @@ class Product:
             _write_request(self.request, request | {"requested": time.time_ns()})
         return fresh
 
+    def is_asked(self) -> bool:
+        """Does the request tell its job what it would be told now?"""
+        return carried_by(self.request, "content") == self.content
+
 
 def carried_by(path: Path, key: str | None = None) -> Any:
     """What a JSON file says, or one entry of it; None where it says nothing."""

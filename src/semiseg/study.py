@@ -12,6 +12,7 @@ from typing import Any
 from semiseg import config, grid, methods
 from semiseg.cluster import resources
 from semiseg.data import prepare, split_files
+from semiseg.errors import UserError
 from semiseg.files import sha256_file, sha256_json
 from semiseg.grid import RESULTS, Run, split_name
 from semiseg.product import Product, carried_by
@@ -19,7 +20,7 @@ from semiseg.report import captions
 from semiseg.runs import spec
 from semiseg.runs.folder import SHOWN, RunFolder
 from semiseg.schema import Params
-from semiseg.start_check import check_before_start
+from semiseg.start_check import check_before_start, lost_start_weights
 
 DATA = Path("data")
 MADE_BY = {
@@ -48,6 +49,20 @@ class Study:
     def check_before_start(self) -> None:
         """What the start of a study asks once, and its many jobs do not: is the whole of params.yaml in order?"""
         check_before_start(self.params, self.name)
+
+    def check_before_training(self) -> None:
+        """What matters only where a run is left to be trained."""
+        problem = lost_start_weights(self.suite.recipe.network, self.name)
+        if problem and not all(product.fresh() for product in self.runs.values()):
+            raise UserError(problem)
+
+    def check_before_looking_on(self) -> None:
+        """Beside a driver at work `snakemake -n` shows that driver's plan, or nothing: its jobs read their requests."""
+        if not all(product.is_asked() for product in self.runs.values()):
+            raise UserError(
+                "snakemake is at work in this folder, with another configuration than this one; `semiseg plan` shows "
+                "what this one wants, `semiseg status` what runs now"
+            )
 
     # ---------------------------------------------------------------- products, in the order of the chain
 
@@ -137,8 +152,9 @@ class Study:
         stamps = [self.folder / folder / "made_from.json" for folder in FOLDERS.get(kind, (kind,))]
         paths = (*stamps, *(self.folder / name for name in files))
 
-        def wanted() -> dict[str, str]:
-            return {"records": self.records_sha256(), "code": assembling_code(kind)}
+        def wanted() -> dict[str, Any]:
+            made_from = {"records": self.records_sha256(), "code": assembling_code(kind)}
+            return made_from | ({"pictures": self.redistributable} if kind == "report" else {})
 
         def carried() -> Any:
             found = [_stamped(stamp) for stamp in stamps]
@@ -169,6 +185,10 @@ class Study:
     def resources(self, path: Path) -> resources.Resources:
         """Of the run in this folder. A method's trainings travel in groups only if all of them are short."""
         return self._resources[path]
+
+    def check_resources(self) -> None:
+        """All of them are reckoned now, so that what is wrong with slurm/site.yaml is said at once."""
+        assert self._resources is not None
 
     def resource_values(self, name: str) -> set[Any]:
         """What this suite's runs ask for of one resource: a single value where they are alike."""
@@ -211,19 +231,24 @@ class Study:
         return carried_by(path, "sha256")
 
     @property
+    def redistributable(self) -> bool:
+        """May the report show the data set's images?"""
+        return self.params.datasets[self.suite.dataset].redistributable
+
+    @property
     def setting(self) -> methods.Setting:
         recipe = self.suite.recipe.model_dump(mode="json")
         return methods.Setting.of(recipe, self.params.datasets[self.suite.dataset].kind)
 
     def records_sha256(self) -> str:
-        """Of everything that the tables read: which cells there are, and each run's evaluation and record."""
+        """Of all that the tables read: which cells there are, how intervals are drawn, every evaluation and record."""
         files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json")]
         cells = [[cell.kind, cell.arm, cell.variant, [run.name for run in cell.runs]] for cell in self.plan.cells]
-        return sha256_json([cells, self.suite.title, [sha256_file(path) if path.exists() else None for path in files]])
+        shown = [cells, self.suite.title, self.suite.block]
+        return sha256_json([*shown, [sha256_file(path) if path.exists() else None for path in files]])
 
     def run_at(self, path: str | Path) -> Run:
         """The run whose folder is `path`."""
-        from semiseg.errors import UserError
         from semiseg.explain import nearest
 
         found = {str(run.path): run for run in self.plan.runs}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 
 from semiseg.cli import main
+from semiseg.study import Study
 from tests import tiny
 
 
@@ -38,3 +43,32 @@ def test_against_nothing(reported, capsys):
         main(["report", "--against", "results/nowhere"])
     assert stop.value.code == 2
     assert "results/nowhere/records.jsonl does not exist" in capsys.readouterr().err
+
+
+def test_results_that_came_without_their_run_folders_are_not_lost(reported, capsys):
+    """As in a clone of a repository with results: a report of nothing would take the place of them."""
+    path = reported / "results/tiny/records.jsonl"
+    rows = [json.loads(line) | {"state": "done"} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    before = {one: one.read_bytes() for one in reported.glob("results/tiny/**/*") if one.is_file()}
+    for part in ("all", "tables"):
+        with pytest.raises(SystemExit) as stop:
+            main(["report", part])
+        assert stop.value.code == 2
+    assert "tells of 1 finished runs, and none of their folders is here" in capsys.readouterr().err
+    assert before == {one: one.read_bytes() for one in reported.glob("results/tiny/**/*") if one.is_file()}
+
+
+@pytest.mark.parametrize(("change", "stale"), [
+    ({"suites.tiny.block": 5}, {"tables", "plots", "report"}),
+    ({"datasets.tiny.redistributable": False}, {"report"}),
+    ({}, set()),
+])  # fmt: skip
+def test_what_intervals_and_pictures_depend_on_makes_them_stale(change, stale, reported):
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    for key, value in change.items():
+        *parents, last = key.split(".")
+        functools.reduce(dict.__getitem__, parents, content)[last] = value
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    products = Study.load().products()
+    assert {kind for kind in ("tables", "plots", "report") if not products[kind]["tiny"].fresh()} == stale

@@ -135,7 +135,7 @@ def _run(folder, description, number, state, shares, pictures, iterations, class
     files.write_text(folder / "config.yaml", yaml.safe_dump(config))
     if state != "done":
         return
-    ids = {name: [f"{name}_{i:03}" for i in range(len(shares))] for name in ("val", "test")}
+    ids = {name: [f"scene {i % 3}/{name}_{i:03}" for i in range(len(shares))] for name in ("val", "test")}
     evaluations = Evaluations(classes, {"name": "whole"}, ids)
     lines = [
         {"kind": "train", "iteration": i, "losses": {"ce": 2 * np.exp(-i / 200) + random.uniform(0.25, 0.35), "u": 0.4},

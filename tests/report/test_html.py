@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from semiseg.report import html, plots, tables
-from semiseg.report.html import answer, pages
+from semiseg.report.html import answer, overview, pages
 from semiseg.report.html.chart import line_chart, thin
 from semiseg.report.table import read_all
 from tests.report import studies
@@ -129,6 +129,17 @@ def test_the_answer_names_the_best_its_gain_and_what_the_interval_covers():
 def test_the_answer_claims_nothing_when_nothing_helped():
     text = said([comparison(delta_vs_supervised=-1.0, delta_p_holm=0.5, seeds=3)])
     assert "came closest" in text and "0 were better" in text and "One seed" not in text
+
+
+def test_the_overview_has_the_costs_of_the_comparison(report):
+    """Not those of an ablation's run of the same name, which is one seed's."""
+    made = read_all(report / "tables")
+    costs = {(row["partition"], row["method"], row["variant"]): row["cpu_seconds"] for row in made["cost"].rows
+             if row["kind"] == "comparison"}  # fmt: skip
+    shown = {(row["partition"], row["method"], row["variant"]): row["minutes"] for row in overview.build(made).rows}
+    assert {key: seconds / 60 for key, seconds in costs.items() if seconds} == pytest.approx(
+        {key: minutes for key, minutes in shown.items() if minutes}
+    )
 
 
 def test_the_answer_calls_a_gain_within_chance_by_its_name():

@@ -63,3 +63,16 @@ def test_the_lease_of_a_lost_node_is_taken_over_by_the_same_job(tmp_path, squeue
     with lease.hold(tmp_path, "spec", said.append, poll_seconds=0.05) as held:
         assert lease.read(held.path)["pid"] == os.getpid()
     assert len(said) == 1 and "waiting" in said[0] and "on lost (Slurm job 7)" in said[0]
+
+
+def test_a_lease_that_was_taken_over_is_noticed_and_left_alone(tmp_path):
+    """After a long silence, as of a disk that did not answer: two trainings must not write into one folder for long."""
+    with lease.hold(tmp_path, "spec", print) as mine:
+        mine.beat()
+        assert not mine.superseded
+        theirs = mine.fields | {"host": "elsewhere", "heartbeat": time.time()}
+        write_json(tmp_path / "lease.json", theirs)
+        mine.beat()
+        assert mine.superseded
+        assert lease.read(tmp_path / "lease.json") == theirs
+    assert lease.read(tmp_path / "lease.json") == theirs, "not ours to remove"

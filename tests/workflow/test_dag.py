@@ -14,6 +14,11 @@ from tests import tiny
 METHODS = {"supervised": {}, "advsemiseg": {"at": [4], "variants": ["adv_semi"], "options": {"width_d": 4}}}
 ABLATION = {"threshold": {"method": "advsemiseg", "at": 4, "vary": {"t_semi": [0.2, 0.5]}}}
 
+UNKNOWN_WEIGHTS = {
+    "architecture": "deeplab_v3plus", "encoder": "tu-mobilenetv2_100", "encoder_weights": "nowhere.safetensors",
+    "encoder_weights_sha256": 64 * "0",
+}  # fmt: skip
+
 
 @pytest.fixture
 def content():
@@ -109,6 +114,15 @@ def test_a_second_driver_is_told(study, content):
     assert second.code == 2
     assert f"process {process.pid}" in second.text
     assert "Traceback" not in second.text
+
+    # A look is let through, and must not change what the first one's jobs are told.
+    told = {path: path.read_bytes() for path in (work.root / ".snakemake/requests").rglob("*.json")}
+    assert work.snakemake("-n").code == 0
+    content["suites"]["tiny"]["recipe"]["iterations"] = 9
+    work.write(content)
+    other = work.snakemake("-n")
+    assert other.code == 2 and "another configuration than this one; `semiseg plan`" in other.text
+    assert told == {path: path.read_bytes() for path in told}
     process.send_signal(signal.SIGINT)
     process.wait(120)
 
@@ -118,6 +132,10 @@ def test_a_second_driver_is_told(study, content):
     [
         (lambda raw: raw.update(suite="tini"), "did you mean 'tiny'"),
         (lambda raw: raw["suites"]["tiny"]["recipe"].update(iteratons=3), "did you mean 'iterations'"),
+        (
+            lambda raw: raw["suites"]["tiny"]["recipe"].update(network=UNKNOWN_WEIGHTS),
+            "network.encoder_weights: there is no file nowhere.safetensors; docs/datasets.md says how to get it",
+        ),
     ],
 )
 def test_a_wrong_params_file_is_one_sentence(change, expected, study, content):

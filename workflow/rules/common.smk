@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from semiseg.cluster.patience import remember_min_job_age
-from semiseg.driver import guard
+from semiseg.driver import guard, only_reads, somebody_works_here
 from semiseg.errors import UserError
 from semiseg.study import Study
 
@@ -25,12 +25,30 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def asked(product):
+    """The request file of a product. Only the main process decides what is fresh; jobs just read."""
+    if workflow.is_main_process and not LOOKS_ON:
+        product.ask()
+    return str(product.request)
+
+
 try:
     STUDY = Study.load(config.get("suite"))
+    LOOKS_ON = False
     if workflow.is_main_process:
         STUDY.check_before_start()
+        LOOKS_ON = only_reads(sys.argv) and somebody_works_here()
+        if LOOKS_ON:
+            STUDY.check_before_looking_on()
+        elif not {"data_all", "splits_all"} & set(sys.argv) and not only_reads(sys.argv):
+            STUDY.check_before_training()
         guard(sys.argv)
         remember_min_job_age()
+    ASKED = {
+        kind: {str(key): asked(product) for key, product in products.items()}
+        for kind, products in STUDY.products().items()
+    }
+    STUDY.check_resources()
 except UserError as error:
     # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.
     print(f"semiseg: {error}", file=sys.stderr)
@@ -39,19 +57,6 @@ except UserError as error:
 FOLDER = str(STUDY.folder)
 RUN = f"{FOLDER}/runs/{{dataset}}/{{split}}/{{method}}/{{variant}}/seed{{seed}}"
 RUN_LOG = "{dataset}/{split}/{method}/{variant}/seed{seed}"
-
-
-def asked(product):
-    """The request file of a product. Only the main process decides what is fresh; jobs just read."""
-    if workflow.is_main_process:
-        product.ask()
-    return str(product.request)
-
-
-ASKED = {
-    kind: {str(key): asked(product) for key, product in products.items()}
-    for kind, products in STUDY.products().items()
-}
 
 
 def of_run(kind):

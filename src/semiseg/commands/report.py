@@ -43,11 +43,30 @@ def _tables(study: Any) -> None:
     from semiseg.report import tables
     from semiseg.runs import collect
 
+    _keep_what_nothing_here_can_replace(study)
     _score_what_is_finished(study)
     with _stamped(study, "tables"):
         rows = collect.collect(study.folder, descriptions(study))
         collect.write(study.folder / "records.jsonl", rows)
         tables.build(study.name, study.folder, rows)
+    print(f"the tables: {study.folder / 'tables'}")
+
+
+def _keep_what_nothing_here_can_replace(study: Any) -> None:
+    """Results that came with the repository have no run folders: tables made here would say that all is missing."""
+    from semiseg.errors import UserError
+    from semiseg.runs import collect
+
+    path = study.folder / "records.jsonl"
+    if not path.exists() or any((run.path / "record.json").exists() for run in study.plan.runs):
+        return
+    done = sum(row["state"] == "done" for row in collect.read(path))
+    if done:
+        raise UserError(
+            f"{path} tells of {done} finished runs, and none of their folders is here: tables made now would lose "
+            f"them; get the folders (`dvc pull`), make the pages alone (`semiseg report html --suite {study.name}`), "
+            f"or remove {path}"
+        )
 
 
 def _score_what_is_finished(study: Any) -> None:
@@ -64,12 +83,13 @@ def _plots(study: Any) -> None:
 
     with _stamped(study, "plots"):
         plots.build(study.name, study.folder, _rows(study))
+    print(f"the plots: {study.folder / 'plots'}")
 
 
 def _html(study: Any) -> None:
     from semiseg.report import html
 
-    read_image = _reader(study) if _settings(study).redistributable else None
+    read_image = _reader(study) if study.redistributable else None
     with _stamped(study, "report"):
         html.build(study.name, study.folder, _rows(study), dataset=_dataset(study), read_image=read_image)
     every_suite = html.build_index(study.folder.parent)
@@ -104,7 +124,7 @@ def _dataset(study: Any) -> dict[str, Any]:
     path = manifest_path(study.suite.dataset)
     manifest = read_json(path) if path.exists() else {"classes": []}
     known = {key: manifest[key] for key in ("classes", "palette") if key in manifest}
-    return {"name": study.suite.dataset, "redistributable": _settings(study).redistributable, **known}
+    return {"name": study.suite.dataset, "redistributable": study.redistributable, **known}
 
 
 def _rows(study: Any) -> list[dict[str, Any]]:
@@ -117,16 +137,13 @@ def _rows(study: Any) -> list[dict[str, Any]]:
     return collect.read(path)
 
 
-def _settings(study: Any) -> Any:
-    return study.params.datasets[study.suite.dataset]
-
-
 def _reader(study: Any) -> Callable[[str], Any]:
     """Reads an image and its mask, from the decoded data set."""
     from semiseg.data import prepare
     from semiseg.data.store import open_store
 
-    store = open_store(prepare.ensure_store(study.suite.dataset, _settings(study)))
+    settings = study.params.datasets[study.suite.dataset]
+    store = open_store(prepare.ensure_store(study.suite.dataset, settings))
     return lambda one: (store.image(one), store.label(one))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from semiseg.engine import distributed
 from semiseg.engine.device import describe
 from semiseg.files import sha256_file
 
@@ -32,7 +33,10 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB on 
 
 
 class Costs:
-    """Seconds, memory and energy, added up over all sittings of a run."""
+    """Seconds, memory and energy, added up over all sittings of a run.
+
+    The processes of a run work alike: what the first one counts, times their number, is the run's. Memory is one's.
+    """
 
     def __init__(self, device: torch.device, earlier: dict[str, Any] | None = None) -> None:
         self.device = device
@@ -42,14 +46,14 @@ class Costs:
         self.joules = _energy_counter(device)
 
     def so_far(self) -> dict[str, Any]:
-        wall = time.monotonic() - self.wall
+        wall, processes = time.monotonic() - self.wall, distributed.world()
         on_gpu = self.device.type == "cuda"
         joules = _energy_counter(self.device)
-        used = None if joules is None or self.joules is None else (joules - self.joules)
+        used = None if joules is None or self.joules is None else processes * (joules - self.joules)
         this_sitting = {
             "wall_seconds": wall,
-            "cpu_seconds": time.process_time() - self.cpu,
-            "gpu_seconds": wall if on_gpu else 0.0,
+            "cpu_seconds": processes * (time.process_time() - self.cpu),
+            "gpu_seconds": processes * wall if on_gpu else 0.0,
         }
         total = {key: value + self.earlier.get(key, 0.0) for key, value in this_sitting.items()}
         total["started"] = self.started

@@ -45,7 +45,7 @@ def build(
     runs = _runs(frames.focus(records))
     predictions = {label: _predictions(run) for label, run in runs.items()}
     predictions = {label: arrays for label, arrays in predictions.items() if arrays}
-    kept = [{key.split("/")[0] for key in arrays} for arrays in predictions.values()]
+    kept = [{key.rpartition("/")[0] for key in arrays} for arrays in predictions.values()]
     common = sorted(set.intersection(*kept)) if kept else []
     if not common:
         return []

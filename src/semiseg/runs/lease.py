@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from semiseg.errors import UserError
 from semiseg.files import write_json
 
 AFFECTS_RESULTS = False
@@ -41,17 +42,29 @@ class Lease:
         self.fields |= fields
 
     def beat(self) -> None:
+        """A note that somebody else holds by now, after a long silence of this process, is left to them."""
+        if not self._is_ours():
+            self.superseded = True
+            return
         write_json(self.path, self.fields | {"heartbeat": time.time()})
         wanted = read(self.wish)
         self.superseded = bool(wanted) and wanted.get("spec_sha256") != self.fields["spec_sha256"]
 
     def keep_beating(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError):  # a full disk ends the training where it writes its results, with a sentence
+            with suppress(OSError, UserError):  # a full disk ends the training where it writes results, in a sentence
                 self.beat()
 
     def release(self) -> None:
         self._stop.set()
+
+    def give_back(self) -> None:
+        if self._is_ours():
+            self.path.unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
+        holder = read(self.path)
+        return holder is None or same_process(holder, self.fields)
 
 
 @contextmanager
@@ -76,7 +89,7 @@ def hold(folder: Path, spec_sha256: str, say: Callable[[str], None], poll_second
     finally:
         lease.release()
         beater.join()
-        lease.path.unlink(missing_ok=True)
+        lease.give_back()
 
 
 def claim(path: Path, fields: dict[str, Any]) -> bool:

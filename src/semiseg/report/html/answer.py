@@ -8,6 +8,7 @@ from typing import Any
 from semiseg.report import names
 from semiseg.report.records import FULL, is_baseline, partition_order
 from semiseg.report.table import Table
+from semiseg.report.tables import cost
 
 LEVEL = 0.05
 Row = Mapping[str, Any]
@@ -89,7 +90,8 @@ def _reach(best: Row, tables: Mapping[str, Table]) -> list[str]:
     for row in tables["labels_saved"].rows:
         same = all(row[key] == best[key] for key in ("partition", "split_family", "method", "variant", "head"))
         if same and row["labels_needed"] is not None:
-            return [f"The supervised baseline needs {row['needed_text'].strip()} labels for the same mIoU."]
+            labels = row["needed_text"].strip()
+            return [f"Supervised, interpolated between its lists, needs {labels} labels for the same mIoU."]
     return []
 
 
@@ -98,12 +100,15 @@ def _cost(best: Row, tables: Mapping[str, Table]) -> list[str]:
     here = [row for row in tables["cost"].rows if all(row[key] == best[key] for key in keys)]
     ours = [row for row in here if (row["method"], row["variant"]) == (best["method"], best["variant"])]
     base = [row for row in here if is_baseline(row)]
-    clock = "gpu_seconds" if ours and ours[0]["gpu_seconds"] else "wall_seconds"
-    if not ours or not base or not ours[0][clock] or not base[0][clock]:
+    if not ours or not base:
+        return []
+    clock = cost.clock(ours[0], base[0])
+    if not ours[0][clock] or not base[0][clock]:
         return []
     spent, times = ours[0][clock], ours[0][clock] / base[0][clock]
     time = f"{spent / 3600:.1f} h" if spent > 7200 else f"{spent / 60:.1f} min"
-    return [f"Its training took {time}, {times:.1f} times that of the baseline."]
+    device = "GPU" if clock == "gpu_seconds" else "CPU"
+    return [f"Its training took {time} of {device} time, {times:.1f} times that of the baseline."]
 
 
 def _full(rows: Sequence[Row], best: Row) -> list[str]:

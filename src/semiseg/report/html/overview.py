@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from semiseg.report import names
+from semiseg.report.records import COMPARISON
 from semiseg.report.table import Table, View
+from semiseg.report.tables.cost import clock
 
 SHOWN = (
     "Labels",
@@ -21,7 +23,13 @@ SHOWN = (
 )
 METHOD = View("Method", ("label",))
 COST = (
-    View("Minutes", ("minutes",), "number", 1, help="of one training: GPU time where there is a GPU"),
+    View(
+        "Minutes",
+        ("minutes",),
+        "number",
+        1,
+        help="of one training, on the GPU where there is one, on the CPU otherwise",
+    ),
     View("Peak MiB", ("peak_memory_mib",), "number", 0, help="largest of the runs"),
     View("Energy kJ", ("energy_kilojoules",), "number", 1, help="where the machine tells"),
 )
@@ -29,11 +37,11 @@ COST = (
 
 def build(tables: Mapping[str, Table]) -> Table:
     comparison, cost = tables["comparison"], tables["cost"]
-    spent = {_key(row): row for row in cost.rows}
+    spent = {_key(row): row for row in cost.rows if row["kind"] == COMPARISON}
     rows = []
     for row in comparison.rows:
         paid = spent.get(_key(row), {})
-        seconds = paid.get("gpu_seconds") or paid.get("wall_seconds")
+        seconds = paid[clock(paid)] if paid else None
         rows.append({
             **row, "label": names.of(dict(row)), "minutes": seconds / 60 if seconds else None,
             "peak_memory_mib": paid.get("peak_memory_mib"), "energy_kilojoules": paid.get("energy_kilojoules"),

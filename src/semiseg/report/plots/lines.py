@@ -9,6 +9,7 @@ from semiseg.report import names
 from semiseg.report.plots import frames, style
 from semiseg.report.records import Cell, Records
 from semiseg.report.table import Table
+from semiseg.report.tables.cost import clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,20 +98,20 @@ def cost(records: Records, tables: dict[str, Table]) -> Figure | None:
     shown = {(cell.method, cell.variant, cell.split_family, cell.partition) for cell in split}
     rows = [
         row for row in tables["cost"].rows
-        if (row["method"], row["variant"], row["split_family"], row["partition"]) in shown and row["wall_seconds"]
+        if (row["method"], row["variant"], row["split_family"], row["partition"]) in shown and row["cpu_seconds"]
         and row["miou_last_mean"] is not None and row["kind"] == "comparison"
     ]  # fmt: skip
     if not rows:
         return None
-    clock = "gpu_seconds" if all(row["gpu_seconds"] for row in rows) else "wall_seconds"
-    unit, name = (3600, "hours") if max(row[clock] for row in rows) > 7200 else (60, "minutes")
+    seconds = clock(*rows)
+    unit, name = (3600, "hours") if max(row[seconds] for row in rows) > 7200 else (60, "minutes")
     figure, axes = plt.subplots(figsize=(6.4, 4.4))
     for label, look in style.looks(rows).items():
         row = next(row for row in rows if names.of(row) == label)
         axes.plot(
-            row[clock] / unit, row["miou_last_mean"], look["marker"], color=look["color"], ms=8, label=label, ls=""
+            row[seconds] / unit, row["miou_last_mean"], look["marker"], color=look["color"], ms=8, label=label, ls=""
         )
-    axes.set(xlabel=f"{'GPU time' if clock == 'gpu_seconds' else 'time'} of a training ({name})", ylabel="mIoU (%)")
+    axes.set(xlabel=f"{'GPU' if seconds == 'gpu_seconds' else 'CPU'} time of a training ({name})", ylabel="mIoU (%)")
     axes.set_xlim(left=0)
     _legend_outside(axes)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ VIEWS = (
     View("Parameters", ("parameters",), "number", 0),
     View("mIoU last", ("miou_last_mean",), "number"),
     View("mIoU gained / hour", ("gain_per_hour",), "number", 1,
-         help="difference to supervised per hour of a training (of the GPU where there is one)"),
+         help="difference to supervised per hour of a training: of the GPU where there is one, of the CPU otherwise"),
     View("Device", ("device",)),
     LISTED,
     View("State", ("state",), "state"),
@@ -76,8 +77,7 @@ def _row(records: Records, cell: Cell) -> dict[str, Any]:
     row["gain_per_hour"] = _gain_per_hour(records, cell, row)
     baseline = records.baseline(cell)
     theirs = _spent(_records(baseline)) if baseline else {}
-    clock = "gpu_seconds" if row["gpu_seconds"] else "cpu_seconds"
-    for name, key in (("time_ratio", clock), ("memory_ratio", "peak_memory_mib")):
+    for name, key in (("time_ratio", clock(row)), ("memory_ratio", "peak_memory_mib")):
         row[name] = row[key] / theirs[key] if row[key] and theirs.get(key) else None
     return row
 
@@ -94,13 +94,18 @@ def _spent(done: list[dict[str, Any]]) -> dict[str, float | None]:
 
 
 def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float | None:
-    """mIoU above supervised per hour of the GPU where one was used, of the clock otherwise."""
+    """mIoU above supervised per hour of the GPU where one was used, of the CPU otherwise."""
     baseline = records.baseline(cell)
     if baseline is None or is_baseline(cell) or row["miou_last_mean"] is None:
         return None
     theirs = _mean(baseline.values("last", cell.network))
-    spent = row["gpu_seconds"] or row["wall_seconds"]
+    spent = row[clock(row)]
     return (row["miou_last_mean"] - theirs) / (spent / 3600) if theirs is not None and spent else None
+
+
+def clock(*rows: Mapping[str, Any]) -> str:
+    """The seconds by which trainings are compared: on CPUs not the wall's, which tell of what else was running."""
+    return "gpu_seconds" if all(row["gpu_seconds"] for row in rows) else "cpu_seconds"
 
 
 def device(record: dict[str, Any]) -> str:
