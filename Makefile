@@ -31,6 +31,7 @@ lock: environment
 	uv pip compile --quiet --universal --python-version 3.11 --extra workflow --extra gpu --extra export \
 	  --extra development --no-header --upgrade pyproject.toml -o requirements.lock
 
-# Only what the demo made: downloaded data sets and archives that were put there by hand stay.
+# What the demo made, and what all suites' commands left behind beside their results; results and data of others stay.
 clean:
+	@test ! -e .snakemake/driver.json || { echo "snakemake may be at work here; stop it, or remove .snakemake/driver.json if it is gone"; exit 1; }
 	rm -rf data/pocket results/pocket logs .snakemake

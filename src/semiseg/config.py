@@ -46,7 +46,8 @@ def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        value = yaml.load(path.read_text(), Loader=UniqueKeys)
+        with path.open() as stream:  # whose name stands in messages
+            value = yaml.load(stream, Loader=UniqueKeys)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the command from the root of the repository") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

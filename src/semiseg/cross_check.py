@@ -58,8 +58,6 @@ def _check_suite(params: Params, suite: Suite, where: str) -> None:
                 )
     for name in suite.ablations:
         _check_name(name, f"{where}.ablations")
-    if suite.publishes is not None:
-        _check_method(suite.publishes, f"{where}.publishes")
 
 
 def _methods(suite: Suite) -> Iterator[tuple[str, Any, tuple[str, ...]]]:

@@ -19,6 +19,8 @@ def descriptions(study: Study) -> list[dict[str, Any]]:
     empty = []
     for order, cell in enumerate(study.plan.cells):
         place = {"kind": cell.kind, "arm": cell.arm, "order": order}
+        if cell.kind in study.suite.ablations:
+            place["title"] = study.suite.ablations[cell.kind].title
         for run in cell.runs:
             shown[run.path].append(place)
         if not cell.runs:

@@ -232,7 +232,7 @@ class Ablation(Strict):
     vary: dict[str, list[Any]] = {}
     arms: dict[str, dict[str, Any]] = {}
     seeds: Annotated[tuple[int, ...] | None, AfterValidator(_seeds)] = None
-    title: str = ""
+    title: str = Field("", description="what its table is called, beside its name")
 
     @field_validator("at", mode="before")
     @classmethod
@@ -257,7 +257,6 @@ class Suite(Strict):
     methods: dict[str, tuple[MethodEntry, ...]]
     ablations: dict[str, Ablation] = {}
     block: int | None = Field(None, ge=1, description="neighbours in a group that intervals draw as one; null: all")
-    publishes: str | None = Field(None, description="method whose published figures stand beside this suite's")
 
     @field_validator("methods", mode="before")
     @classmethod

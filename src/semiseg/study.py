@@ -244,7 +244,8 @@ class Study:
         """Of all that the tables read: which cells there are, how intervals are drawn, every evaluation and record."""
         files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json")]
         cells = [[cell.kind, cell.arm, cell.variant, [run.name for run in cell.runs]] for cell in self.plan.cells]
-        shown = [cells, self.suite.title, self.suite.block]
+        titles = {name: ablation.title for name, ablation in self.suite.ablations.items()}
+        shown = [cells, self.suite.title, titles, self.suite.block]
         return sha256_json([*shown, [sha256_file(path) if path.exists() else None for path in files]])
 
     def run_at(self, path: str | Path) -> Run:

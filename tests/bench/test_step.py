@@ -71,6 +71,13 @@ def test_command_prints_json_and_a_table(capsys, tmp_path):
     assert len(path.read_text().splitlines()) == 3
 
 
+def test_sizes_that_no_recipe_takes_are_answered(capsys):
+    for wrong, said in ((("--crop", "16"), "crop: expected a side"), (("--batch", "0"), "batch.labelled")):
+        with pytest.raises(SystemExit) as stopped:
+            main(["bench", "step", "--device", "cpu", *wrong])
+        assert stopped.value.code == 2 and said in capsys.readouterr().err
+
+
 def test_a_gpu_that_is_not_there_is_said(capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit) as stopped:

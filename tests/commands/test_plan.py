@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
+from semiseg.cli import main
 from semiseg.cluster import budget
 from semiseg.commands import plan
 from semiseg.runs.folder import PRODUCTS, RunFolder
@@ -82,3 +84,11 @@ def test_the_calendar_of_several_devices():
     assert budget.days([86400.0] * 4, 1) == 4
     assert budget.days([86400.0] * 4, 3) == 2
     assert budget.days([3 * 86400.0, 86400.0, 86400.0], 8) == 3
+
+
+def test_why_looks_in_the_suite_that_the_path_names(study, capsys):
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["suites"]["other"] = content["suites"]["tiny"]
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    main(["plan", "--why", str(study.plan.runs[0].path).replace("results/tiny", "results/other")])
+    assert "results/other" in capsys.readouterr().out

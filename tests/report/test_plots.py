@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 from PIL import Image
 
 from semiseg.report import captions, names, plots
-from semiseg.report.plots import classes, frames, style
+from semiseg.report.plots import classes, frames, lines, style
 from semiseg.report.records import Records
 from tests.report import studies
 
@@ -57,6 +58,21 @@ def test_focus_is_the_split_with_most_methods(study):
     assert {cell.partition for cell in frames.focus(Records("pocket", folder, rows))} == {"12"}
     at_24 = [row for row in rows if row["method"] == "supervised" or row["partition"] == "24"]
     assert {cell.partition for cell in frames.focus(Records("pocket", folder, at_24))} == {"24"}
+
+
+def test_lists_of_one_size_are_lines_of_their_own(tmp_path):
+    planned = studies.descriptions(seeds=2, ablations=False, families=("stratified:0", "stratified:1"))
+    records = Records("pocket", tmp_path, studies.simulate(tmp_path, planned, images=6, pictures=0))
+    data = frames.by_labels(frames.finished(records))
+    parts = frames.by_list(data)
+    assert [sorted(set(part["list"])) for part in parts] == [["stratified:0"], ["stratified:1"]]
+    assert sum(map(len, parts)) == len(data)
+    with style.plotting():
+        published = {"published": SimpleNamespace(rows=())}
+        [axes] = lines.label_efficiency(records, published).axes
+        drawn = [line for line in axes.lines if len(line.get_xdata()) > 1]
+    sizes = data.groupby(["label", "list"])["labelled"].nunique()
+    assert len(drawn) == (sizes > 1).sum() == 2 * 5, "supervised and four methods, over two families"
 
 
 def test_a_resumed_training_logs_no_point_twice(study):

@@ -214,6 +214,14 @@ def test_every_table_of_splits_says_which_list(study, records):
             assert "split_sha256" in table.columns
 
 
+def test_an_ablation_is_called_what_the_suite_calls_it(tmp_path):
+    rows = one_seed(tmp_path / "made")
+    for row in rows[:2]:
+        row["cells"] = [{"kind": "mine", "arm": row["method"], "order": 1, "title": "What I wanted to know"}]
+    [table] = ablations.build(Records("pocket", tmp_path / "made", rows, 50))
+    assert table.caption.startswith("What I wanted to know. mIoU in percent")
+
+
 def test_time_and_memory_stand_beside_those_of_supervised(records):
     rows = {(row["partition"], row["method"], row["kind"]): row for row in cost.build(records).rows}
     ours, theirs = rows["24", "unimatch", "comparison"], rows["24", "supervised", "comparison"]

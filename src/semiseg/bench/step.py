@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from semiseg import methods, schema
 from semiseg.bench.made import Photographs
@@ -24,6 +25,8 @@ from semiseg.data.splits import Split
 from semiseg.data.store import build
 from semiseg.engine.device import choose_device, prepare
 from semiseg.engine.train import Training
+from semiseg.errors import UserError
+from semiseg.explain import explain
 from semiseg.runs.folder import RunFolder
 from semiseg.runs.lease import Lease
 
@@ -159,16 +162,18 @@ def _make_data(folder: Path, crop: int) -> None:
 def _settings(
     method: str, options: dict[str, Any], network: dict[str, Any], crop: int, batch: int, plain: bool
 ) -> dict[str, Any]:
-    recipe = schema.Recipe.model_validate(
-        {
-            "network": network,
-            "crop": crop,
-            "batch": {"labelled": batch, "unlabelled": batch},
-            "iterations": UNWANTED,
-            "optimiser": {"name": "sgd", "lr": 1e-4},
-            "engine": {"plain": plain},
-        }
-    )
+    wanted = {
+        "network": network,
+        "crop": crop,
+        "batch": {"labelled": batch, "unlabelled": batch},
+        "iterations": UNWANTED,
+        "optimiser": {"name": "sgd", "lr": 1e-4},
+        "engine": {"plain": plain},
+    }
+    try:
+        recipe = schema.Recipe.model_validate(wanted)
+    except ValidationError as error:
+        raise UserError(explain(error, schema.Recipe, "semiseg bench step")) from None
     evaluation = schema.Evaluation(every=1, selected_on=None, diagnostics=0, pictures=0)
     return {
         "dataset": {"name": "made", "kind": "voc"},

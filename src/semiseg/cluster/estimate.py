@@ -46,11 +46,11 @@ PASSES = {
     "mean_teacher": Passes(1, 1, 1),
     "cutmix_seg": Passes(1, 1, 1),
     "fixmatch": Passes(1, 2, 1),
-    "cps": Passes(1, 1, 2, networks=2),
+    "cps": Passes(1, 1, 1, networks=2),
     "unimatch": Passes(1, 3.3, 1),
     "augseg": Passes(1, 1, 1),
     "imas": Passes(1, 3, 2),
-    "scl": Passes(1, 1, 1),
+    "scl": Passes(1, 1, 2),
     "rc2l": Passes(1, 1, 1),
 }
 UNKNOWN_METHOD = Passes(1, 2, 1)  # a method of your own: as FixMatch

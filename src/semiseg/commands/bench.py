@@ -33,8 +33,8 @@ def _define_step(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", nargs="+", default=["unimatch"], help="default: unimatch")
     parser.add_argument("--network", default="small", help="small, deeplab_v2, deeplab_v3plus, … (default %(default)s)")
     parser.add_argument("--encoder", default="", help="such as tu-resnet101.tv_in1k; none for the small network")
-    parser.add_argument("--output-stride", type=int, default=16, choices=(8, 16))
-    parser.add_argument("--crop", type=int, default=64)
+    parser.add_argument("--output-stride", type=int, default=16, choices=(8, 16), help="of DeepLab (default 16)")
+    parser.add_argument("--crop", type=int, default=64, help="side of the square crops in pixels (default 64)")
     parser.add_argument("--batch", type=int, default=8, help="labelled images, and as many unlabelled ones")
     parser.add_argument("--workers", type=int, default=0, help="threads that read ahead (default: none)")
 

@@ -10,7 +10,9 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
     parser.add_argument("--onnx", metavar="FILE", type=Path, required=True, help="the file to write")
     parser.add_argument(
-        "--network", choices=("student", "teacher"), help="default: the one that the run's method reports"
+        "--network",
+        choices=("student", "teacher", "second"),
+        help="default: the one that the run's method reports; second: of methods that train two",
     )
     parser.set_defaults(run=run)
 

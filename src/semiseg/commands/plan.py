@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import Any
+
+from semiseg.grid import RESULTS
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +29,19 @@ def run(options: argparse.Namespace) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 140  # a file or a pipe is no reason to break lines
-    study = Study.load(options.suite)
+    study = Study.load(options.suite or _suite_of(options.why))
     study.check_before_start()
     if options.why:
         console.print(why(study, options.why), markup=False, highlight=False, soft_wrap=True)
         return
     for part in overview(study, options.device):
         console.print(part, highlight=False)
+
+
+def _suite_of(run: str | None) -> str | None:
+    """results/<suite>/runs/… says which suite is meant."""
+    parts = Path(run).parts if run else ()
+    return parts[1] if len(parts) > 2 and parts[0] == str(RESULTS) and parts[2] == "runs" else None
 
 
 def why(study: Any, path: str) -> str:

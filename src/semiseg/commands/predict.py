@@ -23,7 +23,9 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGES", type=Path, nargs="+", help="image files, or folders of them")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the predictions are written")
     parser.add_argument(
-        "--network", choices=("student", "teacher"), help="default: the one that the run's method reports"
+        "--network",
+        choices=("student", "teacher", "second"),
+        help="default: the one that the run's method reports; second: of methods that train two",
     )
     parser.add_argument("--confidence", action="store_true", help="also a map of the probability of each pixel's class")
     parser.add_argument(

@@ -27,9 +27,9 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from semiseg.study import Study
 
+    study = Study.load(options.suite)
     # A driver that was killed may have left a report at work: two would mix their files.
     with locked(Path("logs/.report.lock")):
-        study = Study.load(options.suite)
         if options.against:
             return _against(study, options.against)
         if options.local_pictures:

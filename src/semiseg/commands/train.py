@@ -58,17 +58,32 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
     if options.request:
         return read_json(options.request)["content"]
     if options.config:
-        import yaml
-
-        from semiseg import config, schema
-
-        wanted = yaml.safe_load(options.config.read_text())
-        dataset = config.load().datasets[wanted["dataset"]["name"]].model_dump()
-        return {"config": wanted, "runtime": schema.Runtime().model_dump(), "dataset": dataset}
+        return _repeated(options.config)
     from semiseg.study import Study
 
     study = Study.load(_suite_folder(options.folder).name)
     return study.runs[study.run_at(options.folder).path].content
+
+
+def _repeated(path: Path) -> dict[str, Any]:
+    """What a run was made with, as the config.yaml in its folder says, over the data that are here."""
+    import yaml
+
+    from semiseg import config, schema
+    from semiseg.errors import UserError
+    from semiseg.explain import nearest
+
+    try:
+        wanted = yaml.safe_load(path.read_text())
+        name = wanted["dataset"]["name"]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); --config takes the config.yaml of a run") from error
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not the config.yaml of a run, which lies in the run's folder") from error
+    datasets = config.load().datasets
+    if name not in datasets:
+        raise UserError(f"{path}: params.yaml has no data set {name!r}{nearest(name, datasets)}")
+    return {"config": wanted, "runtime": schema.Runtime().model_dump(), "dataset": datasets[name].model_dump()}
 
 
 def _suite_folder(folder: Path) -> Path:

@@ -161,8 +161,8 @@ def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
         return None
     listed = []
     for path in sorted(source.rglob("*")):
-        status = path.stat()
         if path.is_file():
+            status = path.stat()
             listed.append([path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns])
     return files.sha256_json([listed, _lists(config)] if config.kind == "folder" else listed)
 

@@ -8,8 +8,8 @@ CAPTIONS = {
     "label_efficiency": (
         "Label efficiency",
         "mIoU after the last iteration against the number of labelled images, of the network that each method "
-        "reports. Lines are means over seeds, bands one standard deviation (none with one seed); hollow "
-        "diamonds are published figures of the same protocol.",
+        "reports. Lines are means over seeds, one for each family of lists, bands one standard deviation (none with "
+        "one seed); hollow diamonds are published figures of the same protocol.",
     ),
     "differences": (
         "Differences to supervised",
@@ -45,8 +45,8 @@ CAPTIONS = {
     ),
     "cost": (
         "Cost against mIoU",
-        "Mean time of a training against mIoU after the last iteration at {partition} labels. Up and to the "
-        "left is better.",
+        "Mean time of a training (of the GPU, or of the CPU where there is none) against mIoU after the last iteration "
+        "at {partition} labels. Up and to the left is better.",
     ),
     "ablation": (
         "Ablation: {name}",

@@ -164,6 +164,10 @@ class Records:
                 first[shown["kind"]] = min(first.get(shown["kind"], 10**9), shown.get("order", 0))
         return sorted((kind for kind in first if kind != COMPARISON), key=lambda kind: (first[kind], kind))
 
+    def title(self, ablation: str) -> str:
+        shown = (shown for run in self.runs for shown in run.cells or () if shown["kind"] == ablation)
+        return next((one["title"] for one in shown if one.get("title")), "")
+
     def baseline(self, cell: Cell) -> Cell | None:
         """The supervised cell that a difference of `cell` may be taken to: same split, same head, same recipe."""
         for other in self.cells():

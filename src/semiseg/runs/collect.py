@@ -5,7 +5,8 @@ A description says what was planned. It is a plain mapping with the keys of `PLA
 - `run`: path of the run folder below the suite's, e.g. "runs/pocket/cps-1_8/imas/default/seed0"; null for a cell that
   does not apply, whose `reason` then says why,
 - `spec_sha256`: hash of the wanted spec; a folder that carries another one holds stale results and counts as missing,
-- `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}].
+- `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}],
+  with the ablation's "title".
 """
 
 from __future__ import annotations

@@ -160,7 +160,11 @@ def _why_no_pictures(viewer: list[Any], dataset: Mapping[str, Any], read_image: 
     if viewer:
         return ""
     if not dataset["redistributable"] and not local:
-        return f"The images of {dataset['name']} may not be redistributed, so this report shows none."
+        return (
+            f"The images of {dataset['name']} may not be redistributed, so this report shows none; “semiseg report "
+            "--local-pictures” makes one with pictures for this machine. Images of your own may be shown where "
+            "params.yaml says “redistributable: true” of their data set."
+        )
     return (
         "No finished run kept predictions." if read_image else "The images were not at hand when this report was made."
     )

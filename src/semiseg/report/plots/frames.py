@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from semiseg.report import names
-from semiseg.report.records import Cell, Records, Run, partition_order
+from semiseg.report.records import FULL, Cell, Records, Run, partition_order
 
 
 def finished(records: Records) -> list[Cell]:
@@ -28,14 +28,21 @@ def focus(records: Records) -> list[Cell]:
 
 
 def by_labels(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Several lists of one size are several rows of seeds: no mean is taken over both."""
     return pd.DataFrame(
         [
-            {"labelled": cell.labelled, "miou": value, "label": names.of(cell), "family": cell.split_family}
+            {"labelled": cell.labelled, "miou": value, "label": names.of(cell), "list": cell.split_family}
             for cell in cells
             if cell.labelled
             for value in cell.values()
         ]
     )
+
+
+def by_list(data: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of each family of lists, with those of all labels, which are every family's."""
+    families = sorted(set(data["list"]) - {FULL}) if "list" in data else []
+    return [data[data["list"].isin((family, FULL))] for family in families] or [data]
 
 
 def curves(cells: Sequence[Cell]) -> pd.DataFrame:

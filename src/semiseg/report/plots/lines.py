@@ -118,13 +118,17 @@ def cost(records: Records, tables: dict[str, Table]) -> Figure | None:
 
 
 def _miou_over(data: DataFrame, cells: Sequence[Cell], x: str, **options: Any) -> tuple[Figure, Axes, dict[str, Any]]:
-    """A line for each method, means and standard deviations over seeds; also how each one looks."""
+    """A line for each method and list, means and standard deviations over seeds; also how each method looks."""
     import matplotlib.pyplot as plt
     import seaborn
 
     figure, axes = plt.subplots(figsize=(7.2, 4.6))
     look = style.seaborn_style(style.looks(cells))
-    seaborn.lineplot(data, x=x, y="miou", hue="label", style="label", errorbar="sd", ax=axes, **options, **look)
+    for number, part in enumerate(frames.by_list(data)):
+        seaborn.lineplot(
+            part, x=x, y="miou", hue="label", style="label", errorbar="sd", ax=axes, legend=not number and "auto",
+            **options, **look,
+        )  # fmt: skip
     axes.set(xlabel=x, ylabel="mIoU (%)")
     _legend_outside(axes)
     return figure, axes, look

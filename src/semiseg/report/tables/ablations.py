@@ -9,12 +9,6 @@ from semiseg.report.records import COMPARISON, Records
 from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables import comparison, published
 
-TITLES = {
-    "threshold": "T_semi: the discriminator's confidence above which a pixel teaches",
-    "lambda_semi": "λ_semi: weight of the self-taught loss",
-    "discriminator": "Fully convolutional discriminator, non-FCN discriminator, and components",
-    "components": "Components of the adversarial loss",
-}
 COLUMNS = (
     "arm", "option", "value", *comparison.IDENTITY, "miou_last_mean", "miou_last_sd", "miou_best_mean", "miou_best_sd",
     "miou_lastk_mean", "miou_lastk_sd", "delta_vs_supervised", "delta_ci_low", "delta_ci_high", "delta_covers",
@@ -55,7 +49,7 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
     ]
     comparison.correct(rows)
     comparison.mark_best(records, cells, rows)
-    option = _option(cells)
+    option, words = _option(cells), name.replace("_", " ")
     if not any(cell.method == published.ABLATED for cell in cells):
         papers = ()  # the supervised arm of another method's ablation is no row of that paper
     for cell, row in zip(cells, rows, strict=True):
@@ -64,9 +58,9 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
     beside = PAPER if any(row["published_miou"] is not None for row in rows) else ()
     return Table(
         f"ablation_{name}",
-        f"Ablation: {name.replace('_', ' ')}",
-        TITLES.get(name, f"Ablation {name.replace('_', ' ')}") + ". mIoU in percent after the last iteration, mean ± "
-        "standard deviation over seeds.",
+        f"Ablation: {words}",
+        f"{records.title(name) or f'Ablation {words}'}. mIoU in percent after the last iteration, mean ± standard "
+        "deviation over seeds.",
         COLUMNS,
         (*VIEWS, *beside, *STATE),
         tuple(rows),

@@ -1,0 +1,37 @@
+"""What `semiseg plan` reckons with is what the methods do: images through a network, with and without gradient."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+from semiseg.cluster.estimate import PASSES
+from semiseg.methods import names
+from tests.methods.conftest import CLASSES, LABELLED, UNLABELLED, StubNetwork
+
+DECODER = 0.3  # of a network, by estimate.py's reckoning
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_plan_counts_images_as_the_method_does(name, batch, step, make, monkeypatch):
+    encoded, decoded = Counter(), Counter()
+
+    def counted(function, counter):
+        def call(self, given, *size):
+            images = given if isinstance(given, torch.Tensor) else given[0]
+            counter[torch.is_grad_enabled()] += len(images)
+            return function(self, given, *size)
+
+        return call
+
+    monkeypatch.setattr(StubNetwork, "encode", counted(StubNetwork.encode, encoded))
+    monkeypatch.setattr(StubNetwork, "decode", counted(StubNetwork.decode, decoded))
+    step.auxiliary = nn.Conv2d(CLASSES, 1, 3, padding=1)
+    make(name).losses(batch, step)
+    passes = PASSES[name]
+    trained = encoded[True] + DECODER * (decoded[True] - encoded[True])
+    assert trained == pytest.approx(passes.networks * (passes.labelled * LABELLED + passes.unlabelled * UNLABELLED))
+    assert encoded[False] == passes.networks * passes.without_gradient * UNLABELLED
