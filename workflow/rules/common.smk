@@ -37,11 +37,12 @@ try:
     LOOKS_ON = False
     if workflow.is_main_process:
         STUDY.check_before_start()
-        LOOKS_ON = only_reads(sys.argv) and somebody_works_here()
+        if only_reads(sys.argv):
+            LOOKS_ON = somebody_works_here()
+        elif not {"data_all", "splits_all"} & set(sys.argv):
+            STUDY.check_before_training()
         if LOOKS_ON:
             STUDY.check_before_looking_on()
-        elif not {"data_all", "splits_all"} & set(sys.argv) and not only_reads(sys.argv):
-            STUDY.check_before_training()
         guard(sys.argv)
         remember_min_job_age()
     ASKED = {
