@@ -188,7 +188,8 @@ class Study:
 
     def check_resources(self) -> None:
         """All of them are reckoned now, so that what is wrong with slurm/site.yaml is said at once."""
-        assert self._resources is not None
+        for run in self.plan.runs:
+            self.resources(run.path)
 
     def resource_values(self, name: str) -> set[Any]:
         """What this suite's runs ask for of one resource: a single value where they are alike."""
