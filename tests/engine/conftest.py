@@ -104,13 +104,13 @@ def only_training():
 def train_steps(training, count: int) -> dict[str, float]:
     """Mean losses of the next steps."""
     for batch in training.loader.batches(training.iteration, training.iteration + count):
-        training._step(batch)
-        training.iteration += 1
+        training.step(batch)
     return training.meters.read()
 
 
 def gradients(training) -> dict[str, torch.Tensor]:
-    modules = training.trained | ({"auxiliary": training.auxiliary} if training.auxiliary else {})
+    players = training.players
+    modules = players.trained | ({"auxiliary": players.auxiliary} if players.auxiliary else {})
     return {
         f"{name}.{key}": parameter.grad.clone()
         for name, module in modules.items()

@@ -88,7 +88,7 @@ def test_weights_and_optimisers_of_a_real_training_load_without_code(build):
 @pytest.fixture
 def dies_at(monkeypatch):
     """Let the next training be killed at this iteration."""
-    step, moments = Training._step, []
+    step, moments = Training.step, []
 
     def dying(self, batch):
         if moments and self.iteration == moments[0]:
@@ -96,7 +96,7 @@ def dies_at(monkeypatch):
             raise KeyboardInterrupt
         step(self, batch)
 
-    monkeypatch.setattr(Training, "_step", dying)
+    monkeypatch.setattr(Training, "step", dying)
     return moments.append
 
 

@@ -47,7 +47,7 @@ def _fork(folder, rank, port, work):
 
 def outcome(training):
     losses = train_steps(training, STEPS)
-    weights = {f"{name}.{key}": value for name, network in training.networks.items()
+    weights = {f"{name}.{key}": value for name, network in training.players.evaluated.items()
                for key, value in network.state_dict().items() if value.is_floating_point()}  # fmt: skip
     return losses, gradients(training), {key: value.clone() for key, value in weights.items()}
 
@@ -111,17 +111,11 @@ def test_accumulated_gradients_are_the_mean_of_the_parts(method, build, frozen_s
     [batch] = parts.loader.batches(0, 1)
     wanted, expected = [], []
     for part in range(2):
-        parts.optimiser.zero_grad()
-        piece, step = parts._view(batch, part, 2)
-        parts._freeze_auxiliary(True)
-        named = parts.method.losses(piece, step)
-        sum(named.values()).backward()
-        parts._freeze_auxiliary(False)
-        if parts.auxiliary is not None:
-            parts.auxiliary_optimiser.zero_grad()
-            second = parts.method.auxiliary_losses(piece, step)
-            sum(second.values()).backward()
-            named |= second
+        parts.players.zero_grad()
+        named = {}
+        for losses_of_one in parts.losses(batch, part, 2):
+            sum(losses_of_one.values()).backward()
+            named |= losses_of_one
         wanted.append(gradients(parts))
         expected.append(named)
     mean = {key: (wanted[0][key] + wanted[1][key]) / 2 for key in wanted[0]}

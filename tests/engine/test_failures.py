@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from semiseg.engine import train
 from semiseg.engine.train import Training
 from semiseg.files import read_json
 from semiseg.methods.supervised import Supervised
@@ -74,14 +75,14 @@ def test_losses_are_checked_before_a_checkpoint_and_not_only_in_the_log(trainer,
 
 
 def test_out_of_memory_says_the_peak_and_what_to_lower(trainer, monkeypatch, capsys):
-    step = Training._step
+    step = Training.step
 
     def full(self, batch):
         if self.iteration == 5:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         step(self, batch)
 
-    monkeypatch.setattr(Training, "_step", full)
+    monkeypatch.setattr(Training, "step", full)
     _, record = fails(trainer, 4)
     said = capsys.readouterr().err
     assert record["state"] == "failed" and record["error"]["type"] == "OutOfMemory"
@@ -91,10 +92,10 @@ def test_out_of_memory_says_the_peak_and_what_to_lower(trainer, monkeypatch, cap
 
 
 def test_out_of_memory_while_the_networks_are_made_is_no_crash_either(trainer, monkeypatch):
-    def full(self):
+    def full(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Training, "_build", full)
+    monkeypatch.setattr(train, "Players", full)
     fails(trainer, 4)
 
 
@@ -158,17 +159,17 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_is_really_full(small_disk, trainer, undisturbed, monkeypatch, capsys):
-    step = Training._step
+    step = Training.step
 
     def and_fill(self, batch):
         step(self, batch)
-        if self.iteration == 4:
+        if self.iteration == 5:
             with (small_disk / "filler").open("wb", buffering=0) as stream, suppress(OSError):
                 while stream.write(bytes(4096)):
                     pass
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_step", and_fill)
+        patch.setattr(Training, "step", and_fill)
         with pytest.raises(SystemExit) as stopped:
             trainer(CONTENT)
     assert stopped.value.code == 2

@@ -139,14 +139,14 @@ def test_rate_after_a_resume_is_the_rate_without_one(trainer, prepared, tmp_path
 
     from semiseg.engine.train import Training
 
-    step = Training._step
+    step = Training.step
 
     def dies(self, batch):
         if self.iteration == 8 and not self.resumed:
             raise KeyboardInterrupt
         step(self, batch)
 
-    monkeypatch.setattr(Training, "_step", dies)
+    monkeypatch.setattr(Training, "step", dies)
     with pytest.raises(SystemExit):
         trainer(content, "resumed")
     from tests.engine.conftest import start

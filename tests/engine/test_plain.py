@@ -20,7 +20,7 @@ def test_gradients_of_fast_and_plain_options_are_equal(method, build):
     for name, engine in (("fast", FAST), ("plain", PLAIN)):
         training = build(method, name=name, engine=engine, optimiser=SGD)
         losses = train_steps(training, 2)
-        teacher = {key: value for key, value in training.networks["teacher"].state_dict().items()
+        teacher = {key: value for key, value in training.players.evaluated["teacher"].state_dict().items()
                    if value.is_floating_point()}  # fmt: skip
         found[name] = losses, gradients(training), teacher
     assert found["fast"][0] == pytest.approx(found["plain"][0], rel=1e-4, abs=1e-6)
@@ -114,7 +114,7 @@ def test_compiled_networks_give_what_eager_ones_give(build, monkeypatch):
     monkeypatch.setattr(Speed, "__init__", with_compilation(Speed.__init__))
     compiled = build("unimatch", name="compiled", engine=FAST, optimiser=SGD)
     said = []
-    for student in (*compiled.students, compiled.teacher):
+    for student in (*compiled.players.students, compiled.players.teacher):
         for part in (student._forward, student._encode, student._decode):
             part.say = said.append
     assert train_steps(compiled, 2) == pytest.approx(losses, rel=1e-4)

@@ -86,8 +86,7 @@ def test_nothing_in_a_step_waits_for_the_device(case, build, monkeypatch):
     monkeypatch.setattr(matching, "_to_host", counted("copy", to_host))
     with NoWaiting():
         for batch in given:
-            training._step(batch)
-            training.iteration += 1
+            training.step(batch)
     assert calls.pop("copy", 0) == len(given) * COPIES.get(case, 0)
     assert not calls
     monkeypatch.undo()
@@ -106,13 +105,11 @@ def test_nothing_in_a_step_waits_for_the_gpu(case, build):
     training = built(case, build)
     given = batches(training, 4)
     for batch in given[:2]:  # compilation and the search for the fastest convolutions do wait
-        training._step(batch)
-        training.iteration += 1
+        training.step(batch)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         for batch in given[2:]:
-            training._step(batch)
-            training.iteration += 1
+            training.step(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")

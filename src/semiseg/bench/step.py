@@ -85,8 +85,7 @@ class Steps:
             asked = clock()
             batch = next(self.batches)
             self.waited += clock() - asked
-            self.training._step(batch)
-            self.training.iteration += 1
+            self.training.step(batch)
             if self.training.iteration % LOG_EVERY == 0:
                 self.training.meters.read()
         if self.on_gpu:

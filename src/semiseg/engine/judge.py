@@ -10,7 +10,7 @@ from torch import nn
 
 from semiseg.engine.diagnostics import pseudo_labels
 from semiseg.engine.evaluate import Evaluator
-from semiseg.engine.step import Student
+from semiseg.engine.players import Players
 from semiseg.errors import UserError
 from semiseg.files import write_text
 from semiseg.methods.base import Method
@@ -87,13 +87,12 @@ class Judge:
         self.evaluations.save(self.path)
         return scores[self.settings["evaluated_on"], reported]
 
-    def diagnose(
-        self, iteration: int, method: Method, student: Student, teacher: Student | None, auxiliary: Any
-    ) -> None:
+    def diagnose(self, iteration: int, method: Method, players: Players) -> None:
         if not self.hidden:
             return
+        student, teacher = players.students[0], players.teacher
         source, other = (teacher, student) if method.needs_teacher and teacher else (student, teacher)
-        found = pseudo_labels(method, source, other, auxiliary, self.evaluator, self.hidden)
+        found = pseudo_labels(method, source, other, players.auxiliary, self.evaluator, self.hidden)
         self.log.write(kind="diagnostics", iteration=iteration, **found)
 
 

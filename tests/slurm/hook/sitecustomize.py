@@ -48,7 +48,7 @@ def hosts(lease):
 
 def trouble(train):
     training = train.Training
-    step = training._step
+    step = training.step
 
     def troubled(self, batch):
         wanted = json.loads((FOLDER / "trouble.json").read_text())
@@ -69,7 +69,7 @@ def trouble(train):
             time.sleep(wanted.get("seconds", 0))
         step(self, batch)
 
-    training._step = troubled
+    training.step = troubled
 
 
 def patience(remote):
