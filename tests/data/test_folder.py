@@ -85,6 +85,11 @@ def test_shares_are_kept_as_far_as_groups_allow(share: float, seed: int, sizes: 
     assert divide(samples[::-1], config)["val"] == subsets["val"][::-1]
 
 
+def test_groups_that_leave_nothing_to_train_on_are_answered(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", ["a_1", "a_2", "a_3"])
+    assert "take every labelled image; lower val_share" in refusal(root, group_pattern="^a")
+
+
 def test_lists_choose_val_and_test(tmp_path: Path) -> None:
     root = folder(tmp_path / "own", NAMES)
     (tmp_path / "val.txt").write_text("# my choice\ntile0/part0\nimages/tile0/part1.png\n")
@@ -123,7 +128,7 @@ def test_wrong_folders_are_answered(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     assert "semiseg data init" in refusal(tmp_path / "own")
     root = folder(tmp_path / "own", ["a"])
-    assert "take every labelled image" in refusal(root)
+    assert "train and val need a labelled image each; images with a mask: 1" in refusal(root)
     trees.save(root / "images" / "a.jpg", trees.rgb(0))
     assert "have the same stem" in refusal(root)
     (root / "images" / "a.jpg").unlink()

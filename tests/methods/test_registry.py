@@ -40,6 +40,12 @@ def test_an_unknown_option_is_refused(name):
         methods.load(name).Options(treshold=0.5)
 
 
+@pytest.mark.parametrize("proportion", [(0.5, 0.25), (0, 0.5), (0.5, 1.2)])
+def test_boxes_of_impossible_sizes_are_refused(proportion):
+    with pytest.raises(ValidationError):
+        methods.load("cps").Options(proportion=proportion)
+
+
 def test_an_unknown_method_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="no method 'fixmach'; did you mean 'fixmatch'"):
         methods.load("fixmach")

@@ -102,6 +102,11 @@ def divide(labelled: list[Sample], config: DatasetConfig) -> dict[str, tuple[Sam
         for subset in ("train", "val", "test")
     }
     _check_groups(subsets)
+    *names, last = ["train", *(subset for subset in ("val", "test") if subset in chosen.values())]
+    if len(labelled) <= len(names):
+        raise UserError(
+            f"{', '.join(names)} and {last} need a labelled image each; images with a mask: {len(labelled)}; label more"
+        )
     if not subsets["train"]:
         raise UserError("val and test take every labelled image; lower val_share or test_share, or use smaller groups")
     return {subset: samples for subset, samples in subsets.items() if samples}

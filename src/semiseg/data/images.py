@@ -16,6 +16,7 @@ from semiseg.errors import UserError
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 MAX_PIXELS = 2**27  # 11,585 x 11,585: beyond it, a damaged header is likelier than an image to segment in one piece
+_CUT = "cut it into tiles below 11,000x11,000"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
@@ -57,16 +58,16 @@ def open_image(data: bytes, where: str | Path) -> Image.Image:
     try:
         image = _open_header(data)
         if image.width * image.height > MAX_PIXELS:
-            raise UserError(f"{where} has {image.width}x{image.height} pixels; cut it into tiles below 11,000x11,000")
+            raise UserError(f"{where} has {image.width}x{image.height} pixels; {_CUT}")
         pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # phones add a preview to their JPEGs
         if pages > 1:
             raise UserError(f"{where} has {pages} pages, frames or overviews; save it with one")
         image.load()
         return ImageOps.exif_transpose(image)
-    except UserError:
+    except (UserError, MemoryError):
         raise
-    except MemoryError:
-        raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which lies higher
+        raise UserError(f"{where} has far more than {MAX_PIXELS:,} pixels; {_CUT}") from error
     except Exception as error:  # on damaged files decoders raise OSError, SyntaxError, struct.error and many more
         raise UserError(f"{where} cannot be decoded as an image ({_reason(error)}); replace the file") from error
 
@@ -97,6 +98,8 @@ def decode_size(data: bytes, where: str | Path) -> tuple[int, int]:
         else:
             turned = image.getexif().get(_ORIENTATION) in _TURNED
         return (width, height) if turned else (height, width)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{where} has far more than {MAX_PIXELS:,} pixels; {_CUT}") from error
     except Exception as error:  # as in open_image
         raise UserError(f"{where} cannot be read as an image ({_reason(error)}); replace the file") from error
 

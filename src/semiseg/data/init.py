@@ -16,7 +16,7 @@ from semiseg.data.classes import read_classes
 from semiseg.data.datasets import Sample
 from semiseg.data.folder import pair
 from semiseg.data.images import image_size, read_bytes
-from semiseg.data.masks import _GREY, IGNORE, MAX_CLASSES, _open_mask
+from semiseg.data.masks import GREY_MODES, IGNORE, MAX_CLASSES, open_mask
 from semiseg.data.others import ignored
 from semiseg.errors import UserError
 
@@ -97,13 +97,13 @@ def propose_classes(masks: list[Sample], say: Callable[[str], None]) -> str:
 
 def _count(mask: Path, values: Counter[int], colours: Counter[Colour], display: dict[int, Colour]) -> None:
     # The opening of the check and the training: what they refuse (a JPEG, whose labels are not exact) is refused here.
-    image = _open_mask(read_bytes(mask), mask)
+    image = open_mask(read_bytes(mask), mask)
     if image.mode in ("RGB", "RGBA"):
         rgb = np.asarray(image).astype(np.int32)
         found, counts = np.unique(rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2], return_counts=True)
         colours.update({_colour(int(c)): int(n) for c, n in zip(found, counts, strict=True)})
         return
-    if image.mode not in _GREY:
+    if image.mode not in GREY_MODES:
         raise UserError(f"{mask} is a mask of mode {image.mode}; save it as PNG with one channel or in RGB colours")
     found, counts = np.unique(np.asarray(image).astype(np.int64), return_counts=True)
     values.update({int(v): int(n) for v, n in zip(found, counts, strict=True)})

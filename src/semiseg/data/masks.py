@@ -14,13 +14,14 @@ from semiseg.errors import UserError
 
 IGNORE = 255
 MAX_CLASSES = 255
+GREY_MODES = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 _VALUES = 65536
 _UNKNOWN = -1
-_GREY = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")
 
 
-def _open_mask(data: bytes, where: str | Path) -> Image.Image:
+def open_mask(data: bytes, where: str | Path) -> Image.Image:
+    """The decoded file, which no codec may have changed."""
     image = open_image(data, where)
     kind = _lossy(data) or ("JPEG" if image.info.get("compression") in _LOSSY_TIFF else None)
     if kind:
@@ -47,8 +48,8 @@ class IndexMasks:
         return cls(tuple((k, k) for k in range(classes)) + tuple((v, IGNORE) for v in ignored))
 
     def decode(self, data: bytes, where: str | Path) -> np.ndarray:
-        image = _open_mask(data, where)
-        if image.mode not in _GREY:
+        image = open_mask(data, where)
+        if image.mode not in GREY_MODES:
             raise UserError(
                 f"{where} is a mask of mode {image.mode}, expected one channel of class indices; "
                 "for colour masks give `masks: colour` and the colours in classes.yaml"
@@ -72,7 +73,7 @@ class ColourMasks:
     colours: tuple[tuple[tuple[int, int, int], int], ...]
 
     def decode(self, data: bytes, where: str | Path) -> np.ndarray:
-        image = _open_mask(data, where)
+        image = open_mask(data, where)
         if image.mode.startswith(("I", "F")):
             raise UserError(f"{where} is a mask of mode {image.mode}, expected 8-bit colours as in classes.yaml")
         rgb = np.asarray(image.convert("RGB")).astype(np.int32)

@@ -7,9 +7,9 @@ code lets it take part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from semiseg.lazy import F, torch
 from semiseg.methods._terms import check_partners, partner, valid_pixels
@@ -17,6 +17,8 @@ from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class CPS(Method):
@@ -27,7 +29,15 @@ class CPS(Method):
         # Code, VOC: 1 with CutMix, 1.5 without; Cityscapes: 5 and 6
         lambda_cps: float = Field(1.0, ge=0)
         boxes: int = Field(3, ge=1)  # code: cutmix_boxmask_n_boxes
-        proportion: tuple[float, float] = (0.25, 0.5)  # code: cutmix_mask_prop_range, of the area of all boxes together
+        # Code: cutmix_mask_prop_range, of the area of all boxes together
+        proportion: tuple[Share, Share] = (0.25, 0.5)
+
+        @field_validator("proportion")
+        @classmethod
+        def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+            if value[0] > value[1]:
+                raise ValueError("expected [low, high] with low <= high")
+            return value
 
     @classmethod
     def check(cls, options, setting) -> None:
