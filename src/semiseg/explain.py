@@ -9,12 +9,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+SHOWN = 40  # valid names
+
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or the list of valid names when none is close."""
     names = sorted(map(str, valid))
     close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(names)}" if names else ""
+    if close or not names:
+        return f"; did you mean {close[0]!r}?" if close else ""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"; valid: {', '.join(names[:SHOWN])}{more}"
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str | Path, prefix: str = "") -> str:

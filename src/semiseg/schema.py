@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from semiseg.data.options import DatasetConfig
 from semiseg.models.options import NetworkConfig
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML tells numbers from words and from yes and no; `1e-4`, which it takes for a word, is the exception."""
-        kind = cls.model_fields[info.field_name].annotation
-        if (kind in (int, int | None) and isinstance(value, str | bool)) or (
-            kind in (float, float | None) and isinstance(value, bool)
-        ):
-            raise ValueError("expected a number")
-        if kind is bool and not isinstance(value, bool):
-            raise ValueError("expected true or false")
-        return value
-
+from semiseg.strict import Strict
 
 SMALLEST_CROP = 32  # encoders and the discriminator halve their input five times
 
@@ -54,7 +37,7 @@ class Optimiser(Strict):
     power: float = Field(0.9, gt=0)
     warmup: int = Field(0, ge=0, description="iterations of linear warm-up")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    accumulate: int = Field(1, ge=1, description="a batch is worked through in this many parts")
+    accumulate: int = Field(1, ge=1, description="parts of a batch, each taken for a batch by the method")
 
 
 class Criterion(Strict):

@@ -39,7 +39,7 @@ def test_a_row_does_not_depend_on_its_company(seed, iteration, samples, n, data)
     rows = data.draw(st.permutations(range(len(samples))))[: len(samples) // 2 + 1]
     part = Draws(seed, iteration, [samples[row] for row in rows])
     np.testing.assert_array_equal(whole.uniform("crop", n)[rows], part.uniform("crop", n))
-    np.testing.assert_array_equal(whole.subset(rows).normal("noise", n), part.normal("noise", n))
+    np.testing.assert_array_equal(whole.subset(rows).uniform("noise", n), part.uniform("noise", n))
     np.testing.assert_array_equal(whole.shared("order", n), part.shared("order", n))
 
 
@@ -66,9 +66,6 @@ def test_every_part_of_the_key_matters():
 def test_laws():
     draws = Draws(1, 0, range(20000))
     assert stats.kstest(draws.uniform("u", 1, 2.0, 5.0).ravel(), stats.uniform(2, 3).cdf).pvalue > 1e-3
-    assert stats.kstest(draws.normal("n", 2).ravel(), stats.norm.cdf).pvalue > 1e-3
-    counts = np.bincount(draws.integers("i", 2, -3, 4).ravel() + 3)
-    assert stats.chisquare(counts).pvalue > 1e-3
     neighbours = draws.uniform("u", 2)
     assert abs(np.corrcoef(neighbours.T)[0, 1]) < 0.03
     assert abs(np.corrcoef(neighbours[:-1, 0], neighbours[1:, 0])[0, 1]) < 0.03

@@ -107,9 +107,7 @@ def test_flip_mirrors_crop_and_padding():
         np.testing.assert_array_equal(read(image, mirrored, crop), read(image, region, crop)[:, ::-1])
 
 
-def test_offsets_reach_both_ends_and_the_scale_follows_the_base_size():
+def test_offsets_reach_both_ends():
     regions = draw_regions(Draws(0, 0, range(4000)), "g", [(30, 30)] * 4000, (20, 20), (1, 1), True)
     assert {r.top for r in regions} == {r.left for r in regions} == set(range(11))
     assert 1800 < sum(r.flip for r in regions) < 2200
-    based = draw_regions(Draws(0, 0, [0]), "g", [(100, 200)], (20, 20), (1, 1), True, base_size=100)[0]
-    assert (based.height, based.width) == (40, 40)

@@ -158,5 +158,5 @@ def test_cutmix_needs_two_images(setting, name):
     from semiseg.methods import load
 
     load(name).check(load(name).Options(), setting)
-    with pytest.raises(UserError, match="batch.unlabelled is 1"):
+    with pytest.raises(UserError, match="1 unlabelled image goes through a step at once"):
         load(name).check(load(name).Options(), replace(setting, batch=1))

@@ -98,3 +98,19 @@ def test_options_are_read_without_torch():
         "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'cv2', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("name", "option", "value"), [
+    ("scl", "structured", "off"), ("scl", "pixels", "64"), ("scl", "mirror", 0), ("fixmatch", "confidence", True),
+    ("cps", "lambda_cps", float("inf")),
+])  # fmt: skip
+def test_words_for_numbers_and_what_json_has_not_are_refused(name, option, value):
+    with pytest.raises(ValidationError):
+        methods.load(name).Options(**{option: value})
+
+
+def test_partners_are_those_that_a_step_sees_at_once():
+    recipe = {"iterations": 9, "crop": [64, 64], "batch": {"unlabelled": 4}, "augment": {"strength": 1.0}}
+    setting = methods.Setting.of(recipe | {"optimiser": {"accumulate": 4}}, "pocket")
+    with pytest.raises(UserError, match="1 unlabelled image goes through a step at once"):
+        methods.load("cutmix_seg").check(methods.load("cutmix_seg").Options(), setting)

@@ -156,8 +156,7 @@ def _run(folder, description, number, state, shares, pictures, iterations, class
                 )
         if description["method"] != "supervised":
             shares_known = {"confident_share": 0.3 + 0.5 * progress, "pseudo_accuracy": 0.7 + 0.2 * progress}
-            lines.append({"kind": "diagnostics", "iteration": iteration, **shares_known,
-                          "pseudo_miou": 50 * progress, "agreement": None})  # fmt: skip
+            lines.append({"kind": "diagnostics", "iteration": iteration, **shares_known})
     evaluations.save(folder / "evaluations.npz")
     files.write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     summary = summarise(evaluations, spec_sha256=spec, evaluated_on="test", selected_on="val", lastk=3,

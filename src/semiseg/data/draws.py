@@ -75,16 +75,6 @@ class Draws:
         """float64 [B, n] in [low, high)."""
         return low + (high - low) * self._uniform(stream, n, self.samples, shared=False)
 
-    def integers(self, stream: str, n: int, low: int, high: int) -> np.ndarray:
-        """int64 [B, n] in [low, high)."""
-        return low + np.floor(self._uniform(stream, n, self.samples, shared=False) * (high - low)).astype(np.int64)
-
-    def normal(self, stream: str, n: int = 1) -> np.ndarray:
-        """float64 [B, n], standard normal (Box and Muller)."""
-        pairs = self._uniform(stream, 2 * n, self.samples, shared=False)
-        # 1 - u lies in (0, 1]: its logarithm is finite.
-        return np.sqrt(-2 * np.log1p(-pairs[:, :n])) * np.cos(2 * np.pi * pairs[:, n:])
-
     def shared(self, stream: str, n: int = 1) -> np.ndarray:
         """float64 [n] in [0, 1), one draw for the whole batch: the same on every process."""
         return self._uniform(stream, n, np.zeros(1, np.int64), shared=True)[0]

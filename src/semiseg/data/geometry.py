@@ -46,15 +46,12 @@ def draw_regions(
     crop: tuple[int, int],
     scale: tuple[float, float],
     flip: bool,
-    base_size: int | None = None,
 ) -> list[Region]:
-    """One region per sample. With `base_size` the scale is relative to an image whose longer side is that long."""
+    """One region per sample."""
     numbers = draws.uniform(stream, 4)
     regions = []
     for (height, width), (u_scale, u_top, u_left, u_flip) in zip(sizes, numbers.tolist(), strict=True):
         factor = scale[0] + (scale[1] - scale[0]) * u_scale
-        if base_size is not None:
-            factor *= base_size / max(height, width)
         top, region_height, rows = _extent(height, crop[0], factor, u_top)
         left, region_width, columns = _extent(width, crop[1], factor, u_left)
         regions.append(Region(top, left, region_height, region_width, rows, columns, flip and u_flip < 0.5))

@@ -29,9 +29,7 @@ class Loaded:
     label: Tensor  # int64 [Bl,H,W], 255 ignored
     unlabelled: Tensor | None  # uint8 [Bu,3,H,W]
     valid: Tensor | None  # bool [Bu,H,W], False on padding
-    samples_labelled: np.ndarray  # int64 [Bl], positions in the run: what the samples' draws are keyed by
-    samples_unlabelled: np.ndarray
-    ids_labelled: tuple[str, ...]
+    samples_unlabelled: np.ndarray  # int64 [Bu], positions in the run: what the samples' draws are keyed by
     ids_unlabelled: tuple[str, ...]
 
 
@@ -76,7 +74,6 @@ class Loader:
         crop: tuple[int, int],
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
-        base_size: int | None = None,
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
@@ -87,7 +84,7 @@ class Loader:
         self._unlabelled = _Stream("unlabelled", tuple(sorted(unlabelled_ids)), batch_unlabelled)
         _check(self._labelled, self._unlabelled, world)
         self.store, self.seed = store, seed
-        self.crop, self.scale, self.flip, self.base_size = crop, scale, flip, base_size
+        self.crop, self.scale, self.flip = crop, scale, flip
         self.rank, self.world, self.workers = rank, world, workers
         self.device = torch.device(device)
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
@@ -135,18 +132,16 @@ class Loader:
             return batch, self._copies.record_event()
 
     def _read(self, iteration: int) -> Loaded:
-        labelled, images, labels, labelled_ids = self.read_labelled(iteration)
-        unlabelled, weak, regions, unlabelled_ids = self.read_unlabelled(iteration)
+        _, images, labels, _ = self.read_labelled(iteration)
+        positions, weak, regions, ids = self.read_unlabelled(iteration)
         return Loaded(
             iteration=iteration,
             image=self._move(images).permute(0, 3, 1, 2),
             label=self._move(labels).long(),
-            unlabelled=self._move(weak).permute(0, 3, 1, 2) if unlabelled_ids else None,
-            valid=self._valid(regions) if unlabelled_ids else None,
-            samples_labelled=labelled,
-            samples_unlabelled=unlabelled,
-            ids_labelled=labelled_ids,
-            ids_unlabelled=unlabelled_ids,
+            unlabelled=self._move(weak).permute(0, 3, 1, 2) if ids else None,
+            valid=self._valid(regions) if ids else None,
+            samples_unlabelled=positions,
+            ids_unlabelled=ids,
         )
 
     def read_labelled(self, iteration: int) -> tuple[np.ndarray, Tensor, Tensor, tuple[str, ...]]:
@@ -173,7 +168,7 @@ class Loader:
     def _regions(self, name: str, iteration: int, positions: np.ndarray, ids: Sequence[str]) -> list[Region]:
         sizes = [self.store.size(id_) for id_ in ids]
         draws = Draws(self.seed, iteration, positions)
-        return draw_regions(draws, f"{name}/region", sizes, self.crop, self.scale, self.flip, self.base_size)
+        return draw_regions(draws, f"{name}/region", sizes, self.crop, self.scale, self.flip)
 
     def _valid(self, regions: list[Region]) -> Tensor:
         bounds = to_device(valid_bounds(regions, self.crop[1]), self.device)[:, :, None, None]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from semiseg.data.confusion import confusion_matrices
 from semiseg.engine.evaluate import IGNORE, Evaluator
@@ -18,42 +20,41 @@ AFFECTS_RESULTS = False
 
 @torch.inference_mode()
 def pseudo_labels(
-    method: Method,
-    source: Student,
-    other: Student | None,
-    auxiliary: nn.Module | None,
-    evaluator: Evaluator,
-    ids: Sequence[str],
+    method: Method, source: Student, auxiliary: nn.Module | None, evaluator: Evaluator, ids: Sequence[str]
 ) -> dict[str, float | None]:
-    """Share of confident pixels, their accuracy and mIoU against the hidden labels, and how far two networks agree.
+    """Share of confident pixels, and their accuracy against the hidden labels; every one of `ids` has a label.
 
-    Every one of `ids` has a label.
+    The images have the size at which they are evaluated: the networks are used to it.
     """
     store, classes, device = evaluator.store, evaluator.classes, evaluator.speed.device
-    confident = counted = agreed = torch.zeros((), device=device)
+    scale = min(evaluator.protocol["scales"], key=lambda one: abs(math.log(one)))
+    confident = counted = torch.zeros((), device=device)
     total = torch.zeros(classes, classes, dtype=torch.int64, device=device)
     for chunk in evaluator.chunks(ids):
         pixels = evaluator.pixels([store.image(one) for one in chunk])
-        logits = source.eager(pixels).logits
-        prediction = logits.max(1).indices
+        logits = source.eager(_scaled(pixels, scale)).logits
         mask = method.confident(logits, auxiliary)
         confident = confident + mask.sum()
         counted = counted + mask.numel()
-        if other is not None:
-            agreed = agreed + (other.eager(pixels).logits.max(1).indices == prediction).sum()
         truth = torch.from_numpy(np.stack([store.label(one) for one in chunk])).to(device)
-        total += confusion_matrices(prediction, torch.where(mask, truth, IGNORE), classes).sum(0)
+        prediction, mask = (_at(one, truth.shape[-2:]) for one in (logits.max(1).indices, mask))
+        total += confusion_matrices(prediction, torch.where(mask.bool(), truth, IGNORE), classes).sum(0)
+    found = total.sum()
     return {
         "confident_share": float(confident / counted),
-        "agreement": float(agreed / counted) if other is not None else None,
-        **_scores(total.cpu().numpy()),
+        # None where no confident pixel has a hidden label: nothing was measured.
+        "pseudo_accuracy": float(total.trace() / found) if found else None,
     }
 
 
-def _scores(total: np.ndarray) -> dict[str, float | None]:
-    """None where no confident pixel has a hidden label: nothing was measured."""
-    from semiseg.runs.selection import mean_iou
+def _scaled(pixels: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return pixels
+    return F.interpolate(pixels, scale_factor=scale, mode="bilinear", align_corners=False)
 
-    if not total.sum():
-        return {"pseudo_accuracy": None, "pseudo_miou": None}
-    return {"pseudo_accuracy": float(np.trace(total) / total.sum()), "pseudo_miou": mean_iou(total)}
+
+def _at(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels or a mask [B,H,W] at another size, by the nearest pixel."""
+    if values.shape[-2:] == size:
+        return values
+    return F.interpolate(values[:, None].float(), size, mode="nearest")[:, 0].to(torch.int64)

@@ -90,9 +90,8 @@ class Judge:
     def diagnose(self, iteration: int, method: Method, players: Players) -> None:
         if not self.hidden:
             return
-        student, teacher = players.students[0], players.teacher
-        source, other = (teacher, student) if method.needs_teacher and teacher else (student, teacher)
-        found = pseudo_labels(method, source, other, players.auxiliary, self.evaluator, self.hidden)
+        source = players.teacher if method.needs_teacher and players.teacher else players.students[0]
+        found = pseudo_labels(method, source, players.auxiliary, self.evaluator, self.hidden)
         self.log.write(kind="diagnostics", iteration=iteration, **found)
 
 

@@ -1,4 +1,4 @@
-"""A batch in parts that are worked through one after another, so that their gradients add up to the batch's."""
+"""A batch in parts, one after another: each is taken for a batch, and the mean of their gradients for the batch's."""
 
 from __future__ import annotations
 

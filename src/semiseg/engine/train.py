@@ -149,6 +149,7 @@ class Training:
         hidden = self.loader.hidden_labels(batch)[rows] if control == "oracle" else None
         count = rows.stop - rows.start
         first = distributed.rank() * count
+        of_all = slice(first, first + count)
         return Step(
             iteration=self.iteration,
             iterations=self.iterations,
@@ -157,8 +158,8 @@ class Training:
             auxiliary=self.players.auxiliary,
             criterion=self.criterion,
             draws=Draws(self.seed, self.iteration, batch.samples_unlabelled[rows]),
-            rows=slice(first, first + count),
-            control=controls.make(control, hidden),
+            rows=of_all,
+            control=controls.make(control, hidden, of_all),
         )
 
     # ---------------------------------------------------------------- around a step

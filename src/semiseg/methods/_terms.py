@@ -75,7 +75,8 @@ def check_ramp_up(ramp_up: float, iterations: int) -> None:
 def check_partners(batch: int) -> None:
     if batch < 2:
         raise UserError(
-            f"batch.unlabelled is {batch}, but CutMix pastes one unlabelled image into another; give 2 or more"
+            f"{batch} unlabelled image goes through a step at once (batch.unlabelled over optimiser.accumulate), but "
+            "CutMix pastes one into another; give 2 or more"
         )
 
 

@@ -9,19 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from semiseg.errors import UserError
 from semiseg.explain import nearest
+from semiseg.strict import Strict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class MethodOptions(BaseModel):
+class MethodOptions(Strict):
     """A method's block of `params.yaml`; defaults are the paper's values, or marked `free choice` with the reason."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PseudoLabelOptions(MethodOptions):
@@ -38,7 +35,7 @@ class Setting:
 
     iterations: int
     crop: tuple[int, int]  # height, width
-    batch: int  # unlabelled images of one step, over all processes
+    batch: int  # unlabelled images that a method sees at once, over all processes
     background: int | None = None  # the class that stands for `none of these`; None where there is no such class
     strength: float = 1.0  # of the strong views
     classes: int = 0  # 0 while a study is only planned: its data need not be there yet
@@ -48,8 +45,8 @@ class Setting:
         """From the blocks of params.yaml. Class 0 of Cityscapes is road and that of CamVid sky: no background."""
         background = 0 if kind in ("pocket", "voc") else None
         crop = tuple(recipe["crop"])
-        strength = recipe["augment"]["strength"]
-        return cls(recipe["iterations"], crop, recipe["batch"]["unlabelled"], background, strength, classes)
+        batch = recipe["batch"]["unlabelled"] // recipe["optimiser"]["accumulate"]
+        return cls(recipe["iterations"], crop, batch, background, recipe["augment"]["strength"], classes)
 
 
 @dataclass(frozen=True)

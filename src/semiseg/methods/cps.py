@@ -1,8 +1,8 @@
 """CPS, cross pseudo supervision (Chen et al., CVPR 2021): two networks teach each other their argmax.
 
 L = L_x(f1) + L_x(f2) + lambda [CE(f1(mix), mix(argmax f2)) + CE(f2(mix), mix(argmax f1))]          (with CutMix)
-Without CutMix the two cross terms run over labelled and unlabelled images as they are. Padding has no loss, where the
-code lets it take part.
+Without CutMix the two cross terms run over labelled and unlabelled images as they are. Padding of unlabelled images has
+no loss, where the code lets it take part.
 """
 
 from __future__ import annotations

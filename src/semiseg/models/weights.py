@@ -68,7 +68,8 @@ def _from_file(path: Path, sha256: str | None) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise UserError(
-            f"network.encoder_weights: there is no file {path}; give its path, or `none` to start from scratch"
+            f"network.encoder_weights: there is no file {path}; give its path, `imagenet` for the library's own, or "
+            "`none` to start from scratch (docs/datasets.md)"
         )
     found = sha256_file(path)
     if found != sha256:
