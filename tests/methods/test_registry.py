@@ -85,6 +85,7 @@ def test_a_setting_from_the_recipe():
         "crop": [64, 48],
         "batch": {"labelled": 2, "unlabelled": 6},
         "augment": {"strength": 0.5},
+        "optimiser": {"accumulate": 1},
     }
     assert Setting.of(recipe, "voc") == Setting(10, (64, 48), 6, background=0, strength=0.5)
     assert Setting.of(recipe, "cityscapes", 19) == Setting(10, (64, 48), 6, None, 0.5, 19)
