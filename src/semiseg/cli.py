@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from semiseg import __version__
 from semiseg.errors import EXIT_USER, UserError
+from semiseg.files import DISK_FULL
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # a folder of somebody else, or a disk that is read only
-FULL = (errno.ENOSPC, errno.EDQUOT)
 COMMANDS = {
     "plan": "the runs of a suite: done, left, GPU-hours and disk; starts nothing",
     "status": "live table of runs: state, iteration, time left, mIoU, where",
@@ -62,6 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _cure(error: OSError) -> str:
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return "make room and repeat the command"
     return "mend its permissions" if error.errno in NOT_ALLOWED and error.filename else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import UserError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         # mkstemp is private (0600); results are to be read by colleagues on a shared file system.
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,7 +52,7 @@ def locked(path: str | Path) -> Iterator[None]:
         yield
 
 
-def _umask() -> int:
+def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -82,6 +85,15 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text())
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); remove it and run again") from error
+
+
+def peek_json(path: str | Path, key: str | None = None) -> Any:
+    """What a small JSON file says, or one entry of it; None where it is absent, broken, or just being replaced."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+        return value if key is None else value.get(key)
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semiseg.files import write_bytes
+from semiseg.files import peek_json, write_bytes
 
 REQUESTS = Path(".snakemake/requests")
 LEFT_BEHIND_SECONDS = 300
@@ -58,7 +58,7 @@ class Product:
         fresh = self._is(wanted)
         request = {"wanted": wanted, "content": self.content}
         if fresh:
-            if carried_by(self.request) != request:
+            if peek_json(self.request) != request:
                 _write_request(self.request, request)
             os.utime(self.request, (EPOCH, EPOCH))
             for path in self.files:
@@ -72,16 +72,7 @@ class Product:
 
     def is_asked(self) -> bool:
         """Does the request tell its job what it would be told now?"""
-        return carried_by(self.request, "content") == self.content
-
-
-def carried_by(path: Path, key: str | None = None) -> Any:
-    """What a JSON file says, or one entry of it; None where it says nothing."""
-    try:
-        value = json.loads(path.read_text())
-        return value if key is None else value.get(key)
-    except (OSError, ValueError, AttributeError):
-        return None
+        return peek_json(self.request, "content") == self.content
 
 
 def _withdraw(files: Iterable[Path]) -> None:

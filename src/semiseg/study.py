@@ -13,9 +13,9 @@ from semiseg import config, grid, methods
 from semiseg.cluster import resources
 from semiseg.data import prepare, split_files
 from semiseg.errors import UserError
-from semiseg.files import sha256_file, sha256_json
+from semiseg.files import peek_json, sha256_file, sha256_json
 from semiseg.grid import RESULTS, Run, split_name
-from semiseg.product import Product, carried_by
+from semiseg.product import Product
 from semiseg.report import captions
 from semiseg.runs import spec
 from semiseg.runs.folder import SHOWN, RunFolder
@@ -87,7 +87,7 @@ class Study:
             f"{self.name}/{path.stem}",
             (path,),
             lambda: split_files.wanted(family, partition, self.data_sha256, self.suite.dataset),
-            lambda: carried_by(path, "made_from"),
+            lambda: peek_json(path, "made_from"),
             {"family": family, "partition": partition, "dataset": self.suite.dataset},
         )
 
@@ -123,7 +123,7 @@ class Study:
             return {"spec_sha256": RunFolder(run.path).spec_sha256, "code": evaluation_code()}
 
         def carried() -> dict[str, Any]:
-            return {key: carried_by(path, key) for key in ("spec_sha256", "code")}
+            return {key: peek_json(path, key) for key in ("spec_sha256", "code")}
 
         name = f"{run.suite}/{run.name}"
         return Product("evaluation", name, (path,), wanted, carried, sound=lambda: evaluation_is_whole(path))
@@ -142,7 +142,7 @@ class Study:
         def wanted() -> dict[str, str]:
             return {name: spec.spec_sha256(self.wanted_spec(run)) for name, run in sorted(runs.items())}
 
-        return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: carried_by(path))
+        return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: peek_json(path))
 
     def assembled(self, kind: str, files: Iterable[str]) -> Product:
         """Tables, plots or report: made from every run's evaluation and record, by the code of that kind.
@@ -229,7 +229,7 @@ class Study:
 
     @functools.cache  # noqa: B019 - a study lives as long as the command
     def _split_sha256(self, path: Path) -> str | None:
-        return carried_by(path, "sha256")
+        return peek_json(path, "sha256")
 
     @property
     def redistributable(self) -> bool:
@@ -281,7 +281,7 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluation_is_whole(path: Path) -> bool:
-    content = carried_by(path)
+    content = peek_json(path)
     return content == sealed({key: value for key, value in content.items() if key != "sha256"})
 
 
@@ -299,7 +299,7 @@ def _undamaged(folder: RunFolder) -> bool:
 
 def _stamped(stamp: Path) -> Any:
     """What a folder of tables, plots or pages says that it was made from; nothing if one of its files has gone."""
-    found = carried_by(stamp)
+    found = peek_json(stamp)
     if not isinstance(found, dict):
         return None
     listed = found.pop("files", [])

@@ -12,6 +12,7 @@ from typing import Any
 
 from semiseg.cluster import estimate
 from semiseg.cluster.resources import Resources
+from semiseg.files import peek_json
 
 AFFECTS_RESULTS = False
 
@@ -70,10 +71,7 @@ def _likeness(config: dict[str, Any]) -> str:
 
 
 def _record(path: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((path / "record.json").read_bytes())
-    except (OSError, ValueError):
-        return None
+    record = peek_json(path / "record.json") or {}
     return record if record.get("wall_seconds") else None
 
 

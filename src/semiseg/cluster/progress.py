@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from semiseg.cluster import queue
 from semiseg.engine.progress import duration
+from semiseg.files import peek_json
 
 AFFECTS_RESULTS = False
 
@@ -43,17 +42,17 @@ def summary(states: Iterable[State]) -> str:
 
 
 def _of_run(study: Any, run: Any, waiting: set[str], begun: set[str]) -> State:
-    lease = _read(run.path / "lease.json")
+    lease = peek_json(run.path / "lease.json")
     if lease:
         return _trained(run, lease)
-    carried = _read(run.path / "spec.json")
+    carried = peek_json(run.path / "spec.json")
     wanted = study.runs[run.path].wanted()
     if carried and carried.get("sha256") == wanted:
         return State(run.name, run.method, "finished")
     wildcards = "_".join((run.dataset, run.split, run.method, run.variant, str(run.seed))).replace("/", "_")
     if wildcards in waiting:
         return State(run.name, run.method, "queued")
-    record = _read(run.path / "record.json") or {}
+    record = peek_json(run.path / "record.json") or {}
     if carried or record.get("spec_sha256") != wanted:
         if wildcards in begun:
             return State(run.name, run.method, "queued", note="its job runs; members of a group take turns")
@@ -84,11 +83,3 @@ def _trained(run: Any, lease: dict[str, Any]) -> State:
 
 def _host(record: dict[str, Any]) -> str:
     return (record.get("slurm") or {}).get("SLURMD_NODENAME") or (record.get("hardware") or {}).get("host") or ""
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A small JSON file; one that is absent, or just being replaced, says nothing."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None

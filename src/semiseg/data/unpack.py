@@ -18,10 +18,10 @@ from typing import IO
 
 from semiseg.data.sources import Limits
 from semiseg.errors import UserError
+from semiseg.files import DISK_FULL
 
 _BLOCK = 1 << 20
 _STALE = ".unpack-"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
@@ -73,7 +73,7 @@ def _extract(archive: Path, folder: Path, products: tuple[str, ...], most: Limit
                     raise BadArchive(f"{archive} holds more than {most.files} files; it is not unpacked")
                 left = _copy(member.open(), folder / name, left, archive)
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise UserError(f"no space left to unpack {archive} into {folder.parent}; make room") from error
         if isinstance(error, OSError) and error.errno in _NOT_ALLOWED:
             place = error.filename or folder.parent

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from semiseg.errors import UserError
-from semiseg.files import atomic
+from semiseg.files import DISK_FULL, atomic
 
 AFFECTS_RESULTS = False  # a resumed run is the one that was not interrupted, or nothing may be resumed
 
@@ -39,7 +38,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether it is the reason, or the reason behind what was made of it; safetensors keeps only its words."""
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        if getattr(error, "errno", None) in DISK_FULL or "No space left" in str(error):
             return True
         error = error.__context__
     return False

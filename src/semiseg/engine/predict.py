@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from collections import deque
@@ -24,7 +23,7 @@ from semiseg.engine.device import Speed
 from semiseg.engine.sources import Source
 from semiseg.engine.trained import Trained
 from semiseg.errors import OutOfMemory, UserError
-from semiseg.files import atomic
+from semiseg.files import DISK_FULL, atomic
 
 AFFECTS_RESULTS = False
 
@@ -175,6 +174,6 @@ def _write(pictures: dict[str, Any], out: Path, name: str) -> None:
             with atomic(path) as temporary:
                 picture.save(temporary, format="PNG", compress_level=1 if kind == "overlay" else 6)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = error.errno in DISK_FULL
             reason = "no room left on its disk" if full else error.strerror or error
             raise UserError(f"{path} cannot be written ({reason}); choose another --out") from error

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from semiseg.errors import Interrupted
-from semiseg.files import read_json, sha256_file, write_json
+from semiseg.files import peek_json, read_json, sha256_file, write_json
 
 AFFECTS_RESULTS = False
 
@@ -26,7 +25,7 @@ class RunFolder:
 
     def answering(self, request: Path | None) -> RunFolder:
         """The same folder, for a training that was sent by this request."""
-        return self if request is None else RunFolder(self.path, request, _read(request, "wanted"))
+        return self if request is None else RunFolder(self.path, request, peek_json(request, "wanted"))
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -34,11 +33,11 @@ class RunFolder:
     @property
     def spec(self) -> dict[str, Any] | None:
         """The spec that the finished run carries, or None when the run is not finished."""
-        return _read(self / "spec.json", "spec")
+        return peek_json(self / "spec.json", "spec")
 
     @property
     def spec_sha256(self) -> str | None:
-        return _read(self / "spec.json", "sha256")
+        return peek_json(self / "spec.json", "sha256")
 
     @property
     def complete(self) -> bool:
@@ -65,7 +64,7 @@ class RunFolder:
 
     def _check_still_wanted(self, sha256: str) -> None:
         # A driver that had no list yet could not know the hash that the spec would have: it said another one.
-        if self.request and _read(self.request, "wanted") not in (self.asked, sha256):
+        if self.request and peek_json(self.request, "wanted") not in (self.asked, sha256):
             raise Interrupted(f"{self.path} was trained, but by now something else is wanted of it; not kept")
 
     def recover(self, spec: dict[str, Any], sha256: str) -> bool:
@@ -86,18 +85,10 @@ class RunFolder:
 
     def damage(self, names: Iterable[str]) -> list[str]:
         """Those of the products that are missing, or not the ones that the record speaks of."""
-        hashes = _read(self / "record.json", "products") or {}
+        hashes = peek_json(self / "record.json", "products") or {}
         return [name for name in names if not (self / name).exists() or sha256_file(self / name) != hashes.get(name)]
 
     def products(self) -> dict[str, str] | None:
         """sha256 of every product, None when one is missing."""
         paths = [self / name for name in PRODUCTS]
         return {path.name: sha256_file(path) for path in paths} if all(path.exists() for path in paths) else None
-
-
-def _read(path: Path, key: str) -> Any:
-    """A key of a small JSON file; an absent or broken file carries nothing."""
-    try:
-        return json.loads(path.read_text())[key]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

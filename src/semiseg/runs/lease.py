@@ -7,7 +7,6 @@ a job that has begun again), its heartbeat is old.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import UserError
-from semiseg.files import write_json
+from semiseg.files import peek_json, write_json
 
 AFFECTS_RESULTS = False
 
@@ -123,10 +122,7 @@ def _bury(path: Path, dead: dict[str, Any] | None) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+    return peek_json(path)
 
 
 def identity() -> dict[str, Any]:

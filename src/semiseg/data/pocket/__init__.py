@@ -14,6 +14,7 @@ from pathlib import Path
 from semiseg.data.pocket.scene import CLASSES
 from semiseg.data.pocket.write import SUBSETS, pixels_sha256, voc_palette, write
 from semiseg.errors import UserError
+from semiseg.files import umask
 
 __all__ = ["CLASSES", "PIXELS_SHA256", "SUBSETS", "generate", "pixels_sha256", "voc_palette"]
 
@@ -38,13 +39,7 @@ def generate(root: Path) -> None:
                 f"the pocket data set came out with pixels {found[:12]} instead of {PIXELS_SHA256[:12]}; "
                 "install the versions of numpy and pillow that requirements.lock names"
             )
-        folder.chmod(0o777 & ~_umask())  # mkdtemp is private; data are shared
+        folder.chmod(0o777 & ~umask())  # mkdtemp is private; data are shared
         os.replace(folder, root)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
