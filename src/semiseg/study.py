@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import sys
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import config, grid, methods
-from semiseg.cluster import resources
+from semiseg.cluster.needs import Needs
 from semiseg.data import prepare, split_files
 from semiseg.errors import UserError
 from semiseg.files import peek_json, sha256_file, sha256_json
@@ -63,6 +62,11 @@ class Study:
                 "snakemake is at work in this folder, with another configuration than this one; `semiseg plan` shows "
                 "what this one wants, `semiseg status` what runs now"
             )
+
+    @functools.cached_property
+    def needs(self) -> Needs:
+        """What its trainings ask of the scheduler."""
+        return Needs(self.plan.runs, self.suite.runtime.model_dump())
 
     # ---------------------------------------------------------------- products, in the order of the chain
 
@@ -179,39 +183,6 @@ class Study:
             "plots": {self.name: self.assembled("plots", [f"plots/{name}.svg" for name in self.plots])},
             "report": {self.name: self.assembled("report", ["report/index.html"])},
         }
-
-    # ---------------------------------------------------------------- what the scheduler is asked for
-
-    def resources(self, path: Path) -> resources.Resources:
-        """Of the run in this folder. A method's trainings travel in groups only if all of them are short."""
-        return self._resources[path]
-
-    def check_resources(self) -> None:
-        """All of them are reckoned now, so that what is wrong with slurm/site.yaml is said at once."""
-        for run in self.plan.runs:
-            self.resources(run.path)
-
-    def resource_values(self, name: str) -> set[Any]:
-        """What this suite's runs ask for of one resource: a single value where they are alike."""
-        return {getattr(one, name) for one in self._resources.values()}
-
-    @functools.cached_property
-    def _resources(self) -> dict[Path, resources.Resources]:
-        runtime = self.suite.runtime.model_dump()
-        found = {run.path: resources.of(run.config, runtime) for run in self.plan.runs}
-        alone = {run.method for run in self.plan.runs if not found[run.path].short}
-        return {run.path: dataclasses.replace(found[run.path], short=run.method not in alone) for run in self.plan.runs}
-
-    def methods_pattern(self, short: bool) -> str:
-        """Regular expression of the methods whose trainings are short (or long); one that never matches if none is."""
-        return "|".join(self._methods(short)) or "(?!)"
-
-    def attempts(self, short: bool) -> int:
-        """How often a short (or long) training may be sent: mishaps, and sittings where the time limit is tight."""
-        return max((one.attempts for one in self._resources.values() if one.short == short), default=1)
-
-    def _methods(self, short: bool) -> list[str]:
-        return sorted({run.method for run in self.plan.runs if self._resources[run.path].short == short})
 
     # ---------------------------------------------------------------- what products are made from
 

@@ -76,7 +76,7 @@ def test_an_unknown_run_is_answered_with_the_nearest(study):
 
 
 def test_groups_make_few_jobs_of_many_short_trainings(study):
-    asked = [study.resources(run.path) for run in study.plan.runs]
+    asked = [study.needs[run.path] for run in study.plan.runs]
     assert budget.jobs(asked * 67, group_size=16) == 13
 
 

@@ -49,7 +49,9 @@ try:
         kind: {str(key): asked(product) for key, product in products.items()}
         for kind, products in STUDY.products().items()
     }
-    STUDY.check_resources()
+    NEEDS = (
+        STUDY.needs
+    )  # reckoned here, so that what is wrong with slurm/site.yaml is said in a sentence
 except UserError as error:
     # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.
     print(f"semiseg: {error}", file=sys.stderr)
@@ -100,17 +102,17 @@ def each(product, cells=None):
 
 def repeats(short):
     """Only the main process tries again: a job that reads `retries` too would do so inside itself, with no more memory."""
-    return STUDY.attempts(short) - 1 if workflow.is_main_process else 0
+    return NEEDS.attempts(short) - 1 if workflow.is_main_process else 0
 
 
 def resources_of(wildcards):
     """What the run of a job's wildcards asks of the scheduler."""
-    return STUDY.resources(Path(RUN.format(**wildcards)))
+    return NEEDS[Path(RUN.format(**wildcards))]
 
 
 def asks(what):
     """What runs ask of the scheduler: one value where it is the same for all, which saves Snakemake time for every job."""
-    values = STUDY.resource_values(what)
+    values = NEEDS.values(what)
     if len(values) == 1:
         return values.pop()
     return lambda wildcards: getattr(resources_of(wildcards), what)

@@ -24,7 +24,7 @@ rule train:
     benchmark:
         f"logs/{STUDY.name}/train/{RUN_LOG}.tsv"
     wildcard_constraints:
-        method=STUDY.methods_pattern(short=False),
+        method=NEEDS.methods_pattern(short=False),
     retries: repeats(short=False)
     threads: asks("cpus")
     resources:
@@ -49,7 +49,7 @@ rule train:
 
 use rule train as train_short with:
     wildcard_constraints:
-        method=STUDY.methods_pattern(short=True),
+        method=NEEDS.methods_pattern(short=True),
     retries: repeats(short=True)
     group:
         "short"

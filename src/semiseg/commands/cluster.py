@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     if found.partitions:
         print(f"\nA site file for it ({PATH}; site.example.yaml beside it explains every line):\n")
         print("".join(f"    {line}\n" for line in text.splitlines()))
-    asked = [study.resources(run.path) for run in study.plan.runs]
+    asked = [study.needs[run.path] for run in study.plan.runs]
     for warning in check.warnings(found, asked, here().group_size):
         print(f"- {warning}")
     if options.write:

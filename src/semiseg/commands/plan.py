@@ -62,7 +62,7 @@ def overview(study: Any, device: str) -> list[Any]:
     done = {run.path for run in study.plan.runs if study.runs[run.path].fresh()}
     costs = budget.of_runs(study, done, device)
     left = [run for run in study.plan.runs if run.path not in done]
-    asked = [study.resources(run.path) for run in left]
+    asked = [study.needs[run.path] for run in left]
     lines = [f"{study.name}: {study.suite.title}" if study.suite.title else study.name]
     lines.append(f"{len(study.plan.runs)} runs, {len(done)} done, {len(left)} left; {_cells(study)}")
     lines += [_hours("done", [costs[path] for path in done]), _hours("left", [costs[run.path] for run in left])]
@@ -82,7 +82,7 @@ def _table(study: Any, done: set[Any], costs: dict[Any, Any]) -> Any:
     kinds = Counter((run.method, run.variant) for run in study.plan.runs)
     for (method, variant), count in kinds.items():
         runs = [run for run in study.plan.runs if (run.method, run.variant) == (method, variant)]
-        asks, cost = study.resources(runs[0].path), costs[runs[0].path]
+        asks, cost = study.needs[runs[0].path], costs[runs[0].path]
         table.add_row(
             method, variant, str(count), str(sum(run.path in done for run in runs)), _duration(cost.seconds),
             cost.source, _asked(asks), "in a group" if asks.short else "alone",
