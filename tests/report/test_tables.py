@@ -9,7 +9,7 @@ import pytest
 
 from semiseg.errors import UserError
 from semiseg.report import names, tables
-from semiseg.report.records import Records
+from semiseg.report.records import Records, partition_order
 from semiseg.report.table import Table, View, escape_latex, read_all
 from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, published
 from semiseg.runs.evaluations import Evaluations
@@ -375,3 +375,12 @@ def test_json_for_the_pages_is_plain_json(study):
     tables.build("pocket", folder, rows)
     stored = json.loads((folder / "tables" / "comparison.json").read_text())
     assert stored["name"] == "comparison" and len(stored["rows"]) == 22
+
+
+def test_partitions_are_in_the_order_of_their_size_even_those_without_a_list():
+    listed = [("full", 367), ("1/2", None), ("1/8", 46), ("1/16", None), ("1/4", None)]
+    rows = [{"partition": name, "labelled": count} for name, count in listed]
+    ordered = [row["partition"] for row in sorted(rows, key=partition_order)]
+    assert ordered == ["1/16", "1/8", "1/4", "1/2", "full"]
+    own = [{"partition": name, "labelled": count} for name, count in (("mine", 30), ("few", 5), ("full", 90))]
+    assert [row["partition"] for row in sorted(own, key=partition_order)] == ["few", "mine", "full"]

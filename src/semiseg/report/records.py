@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,11 @@ def crop_text(crop: Any) -> str:
 
 
 def partition_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Smaller partitions first, `full` last; by number of labels where it is known."""
-    labelled = row.get("labelled")
-    return (row.get("partition") == FULL, labelled if labelled is not None else float("inf"), str(row.get("partition")))
+    """Smaller partitions first, `full` last. Where a name is a number it decides: a missing cell has no count."""
+    name, labelled = str(row.get("partition")), row.get("labelled")
+    count = float("inf") if labelled is None else labelled
+    try:
+        size: Any = Fraction(name)
+    except ValueError:
+        size = count
+    return (name == FULL, size, count, name)

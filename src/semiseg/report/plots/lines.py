@@ -124,10 +124,10 @@ def _miou_over(data: DataFrame, cells: Sequence[Cell], x: str, **options: Any) -
 
     figure, axes = plt.subplots(figsize=(7.2, 4.6))
     look = style.seaborn_style(style.looks(cells))
-    for number, part in enumerate(frames.by_list(data)):
+    for number, part in enumerate(frames.by_list(data)):  # colours are those of all lists: one legend is enough
         seaborn.lineplot(
-            part, x=x, y="miou", hue="label", style="label", errorbar="sd", ax=axes, legend=not number and "auto",
-            **options, **look,
+            part, x=x, y="miou", hue="label", style="label", errorbar="sd", ax=axes,
+            legend="auto" if number == 0 else False, **options, **look,
         )  # fmt: skip
     axes.set(xlabel=x, ylabel="mIoU (%)")
     _legend_outside(axes)
