@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import subprocess
@@ -12,12 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from semiseg.data import split_files
 from semiseg.engine import train
 from semiseg.engine.train import Training
+from semiseg.errors import UserError
 from semiseg.files import read_json
 from semiseg.methods.supervised import Supervised
 from tests import tiny
-from tests.engine.conftest import losses_and_scores, start
+from tests.engine.conftest import losses_and_scores, only_training, start
 
 CONTENT = tiny.params(splits={"partitions": [4]})  # 12 iterations, a checkpoint every 3, a line of the log every 4
 
@@ -49,6 +52,15 @@ def fails(trainer, code, content=CONTENT):
     [path] = Path("results").absolute().rglob("record.json")
     assert not (path.parent / "spec.json").exists() and not (path.parent / "lease.json").exists()
     return path.parent, read_json(path)
+
+
+def test_no_image_without_a_label_is_told_with_the_cure(prepared, tmp_path, monkeypatch):
+    """A folder of one's own is asked for `full` in the hope of images without masks, and has none."""
+    monkeypatch.chdir(prepared(tiny.params({"fixmatch": {}}, splits={"partitions": [4]}), tmp_path / "work"))
+    read_split = split_files.read_split
+    monkeypatch.setattr(split_files, "read_split", lambda path: dataclasses.replace(read_split(path), unlabelled=()))
+    with pytest.raises(UserError, match="fixmatch learns from images without labels.*`extra: false` at datasets.tiny"):
+        only_training()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=["nan", "inf"])

@@ -23,7 +23,7 @@ from semiseg.engine.players import Players
 from semiseg.engine.progress import Progress
 from semiseg.engine.step import Step
 from semiseg.engine.supervision import make_criterion
-from semiseg.errors import Interrupted
+from semiseg.errors import Interrupted, UserError
 from semiseg.files import write_json
 from semiseg.runs.folder import RunFolder
 from semiseg.runs.lease import Lease
@@ -68,6 +68,12 @@ class Training:
         settings = self.config["evaluation"]
         self.method = self._make_method()
         unlabelled = [*split.unlabelled, *self.store.subsets.get("extra", ())]
+        if not unlabelled and self.method.needs_unlabelled(self.method.options):
+            name = self.config["dataset"]["name"]
+            raise UserError(
+                f"{self.config['method']['name']} learns from images without labels, and all images of {name} have "
+                f"theirs; `extra: false` at datasets.{name} in params.yaml leaves this run out"
+            )
         self.loader = Loader(
             self.store,
             split.labelled,
