@@ -15,6 +15,7 @@ import pytest
 
 from semiseg import config, grid, schema
 from semiseg.cli import main
+from semiseg.data.camvid import LABELS
 from semiseg.data.options import DatasetConfig
 from semiseg.files import sha256_json, write_json
 from tests.data import dataset_trees as trees
@@ -24,6 +25,7 @@ LOADED = config.load(PARAMS)
 SUITES = list(LOADED.suites)
 ENCODER = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": "none", "encoder_weights_sha256": None}
 RUNTIME = schema.Runtime().model_dump(mode="json")
+REAL = ("voc", "cityscapes", "cityscapes_extra", "camvid", "camvid_drives")
 SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (72, 96)}
 
 
@@ -86,7 +88,7 @@ def trainings() -> dict[str, tuple[bool, dict]]:
             key = sha256_json({k: v for k, v in run.config.items() if k not in ("seed", "split")})
             if key not in seen:
                 seen.add(key)
-                slow = run.path not in compared or suite == "camvid"
+                slow = run.path not in compared or suite in ("camvid", "camvid_controls")
                 found[f"{suite}-{run.method}-{run.variant}"] = (slow, run.config)
     return found
 
@@ -101,6 +103,12 @@ def _tree(name: str, root: Path) -> dict:
     elif kind == "cityscapes":
         counts = {"train": {"aachen": 3, "ulm": 3}, "val": {"munster": 1}}
         trees.cityscapes(root, counts, {"augsburg": 3}, size=SIZES["cityscapes"])
+    elif name == "camvid_drives":
+        names = [f"{drive}_{k}" for drive in ("0001TP", "0006R0", "0016E5") for k in range(3)]
+        trees.camvid(root, {"": names}, layout="plain", size=SIZES["camvid"])
+        lines = [f"{value} {label}" for value, (label, _) in enumerate(LABELS)]
+        (root / "classes.txt").write_text("\n".join(lines))
+        return LOADED.datasets[name].model_dump(mode="json") | {"data_root": str(root)}
     else:
         names = {"train": [f"0016E5_{k}" for k in range(6)], "val": ["0016E5_9"], "test": ["Seq05VD_1"]}
         trees.camvid(root, names, size=SIZES["camvid"])
@@ -113,7 +121,7 @@ def prepared(tmp_path_factory):
     from semiseg.data import prepare
 
     root = tmp_path_factory.mktemp("suites")
-    settings = {name: _tree(name, root / "raw" / name) for name in ("voc", "cityscapes", "cityscapes_extra", "camvid")}
+    settings = {name: _tree(name, root / "raw" / name) for name in REAL}
     for name, one in settings.items():
         prepare.prepare(name, DatasetConfig.model_validate(one), root / "data")
     return root, settings
