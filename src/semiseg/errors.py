@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+AFFECTS_RESULTS = False
+
 EXIT_USER = 2  # wrong key, file or value: repeating the command cannot help
 EXIT_DIVERGED = 3  # NaN or infinite loss
 EXIT_OUT_OF_MEMORY = 4

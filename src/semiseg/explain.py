@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+AFFECTS_RESULTS = False
+
 SHOWN = 40  # valid names
 
 

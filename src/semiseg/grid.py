@@ -188,7 +188,7 @@ class _Builder:
         if recipe.ema is None and (kind.needs_teacher or kind.reports == "teacher"):
             raise UserError(f"{where}: {method} needs a teacher; give recipe.ema a decay instead of null")
         try:
-            kind.check(options, methods.Setting.of(run.config["recipe"], self.dataset.kind))
+            methods.check(kind, options, methods.Setting.of(run.config["recipe"], self.dataset.kind))
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
 

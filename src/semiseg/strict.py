@@ -1,10 +1,14 @@
-"""Blocks of params.yaml take no unknown keys, no words for numbers, and no numbers that JSON has not."""
+"""Blocks of files that users write take no unknown keys, no words for numbers, and no numbers that JSON has not."""
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import repeat
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+AFFECTS_RESULTS = False
 
 
 class Strict(BaseModel):
@@ -13,12 +17,23 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML tells numbers from words and from yes and no; `1e-4`, which it takes for a word, is the exception."""
-        kind = cls.model_fields[info.field_name].annotation
-        if (kind in (int, int | None) and isinstance(value, str | bool)) or (
-            kind in (float, float | None) and isinstance(value, bool)
-        ):
-            raise ValueError("expected a number")
-        if kind is bool and not isinstance(value, bool):
-            raise ValueError("expected true or false")
+        _check(cls.model_fields[info.field_name].annotation, value)
         return value
+
+
+def _check(kind: Any, value: Any) -> None:
+    """YAML tells numbers from words and from yes and no; `1e-4`, which it takes for a word, is the exception."""
+    origin, within = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        _check(within[0], value)
+    elif origin in (Union, UnionType):
+        kinds = [one for one in within if one is not NoneType]
+        if len(kinds) == 1 and value is not None:
+            _check(kinds[0], value)
+    elif origin is tuple and isinstance(value, list | tuple):
+        for one_kind, one in zip(repeat(within[0]) if within[-1] is Ellipsis else within, value, strict=False):
+            _check(one_kind, one)
+    elif (kind is int and isinstance(value, str | bool)) or (kind is float and isinstance(value, bool)):
+        raise ValueError("expected a number")
+    elif kind is bool and not isinstance(value, bool):
+        raise ValueError("expected true or false")

@@ -12,6 +12,7 @@ from semiseg.engine import distributed
 from tests.engine.conftest import METHODS, SGD, distance, gradients, only_training, train_steps
 
 STEPS = 2
+IN_PARTS = SGD | {"accumulate": 2}
 
 
 def run_two(folder, work):
@@ -55,11 +56,11 @@ def outcome(training):
 def test_two_processes_compute_what_one_does(build, frozen_statistics, tmp_path):
     """Losses, gradients and weights after two steps, for every method, through the engine's own loader and step."""
     alone, places = {}, {}
-    for method in METHODS:
+    for name, method, optimiser in [*((one, one, SGD) for one in METHODS), ("parts", "fixmatch", IN_PARTS)]:
         # Adam would turn rounding in a gradient near 0 into a whole step.
-        training = build(method, name=method, optimiser=SGD)
-        places[method] = os.getcwd()
-        alone[method] = outcome(training)
+        training = build(method, name=name, optimiser=optimiser)
+        places[name] = os.getcwd()
+        alone[name] = outcome(training)
 
     def work(rank):
         found = {}
@@ -105,7 +106,7 @@ def test_the_mean_over_processes_is_that_of_their_elements(tmp_path):
 @pytest.mark.parametrize("method", ["advsemiseg", "fixmatch"])
 def test_accumulated_gradients_are_the_mean_of_the_parts(method, build, frozen_statistics):
     """A batch in two parts: as if each part were a batch, and the gradients averaged."""
-    halves = build(method, optimiser=SGD | {"accumulate": 2})
+    halves = build(method, optimiser=IN_PARTS)
     losses = train_steps(halves, 1)
     parts = build(method, name="parts", optimiser=SGD)
     [batch] = parts.loader.batches(0, 1)
@@ -113,9 +114,11 @@ def test_accumulated_gradients_are_the_mean_of_the_parts(method, build, frozen_s
     for part in range(2):
         parts.players.zero_grad()
         named = {}
-        for losses_of_one in parts.losses(batch, part, 2):
+        for turn, losses_of_one in enumerate(parts.losses(batch, part, 2)):
             sum(losses_of_one.values()).backward()
             named |= losses_of_one
+            # In the students' turn the discriminator learns nothing; the second turn is its own.
+            assert any(key.startswith("auxiliary") for key in gradients(parts)) == (turn == 1)
         wanted.append(gradients(parts))
         expected.append(named)
     mean = {key: (wanted[0][key] + wanted[1][key]) / 2 for key in wanted[0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -67,6 +68,17 @@ def test_a_ramp_up_longer_than_the_training_is_refused(name, setting):
     kind = methods.load(name)
     with pytest.raises(UserError, match="ramp_up: 1.2 .* 120 iterations .* 100 of the training"):
         kind.check(kind.Options(ramp_up=1.2), setting)
+
+
+def test_cutmix_and_shuffling_need_a_second_image(setting):
+    alone = dataclasses.replace(setting, batch=1)
+    fixmatch, mean_teacher = methods.load("fixmatch"), methods.load("mean_teacher")
+    with pytest.raises(UserError, match="CutMix pastes one into another"):
+        methods.check(fixmatch, fixmatch.Options(), alone)
+    methods.check(fixmatch, fixmatch.Options(cutmix_probability=0), alone)
+    methods.check(mean_teacher, mean_teacher.Options(), alone)
+    with pytest.raises(UserError, match="control: shuffled"):
+        methods.check(mean_teacher, mean_teacher.Options(control="shuffled"), alone)
 
 
 def test_the_gaussian_ramp_up():

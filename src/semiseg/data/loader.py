@@ -41,9 +41,10 @@ class _Stream:
     ids: tuple[str, ...]
     batch: int  # of one step, over all processes
 
-    def positions(self, iteration: int, rank: int, world: int) -> np.ndarray:
+    def positions(self, iteration: int, parts: int, rank: int, world: int) -> np.ndarray:
+        """This process's share of the first part of the batch, of the second, …"""
         first = iteration * self.batch
-        return np.arange(first + rank * self.batch // world, first + (rank + 1) * self.batch // world)
+        return np.arange(first, first + self.batch).reshape(parts, world, -1)[:, rank].reshape(-1)
 
     def ids_at(self, seed: int, positions: np.ndarray) -> tuple[str, ...]:
         count = len(self.ids)
@@ -57,6 +58,9 @@ def _order(seed: int, name: str, epoch: int, count: int) -> np.ndarray:
 
 class Loader:
     """Batches of scaled, cropped and flipped images from the store; batch sizes are those of all processes together.
+
+    Where a batch is worked through in `parts`, each of them is divided among the processes: which images belong
+    together does not depend on their number.
 
     `workers` threads read ahead (OpenCV and numpy let the interpreter go while they copy); 0 reads in the caller's
     thread. The labels of `unlabelled_ids` are not read, except by `hidden_labels`.
@@ -74,6 +78,7 @@ class Loader:
         crop: tuple[int, int],
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
+        parts: int = 1,
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
@@ -82,10 +87,10 @@ class Loader:
         # Sorted: the order of a list file is no part of a split.
         self._labelled = _Stream("labelled", tuple(sorted(labelled_ids)), batch_labelled)
         self._unlabelled = _Stream("unlabelled", tuple(sorted(unlabelled_ids)), batch_unlabelled)
-        _check(self._labelled, self._unlabelled, world)
+        _check(self._labelled, self._unlabelled, parts * world)
         self.store, self.seed = store, seed
         self.crop, self.scale, self.flip = crop, scale, flip
-        self.rank, self.world, self.workers = rank, world, workers
+        self.parts, self.rank, self.world, self.workers = parts, rank, world, workers
         self.device = torch.device(device)
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         # Batches are read side by side; threads inside one small resize would only compete with them.
@@ -132,7 +137,7 @@ class Loader:
             return batch, self._copies.record_event()
 
     def _read(self, iteration: int) -> Loaded:
-        _, images, labels, _ = self.read_labelled(iteration)
+        images, labels = self.read_labelled(iteration)
         positions, weak, regions, ids = self.read_unlabelled(iteration)
         return Loaded(
             iteration=iteration,
@@ -144,20 +149,20 @@ class Loader:
             ids_unlabelled=ids,
         )
 
-    def read_labelled(self, iteration: int) -> tuple[np.ndarray, Tensor, Tensor, tuple[str, ...]]:
-        """Positions, uint8 images [Bl,H,W,3], uint8 labels [Bl,H,W] and ids, on the host."""
-        positions, images, regions, ids = self._images(self._labelled, iteration)
+    def read_labelled(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """uint8 images [Bl,H,W,3] and labels [Bl,H,W], on the host."""
+        _, images, regions, ids = self._images(self._labelled, iteration)
         labels = self._buffer(len(ids), *self.crop)
         for id_, region, out in zip(ids, regions, labels.numpy(), strict=True):
             read_label(self.store.label(id_), region, out)
-        return positions, images, labels, ids
+        return images, labels
 
     def read_unlabelled(self, iteration: int) -> tuple[np.ndarray, Tensor, list[Region], tuple[str, ...]]:
         """Positions, uint8 images [Bu,H,W,3], their regions and ids, on the host."""
         return self._images(self._unlabelled, iteration)
 
     def _images(self, stream: _Stream, iteration: int) -> tuple[np.ndarray, Tensor, list[Region], tuple[str, ...]]:
-        positions = stream.positions(iteration, self.rank, self.world) if stream.ids else np.arange(0)
+        positions = stream.positions(iteration, self.parts, self.rank, self.world) if stream.ids else np.arange(0)
         ids = stream.ids_at(self.seed, positions)
         regions = self._regions(stream.name, iteration, positions, ids)
         images = self._buffer(len(ids), *self.crop, 3)
@@ -195,9 +200,11 @@ class Loader:
         return batch
 
 
-def _check(labelled: _Stream, unlabelled: _Stream, world: int) -> None:
+def _check(labelled: _Stream, unlabelled: _Stream, shares: int) -> None:
     if not labelled.ids:
         raise UserError("the split has no labelled image; choose a partition with at least one")
     for stream in (labelled, unlabelled):
-        if stream.batch % world:
-            raise UserError(f"recipe.batch.{stream.name} is {stream.batch}; {world} processes need a multiple of that")
+        if stream.batch % shares:
+            raise UserError(
+                f"recipe.batch.{stream.name} is {stream.batch}; processes x accumulate ({shares}) must divide it"
+            )

@@ -6,17 +6,17 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from semiseg.strict import Strict
 
 Kind = Literal["pocket", "voc", "cityscapes", "camvid", "folder"]
 # Terms of the sources: nothing of these images or masks may leave the user's machine.
 RESTRICTED = ("voc", "cityscapes", "camvid")
 
 
-class DatasetConfig(BaseModel):
+class DatasetConfig(Strict):
     """One data set: its kind, where it lies and which parts of it are used."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind
     data_root: Path | None = Field(None, description="an existing copy, used in place; default data/<name>/raw")

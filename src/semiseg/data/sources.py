@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from semiseg.errors import UserError
+from semiseg.strict import Strict
 
 Algorithm = Literal["sha256", "sha1", "md5"]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KnownHash(Strict):

@@ -24,7 +24,7 @@ def pseudo_labels(
 ) -> dict[str, float | None]:
     """Share of confident pixels, and their accuracy against the hidden labels; every one of `ids` has a label.
 
-    The images have the size at which they are evaluated: the networks are used to it.
+    Whole images, at the evaluation's scale nearest to 1.
     """
     store, classes, device = evaluator.store, evaluator.classes, evaluator.speed.device
     scale = min(evaluator.protocol["scales"], key=lambda one: abs(math.log(one)))

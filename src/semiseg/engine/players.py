@@ -35,17 +35,17 @@ class Players:
         say: Callable[[str], None],
     ) -> None:
         torch.manual_seed(seed)
-        self.settings, self.average, self.options = recipe["optimiser"], recipe["ema"], method.options
+        self.optimiser_settings, self.ema_settings, self.options = recipe["optimiser"], recipe["ema"], method.options
         config = NetworkConfig.model_validate(recipe["network"])
         built = [networks.build(config, classes, method.head) for _ in range(method.networks)]
         built = [speed.place(distributed.synchronise_batch_norm(one, speed.device)).train() for one in built]
-        self.trained: dict[str, nn.Module] = dict(zip(("student", "second"), built, strict=False))
+        self.trained: dict[str, nn.Module] = dict(zip(("student", "second")[: len(built)], built, strict=True))
         self.students = [Student(one, speed, say) for one in built]
-        teacher = ema.make_teacher(built[0]) if self.average else None
+        teacher = ema.make_teacher(built[0]) if self.ema_settings else None
         self.teacher = Student(teacher, speed, say) if teacher else None
         self.following = ema.Average(teacher, built[0], speed.fused) if teacher else None
         self.evaluated = {"student": built[0], **({"teacher": teacher} if teacher else {})}
-        self.optimiser = optimise.build(built, self.settings, speed.fused)
+        self.optimiser = optimise.build(built, self.optimiser_settings, speed.fused)
         self.auxiliary = method.auxiliary()
         self.auxiliary_optimiser = None
         if self.auxiliary is not None:
@@ -81,12 +81,13 @@ class Players:
         def rate(settings: dict[str, Any]) -> float:
             return settings["lr"] * optimise.factor(iteration, iterations, settings)
 
-        _update(self.optimiser, self.trained.values(), rate(self.settings), self.settings.get("clip"))
+        settings = self.optimiser_settings
+        _update(self.optimiser, self.trained.values(), rate(settings), settings.get("clip"))
         if self.auxiliary is not None:
             settings = {"lr": self.options.lr_d, "schedule": "poly", "power": self.options.power_d}
             _update(self.auxiliary_optimiser, [self.auxiliary], rate(settings))
         if self.following:
-            self.following.update(ema.decay_at(iteration, self.average["decay"], self.average["warm_start"]))
+            self.following.update(ema.decay_at(iteration, self.ema_settings["decay"], self.ema_settings["warm_start"]))
 
     def state(self) -> dict[str, Any]:
         state = {"optimiser": self.optimiser.state_dict()}

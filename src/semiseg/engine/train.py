@@ -72,7 +72,7 @@ class Training:
             name = self.config["dataset"]["name"]
             raise UserError(
                 f"{self.config['method']['name']} learns from images without labels, and all images of {name} have "
-                f"theirs; `extra: false` at datasets.{name} in params.yaml leaves this run out"
+                "theirs; ask for fewer labels (docs/own-data.md)"
             )
         self.loader = Loader(
             self.store,
@@ -84,6 +84,7 @@ class Training:
             crop=tuple(self.recipe["crop"]),
             scale=tuple(self.recipe["augment"]["scale"]),
             flip=self.recipe["augment"]["flip"],
+            parts=self.recipe["optimiser"]["accumulate"],
             rank=distributed.rank(),
             world=distributed.world(),
             workers=self.runtime["workers"],
@@ -102,7 +103,7 @@ class Training:
         kind = methods.load(self.config["method"]["name"])
         options = kind.Options.model_validate(self.config["method"]["options"])
         setting = methods.Setting.of(self.recipe, self.config["dataset"]["kind"], len(self.classes))
-        kind.check(options, setting)
+        methods.check(kind, options, setting)
         return kind(options, setting)
 
     # ---------------------------------------------------------------- the loop

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from semiseg.methods.base import Batch, Method, MethodOptions, PseudoLabelOptions, Setting, Step, load, names
+from semiseg.methods.base import Batch, Method, MethodOptions, PseudoLabelOptions, Setting, Step, check, load, names
 
-__all__ = ["Batch", "Method", "MethodOptions", "PseudoLabelOptions", "Setting", "Step", "load", "names"]
+__all__ = ["Batch", "Method", "MethodOptions", "PseudoLabelOptions", "Setting", "Step", "check", "load", "names"]

@@ -76,7 +76,7 @@ def check_partners(batch: int) -> None:
     if batch < 2:
         raise UserError(
             f"{batch} unlabelled image goes through a step at once (batch.unlabelled over optimiser.accumulate), but "
-            "CutMix pastes one into another; give 2 or more"
+            "CutMix pastes one into another; raise batch.unlabelled or lower accumulate"
         )
 
 

@@ -166,3 +166,13 @@ def load(name: str) -> type[Method]:
     if len(found) != 1:
         raise UserError(f"{module.__file__} must define one subclass of Method, not {len(found)}")
     return found[0]
+
+
+def check(kind: type[Method], options: Any, setting: Setting) -> None:
+    """The method's own check, and what holds for every method."""
+    if getattr(options, "control", "none") == "shuffled" and setting.batch < 2:
+        raise UserError(
+            "control: shuffled gives each image another one's prediction, but one image goes through a step at once; "
+            "raise batch.unlabelled or lower accumulate"
+        )
+    kind.check(options, setting)

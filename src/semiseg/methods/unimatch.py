@@ -27,7 +27,8 @@ class UniMatch(Method):
 
     @classmethod
     def check(cls, options, setting) -> None:
-        check_partners(setting.batch)
+        if options.cutmix_probability > 0:
+            check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         from semiseg.data import cutmix, views

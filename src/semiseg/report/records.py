@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -244,11 +245,11 @@ def crop_text(crop: Any) -> str:
 
 
 def partition_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Smaller partitions first, `full` last. Where a name is a number it decides: a missing cell has no count."""
-    name, labelled = str(row.get("partition")), row.get("labelled")
-    count = float("inf") if labelled is None else labelled
-    try:
-        size: Any = Fraction(name)
-    except ValueError:
-        size = count
-    return (name == FULL, size, count, name)
+    """Smaller partitions first, `full` last. A missing cell has no list yet: then the name alone tells its size."""
+    name, size = str(row.get("partition")), row.get("labelled")
+    is_share = re.fullmatch(r"\d+/[1-9]\d*", name) is not None
+    if is_share:
+        size = Fraction(name)
+    elif size is None:
+        size = int(name) if name.isdecimal() else float("inf")
+    return (name == FULL, is_share, size, name)  # counts, then shares
