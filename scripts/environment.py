@@ -1,6 +1,7 @@
 """Make .venv from requirements.lock when it is missing or out of date. Needs Python and nothing else.
 
-The lock's content decides, not its time: in a fresh clone every file has a new time.
+The files' content decides, not their time: in a fresh clone every file has a new time. What a user wants besides, or in
+another version (DVC's remotes, a torch for an older driver), stands in requirements.own.txt and is installed last.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 STAMP = VENV / "installed"
+LOCK, PROJECT, OWN = (ROOT / name for name in ("requirements.lock", "pyproject.toml", "requirements.own.txt"))
 
 
 def main() -> None:
@@ -20,8 +22,7 @@ def main() -> None:
         sys.exit(
             f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; name one: make PYTHON=python3.12 …"
         )
-    lock = ROOT / "requirements.lock"
-    content = b"".join(path.read_bytes() for path in (lock, ROOT / "pyproject.toml"))
+    content = b"".join(path.read_bytes() for path in (LOCK, PROJECT, OWN) if path.exists())
     wanted = hashlib.sha256(content + str(ROOT).encode()).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
@@ -31,12 +32,14 @@ def main() -> None:
         run(sys.executable, "-m", "venv", str(VENV))
     if not uv.exists():
         # uv installs in parallel from a shared cache: twice as fast as pip, ten times when another clone has been here.
-        version = re.search(r"^uv==\S+", lock.read_text(), re.MULTILINE)
+        version = re.search(r"^uv==\S+", LOCK.read_text(), re.MULTILINE)
         run(str(python), "-m", "pip", "install", "--quiet", version.group() if version else "uv")
     # The system's certificates: behind a company's proxy, uv's own do not know who answers.
     install = (str(uv), "pip", "--quiet", "--system-certs")
-    run(*install, "sync", "--python", str(python), str(lock))
+    run(*install, "sync", "--python", str(python), str(LOCK))
     run(*install, "install", "--python", str(python), "--no-deps", "--editable", str(ROOT))
+    if OWN.exists():
+        run(*install, "install", "--python", str(python), "--requirements", str(OWN))
     STAMP.write_text(wanted)
 
 

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from semiseg.cluster import devices
+from semiseg.errors import UserError
 
 HOLD = """\
 import os
@@ -85,6 +87,20 @@ def test_nothing_is_leased_where_nothing_is_needed(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert devices.lease(0) == []
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "", "a recipe for the CPU leaves the devices to others"
+
+
+def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(UserError, match="GPU 3 is given, but torch"):
+        devices.check_usable(1)
+    devices.check_usable(0)
+    monkeypatch.setenv("SEMISEG_ON_CPU", "1")
+    devices.check_usable(1)
+    monkeypatch.delenv("SEMISEG_ON_CPU")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    devices.check_usable(1)  # no GPU on this machine: the user knows
 
 
 def test_two_devices_are_two_processes_that_keep_the_lease(environment, tmp_path):

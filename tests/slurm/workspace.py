@@ -34,6 +34,7 @@ LONG = {"runtime": {"checkpoint_every": 4, "short_minutes": 0}}  # every trainin
 WITH_GPU = {"network": {"architecture": "fpn", "encoder": "resnet18"}}
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
+    "SEMISEG_ON_CPU": "1",  # the cluster's GPUs are made up
     "SEMISEG_SLURM_FIRST_POLL_SECONDS": "2",
     "SEMISEG_SLURM_WARNING_SECONDS": "20",
     "SEMISEG_SLURM_GROUP_SIZE": "4",

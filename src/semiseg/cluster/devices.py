@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import IO, NoReturn
 
+from semiseg.errors import UserError
+
 AFFECTS_RESULTS = False
 
 
@@ -62,6 +64,18 @@ def lease(wanted: int, poll_seconds: float = 1.0) -> list[IO[str]]:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(name for name, _ in chosen)
             return [lock for _, lock in chosen]
         time.sleep(poll_seconds)
+
+
+def check_usable(wanted: int) -> None:
+    """A GPU that torch cannot use would leave the training to the CPU: unnoticed, and a hundred times as slow."""
+    import torch
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if wanted and given and not torch.cuda.is_available() and "SEMISEG_ON_CPU" not in os.environ:
+        raise UserError(
+            f"GPU {given} is given, but torch {torch.__version__} cannot use it; is the driver older than CUDA "
+            f"{torch.version.cuda} (docs/cluster.md)? Mend that, or train on the CPU with SEMISEG_ON_CPU=1"
+        )
 
 
 def in_processes(count: int, held: list[IO[str]]) -> NoReturn:

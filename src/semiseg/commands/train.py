@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
         held = devices.lease(gpus)
         if gpus > 1:
             devices.in_processes(gpus, held)
+    devices.check_usable(gpus)
     try:
         train_run(
             wanted["config"],
