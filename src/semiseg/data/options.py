@@ -19,7 +19,7 @@ class DatasetConfig(Strict):
     """One data set: its kind, where it lies and which parts of it are used."""
 
     kind: Kind
-    data_root: Path | None = Field(None, description="an existing copy, used in place; default data/<name>/raw")
+    data_root: Path | None = Field(None, description="an existing copy, used in place; default `data/<name>/raw`")
     train_list: Literal["train_aug", "train"] | None = Field(
         None, description="pool of training images; VOC: train_aug (default, with SBD) or train"
     )
@@ -30,13 +30,13 @@ class DatasetConfig(Strict):
     complete: bool = Field(
         True, description="false: the official counts are not expected (an own part of the data set)"
     )
-    classes_file: Path | None = Field(None, description="folder: default <data_root>/classes.yaml")
+    classes_file: Path | None = Field(None, description="folder: default `<data_root>/classes.yaml`")
     val_list: Path | None = Field(None, description="folder: text file, one id or file name per line")
     val_share: float = Field(
         0.2, ge=0, lt=1, description="folder: share of the labelled images, if there is no val_list"
     )
-    test_list: Path | None = None
-    test_share: float = Field(0.0, ge=0, lt=1)
+    test_list: Path | None = Field(None, description="folder: as val_list")
+    test_share: float = Field(0.0, ge=0, lt=1, description="folder: as val_share")
     split_seed: int = Field(0, ge=0, description="folder: which images the shares pick")
     group_pattern: str | None = Field(
         None,

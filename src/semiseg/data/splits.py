@@ -27,7 +27,7 @@ FAMILIES = {
     "pixelssl": "lists of PixelSSL (Ke et al. 2020), draws :0 to :2",
     "random": "a draw by seed",
     "stratified": "a draw by seed that balances the classes' images; it looks at all masks of the pool",
-    "own": "a text file of ids, <lists folder>/<partition>.txt",
+    "own": "a text file of ids, `data/<set>/lists/<partition>.txt`",
 }
 LITERATURE = ("cps", "u2pl", "classic", "classic_cps", "stpp", "pixelssl")
 SEEDED = ("random", "stratified")
