@@ -190,7 +190,8 @@ def test_ablations_show_the_papers_table_beside_ours(records):
     assert arms["0.3"]["published_miou"] == 68.7 and arms["0.1"]["published_miou"] is None
     assert arms["0.3"]["option"] == "t_semi" and arms["0.3"]["value"] == 0.3
     assert {row["arm"]: row["published_miou"] for row in by_name["ablation_discriminator"].rows}["none"] == 66.0
-    assert "never subtracted" in by_name["ablation_threshold"].note
+    note = by_name["ablation_threshold"].note
+    assert "never subtracted" in note and "one seed" not in note
 
 
 def test_the_papers_table_stands_beside_its_own_ablations_only(tmp_path):
@@ -202,6 +203,7 @@ def test_the_papers_table_stands_beside_its_own_ablations_only(tmp_path):
     [table] = ablations.build(records)
     assert {row["arm"] for row in table.rows} == {"none", "all"}
     assert [row["published_miou"] for row in table.rows] == [None, None]
+    assert {row["delta_covers"] for row in table.rows} == {None, "images"} and "are of one seed" in table.note
 
 
 def test_every_table_of_splits_says_which_list(study, records):

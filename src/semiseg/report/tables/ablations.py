@@ -22,6 +22,7 @@ VIEWS = (
     View("Network", ("network",)),
     View("mIoU last", ("miou_last_mean", "miou_last_sd"), "mean_sd", bold=True),
     View("Δ supervised", ("delta_vs_supervised", "delta_ci_low", "delta_ci_high"), "interval"),
+    View("covers", ("delta_covers",), help="what the interval speaks for"),
     View("p (Holm)", ("delta_p_holm",), "p"),
     View("mIoU last k", ("miou_lastk_mean", "miou_lastk_sd"), "mean_sd"),
     View("mIoU best (selected)", ("miou_best_mean", "miou_best_sd"), "mean_sd"),
@@ -35,6 +36,11 @@ PAPER = (
     View("Paper's setting", ("published_setting",)),
 )
 STATE = (View("State", ("state",), "state"),)
+ONE_SEED = "Intervals that cover images alone are of one seed: another training of the same arm may differ by more. "
+NEVER_SUBTRACTED = (
+    "The paper's figures are of another data set, network and list: they stand beside ours and are never "
+    "subtracted; figures marked “unconfirmed” could not be read at their source."
+)
 
 
 def build(records: Records) -> list[Table]:
@@ -64,10 +70,8 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
         COLUMNS,
         (*VIEWS, *beside, *STATE),
         tuple(rows),
-        "The paper's figures are of another data set, network and list: they stand beside ours and are never "
-        "subtracted; figures marked “unconfirmed” could not be read at their source."
-        if beside
-        else "",
+        (ONE_SEED if any(row["delta_covers"] == "images" for row in rows) else "")
+        + (NEVER_SUBTRACTED if beside else ""),
         {"option": option},
     )
 
