@@ -59,7 +59,7 @@ def test_no_image_without_a_label_is_told_with_the_cure(prepared, tmp_path, monk
     monkeypatch.chdir(prepared(tiny.params({"fixmatch": {}}, splits={"partitions": [4]}), tmp_path / "work"))
     read_split = split_files.read_split
     monkeypatch.setattr(split_files, "read_split", lambda path: dataclasses.replace(read_split(path), unlabelled=()))
-    with pytest.raises(UserError, match="fixmatch learns from images without labels.*`extra: false` at datasets.tiny"):
+    with pytest.raises(UserError, match="fixmatch learns from images without labels.*ask for fewer labels"):
         only_training()
 
 
