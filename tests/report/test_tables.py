@@ -379,12 +379,12 @@ def test_json_for_the_pages_is_plain_json(study):
     assert stored["name"] == "comparison" and len(stored["rows"]) == 22
 
 
-def test_partitions_are_in_the_order_of_their_size_even_those_without_a_list():
-    listed = [("full", 367), ("1/2", None), ("1/8", 46), ("1/16", None), ("1/4", None)]
-    rows = [{"partition": name, "labelled": count} for name, count in listed]
-    ordered = [row["partition"] for row in sorted(rows, key=partition_order)]
-    assert ordered == ["1/16", "1/8", "1/4", "1/2", "full"]
-    mixed = [{"partition": name, "labelled": None} for name in ("1/2", "48", "24", "1/4")]
-    assert [row["partition"] for row in sorted(mixed, key=partition_order)] == ["24", "48", "1/4", "1/2"]
-    own = [{"partition": name, "labelled": count} for name, count in (("mine", 30), ("2020", 5), ("full", 90))]
-    assert [row["partition"] for row in sorted(own, key=partition_order)] == ["2020", "mine", "full"]
+def test_partitions_are_in_the_order_of_their_size_those_without_a_list_after_the_others():
+    def ordered(*partitions):
+        rows = [{"partition": name, "labelled": count} for name, count in partitions]
+        return [row["partition"] for row in sorted(rows, key=partition_order)]
+
+    found = ordered(("full", 367), ("1/2", None), ("1/8", 46), ("1/16", None), ("1/4", None))
+    assert found == ["1/8", "1/16", "1/4", "1/2", "full"]
+    assert ordered(("full", 480), ("1/2", 240), ("24", 24), ("mine", 30)) == ["24", "mine", "1/2", "full"]
+    assert ordered(("mine", None), ("96", None), ("24", None)) == ["24", "96", "mine"]

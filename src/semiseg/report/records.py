@@ -245,11 +245,9 @@ def crop_text(crop: Any) -> str:
 
 
 def partition_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Smaller partitions first, `full` last. A missing cell has no list yet: then the name alone tells its size."""
+    """Smaller partitions first, `full` last; those without a list, where nothing can be trained yet, before it."""
     name, size = str(row.get("partition")), row.get("labelled")
-    is_share = re.fullmatch(r"\d+/[1-9]\d*", name) is not None
-    if is_share:
-        size = Fraction(name)
-    elif size is None:
-        size = int(name) if name.isdecimal() else float("inf")
-    return (name == FULL, is_share, size, name)  # counts, then shares
+    listed = size is not None
+    if not listed:
+        size = Fraction(name) if re.fullmatch(r"\d+(/[1-9]\d*)?", name) else float("inf")
+    return (name == FULL, not listed, size, name)
