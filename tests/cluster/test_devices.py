@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from semiseg import memory
 from semiseg.cluster import devices
+from semiseg.commands import train
 from semiseg.errors import UserError
 
 HOLD = """\
@@ -101,6 +103,18 @@ def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(monkeypatc
     monkeypatch.delenv("SEMISEG_ON_CPU")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     devices.check_usable(1)  # no GPU on this machine: the user knows
+
+
+def test_the_training_command_asks_before_it_begins(monkeypatch):
+    recipe = {"network": {"architecture": "fpn"}, "gpus": 1}
+    monkeypatch.setattr(train, "_wanted", lambda options: {"config": {"recipe": recipe}})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(memory, "keep", lambda: None)
+    monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setenv("RANK", "0")  # a process that torchrun has started: nothing is leased
+    with pytest.raises(UserError, match="GPU 3 is given"):
+        train.run(None)
 
 
 def test_two_devices_are_two_processes_that_keep_the_lease(environment, tmp_path):
