@@ -181,3 +181,8 @@ def test_an_image_without_a_mask_has_no_mask(tmp_path: Path) -> None:
     dataset = open_dataset("c", DatasetConfig(kind="cityscapes"), tmp_path)
     with pytest.raises(UserError, match="has no mask"):
         dataset.read_mask(Sample("x", dataset.subsets["val"][0].image, None))
+
+
+def test_a_folder_of_ones_own_cannot_be_downloaded(tmp_path):
+    config = DatasetConfig(kind="folder", data_root=tmp_path / "nowhere")
+    assert message("mine", config, tmp_path) == f"{tmp_path}/nowhere does not exist; set data_root to your copy"

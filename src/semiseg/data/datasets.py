@@ -72,7 +72,8 @@ def open_dataset(name: str, config: DatasetConfig, root: Path = Path("data")) ->
     reader = {"pocket": voc, "voc": voc, "cityscapes": cityscapes, "camvid": camvid, "folder": folder}[config.kind]
     source = raw_folder(name, config, root)
     if not source.is_dir():
-        raise UserError(f"{source} does not exist; run `semiseg data get {name}` or set data_root to your copy")
+        cure = "" if config.kind == "folder" else f"run `semiseg data get {name}` or "
+        raise UserError(f"{source} does not exist; {cure}set data_root to your copy")
     dataset = reader.read(name, config, source, Path(root) / name / "prepared")
     for subset, samples in dataset.subsets.items():
         _unique(name, subset, samples)
