@@ -15,10 +15,10 @@ import sys
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from semiseg.base.errors import UserError
 from semiseg.cluster.estimate import TABLE
-from semiseg.errors import UserError
 from semiseg.models import networks
-from semiseg.models.options import NetworkConfig
+from semiseg.models.network_config import NetworkConfig
 
 COLUMNS = ("architecture", "encoder", "output_stride", "head", "gflops_per_megapixel", "million_parameters")
 CLASSES = 21

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from semiseg import methods, schema
-from semiseg.data.options import DatasetConfig
-from semiseg.data.splits import FAMILIES, SEEDED
-from semiseg.models.options import NetworkConfig
+from semiseg import methods
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.models.network_config import NetworkConfig
+from semiseg.params import schema
+from semiseg.splits.families import FAMILIES, SEEDED
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/params.md"
 HEAD = """\

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Sequence
 
 from semiseg import __version__
-from semiseg.errors import EXIT_USER, UserError
-from semiseg.files import DISK_FULL
+from semiseg.base.errors import EXIT_USER, UserError
+from semiseg.base.files import DISK_FULL
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # a folder of somebody else, or a disk that is read only
 COMMANDS = {
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name == chosen:
             importlib.import_module(f"semiseg.commands.{name}").define(command)
     options = parser.parse_args(arguments)
-    # Pillow warns of images above 89 megapixels; semiseg.data.images has a limit of its own, which is an error.
+    # Pillow warns of images above 89 megapixels; semiseg.datasets.images has a limit of its own, which is an error.
     warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
     try:
         options.run(options)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from semiseg.base.errors import UserError
 from semiseg.cluster import check, site
 from semiseg.cluster.resources import Resources
-from semiseg.errors import UserError
 
 SINFO = """\
 standard*|up|2-00:00:00|120|64|256000|(null)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from semiseg import memory
+from semiseg.base.errors import UserError
 from semiseg.cluster import devices
 from semiseg.commands import train
-from semiseg.errors import UserError
+from semiseg.hardware import host_memory
 
 HOLD = """\
 import os
@@ -109,7 +109,7 @@ def test_the_training_command_asks_before_it_begins(monkeypatch):
     recipe = {"network": {"architecture": "fpn"}, "gpus": 1}
     monkeypatch.setattr(train, "_wanted", lambda options: {"config": {"recipe": recipe}})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(memory, "keep", lambda: None)
+    monkeypatch.setattr(host_memory, "keep", lambda: None)
     monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.setenv("RANK", "0")  # a process that torchrun has started: nothing is leased

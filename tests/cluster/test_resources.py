@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from semiseg.cluster import estimate, resources
 from semiseg.cluster.site import Site
-from semiseg.grid import plan
-from semiseg.schema import Params
+from semiseg.params.schema import Params
+from semiseg.study.grid import plan
 from tests import tiny
 
 RUNTIME = {"workers": 3, "short_minutes": 10}
@@ -124,7 +124,7 @@ def test_an_uncounted_network_is_said_to_be_one():
 
 
 def test_the_networks_of_all_suites_are_counted():
-    from semiseg.config import load
+    from semiseg.params.loading import load
 
     root = Path(__file__).parents[2]
     for name, suite in load(root / "params.yaml").suites.items():
@@ -137,7 +137,7 @@ def test_the_counted_figure_is_what_torch_counts_today():
     from torch.utils.flop_counter import FlopCounterMode
 
     from semiseg.models import networks
-    from semiseg.models.options import NetworkConfig
+    from semiseg.models.network_config import NetworkConfig
 
     network = networks.build(NetworkConfig(), 21).eval().requires_grad_(False)
     with FlopCounterMode(display=False) as counter:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from semiseg.base.errors import UserError
 from semiseg.cluster.site import Site, load
-from semiseg.errors import UserError
 
 EXAMPLE = Path(__file__).parents[2] / "slurm/site.example.yaml"
 

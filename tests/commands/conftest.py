@@ -13,7 +13,7 @@ from tests import tiny
 def train_all() -> list[Path]:
     """Prepare, split and train the study of the present folder with the commands that the rules call."""
     from semiseg.cli import main
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     study = Study.load()
     main(["data", "prepare", study.suite.dataset])

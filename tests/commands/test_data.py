@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from semiseg import config
 from semiseg.cli import main
-from semiseg.data.init import suggest_groups
+from semiseg.datasets.proposal import suggest_groups
+from semiseg.params import loading
 from tests import tiny
-from tests.data import dataset_trees as trees
+from tests.datasets import dataset_trees as trees
 
 
 def fails(*arguments: str) -> int:
@@ -72,7 +72,7 @@ def test_init_prints_blocks_that_params_accepts(root, capsys):
     for block in ("datasets", "suites"):
         content[block] |= printed[block]
     (root / "params.yaml").write_text(yaml.safe_dump(content))
-    assert config.load(suite="own").suites["own"].methods.keys() == {"supervised", "fixmatch"}
+    assert loading.load(suite="own").suites["own"].methods.keys() == {"supervised", "fixmatch"}
     main(["data", "check", "own"])
     assert fails("init", "nowhere") == 2
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
+from semiseg.base.errors import UserError
 from semiseg.cli import main
-from semiseg.engine import export as engine
-from semiseg.engine.trained import Trained
-from semiseg.errors import UserError
+from semiseg.inference import export
+from semiseg.inference.trained import Trained
 from semiseg.models import networks
-from semiseg.models.options import NetworkConfig
+from semiseg.models.network_config import NetworkConfig
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -70,22 +70,22 @@ def untrained(config: dict, head: str = "pixel") -> Trained:
 )
 def test_other_networks(config, head, tmp_path):
     trained = untrained(config, head)
-    for size, difference in engine.export(trained, tmp_path / "network.onnx"):
+    for size, difference in export.export(trained, tmp_path / "network.onnx"):
         assert difference < 1e-4, size
     # A third size, larger than those that `export` compares itself.
-    image = engine._image((1, 211, 133))
+    image = export._image((1, 211, 133))
     with torch.inference_mode():
-        expected = engine.Deployed(trained.network)(torch.from_numpy(image))[0].numpy()
+        expected = export.Deployed(trained.network)(torch.from_numpy(image))[0].numpy()
     found = session(tmp_path / "network.onnx").run(None, {"image": image})[0]
     assert abs(found - expected).max() < 1e-4
     assert expected.std() > 1e-3
 
 
 def test_a_difference_is_noticed_and_nothing_written(monkeypatch, tmp_path):
-    true = engine._run
-    monkeypatch.setattr(engine, "_run", lambda *given: [[p + 0.01, label] for p, label in true(*given)])
+    true = export._run
+    monkeypatch.setattr(export, "_run", lambda *given: [[p + 0.01, label] for p, label in true(*given)])
     with pytest.raises(UserError, match="other probabilities than PyTorch"):
-        engine.export(untrained({"architecture": "small", "width": 4}), tmp_path / "network.onnx")
+        export.export(untrained({"architecture": "small", "width": 4}), tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,7 +101,7 @@ REFUSED = {
 def test_what_cannot_be_exported_is_one_sentence(architecture, tmp_path, capfd):
     trained = untrained({"architecture": architecture, "encoder": "tu-mobilenetv3_small_050"})
     with pytest.raises(UserError, match=rf"{architecture} cannot be exported to ONNX \(.*{REFUSED[architecture]}"):
-        engine.export(trained, tmp_path / "network.onnx")
+        export.export(trained, tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr().out == ""  # no dump of the graph
 

@@ -9,9 +9,9 @@ import yaml
 from semiseg.cli import main
 from semiseg.cluster import budget
 from semiseg.commands import plan
-from semiseg.runs.folder import PRODUCTS, RunFolder
-from semiseg.schema import Params
-from semiseg.study import Study
+from semiseg.params.schema import Params
+from semiseg.runs.run_folder import PRODUCTS, RunFolder
+from semiseg.study.study import Study
 from tests import tiny
 
 
@@ -69,7 +69,7 @@ def test_why_names_the_parameter_that_changed(study):
 
 
 def test_an_unknown_run_is_answered_with_the_nearest(study):
-    from semiseg.errors import UserError
+    from semiseg.base.errors import UserError
 
     with pytest.raises(UserError, match="did you mean"):
         plan.why(study, str(study.plan.runs[0].path).replace("seed0", "seed7"))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from semiseg.cli import main
-from semiseg.study import Study
+from semiseg.study.study import Study
 from tests import tiny
 
 

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from rich.console import Console
 
-from semiseg.cluster import progress, queue
+from semiseg.cluster import queue, run_states
 from semiseg.commands.status import _lines
-from semiseg.schema import Params
-from semiseg.study import Study
+from semiseg.params.schema import Params
+from semiseg.study.study import Study
 from tests import tiny
 
 
@@ -31,8 +31,8 @@ def write(path: Path, **content) -> None:
     path.write_text(json.dumps(content))
 
 
-def states(study: Study, jobs: list[queue.Job] | None = None) -> dict[str, progress.State]:
-    return {one.run: one for one in progress.of_runs(study, jobs)}
+def states(study: Study, jobs: list[queue.Job] | None = None) -> dict[str, run_states.State]:
+    return {one.run: one for one in run_states.of_runs(study, jobs)}
 
 
 def test_a_run_through_its_life(study):
@@ -120,7 +120,7 @@ def test_half_written_files_are_passed_over(study):
 
 def test_summary_counts_every_run_once(study):
     write(study.plan.runs[0].path / "lease.json", heartbeat=time.time())
-    assert progress.summary(progress.of_runs(study, None)) == "6 runs, 1 running, 5 waiting"
+    assert run_states.summary(run_states.of_runs(study, None)) == "6 runs, 1 running, 5 waiting"
 
 
 def test_jobs_of_other_folders_are_not_ours(tmp_path, monkeypatch):
@@ -160,8 +160,8 @@ def test_a_thousand_runs_in_two_seconds(tmp_path, monkeypatch):
 
 def test_lines_stand_in_columns_and_long_notes_are_not_cut():
     long = "an error " * 30
-    seen = [progress.State("tiny/a", "a", "failed", "7", where="n1", note=long)]
-    seen.append(progress.State("tiny/longer", "a", "running", "10/12", "1 s", "41.3", "n2 (job 7)"))
+    seen = [run_states.State("tiny/a", "a", "failed", "7", where="n1", note=long)]
+    seen.append(run_states.State("tiny/longer", "a", "running", "10/12", "1 s", "41.3", "n2 (job 7)"))
     out = io.StringIO()
     Console(file=out, width=160).print(_lines(seen))
     head, first, *folded, second = out.getvalue().splitlines()

@@ -7,7 +7,7 @@ import shutil
 import yaml
 from dvc.utils.hydra import apply_overrides
 
-from semiseg.yaml_loader import UniqueKeys
+from semiseg.base.yaml_loader import UniqueKeys
 from tests.dvc.clone import REPOSITORY
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from tests import tiny
 
-# Thresholds at which the untrained network's predictions teach something; players and heads of a few channels.
+# Thresholds at which the untrained network's predictions teach something; state and heads of a few channels.
 METHODS = {
     "advsemiseg": {"width_d": 4, "semi_start": 0.0, "t_semi": 0.1},
     "augseg": {"confidence": 0.4},
@@ -49,20 +49,21 @@ def prepared(tmp_path_factory):
 
 
 def _prepare(root: Path) -> None:
-    from semiseg.data import prepare, split_files
-    from semiseg.data.store import open_store
-    from semiseg.study import Study
+    from semiseg.datasets import preparing
+    from semiseg.feed.store import open_store
+    from semiseg.splits import split_files
+    from semiseg.study.study import Study
 
     before = Path.cwd()
     os.chdir(root)
     try:
         study = Study.load()
         settings = study.params.datasets["tiny"]
-        prepare.prepare("tiny", settings)
+        preparing.prepare("tiny", settings)
         store = open_store(root / "data/tiny/store")
         for product in study.splits.values():
             wanted = product.content
-            sha256 = prepare.data_sha256("tiny")
+            sha256 = preparing.data_sha256("tiny")
             split_files.write_split(
                 product.files[0], wanted["family"], wanted["partition"], store, "tiny", "pocket", sha256
             )
@@ -85,11 +86,11 @@ def build(prepared, tmp_path, monkeypatch):
 
 
 def only_training():
-    from semiseg.data.split_files import read_split
     from semiseg.engine.train import Training
-    from semiseg.runs.folder import RunFolder
     from semiseg.runs.lease import Lease
-    from semiseg.study import Study
+    from semiseg.runs.run_folder import RunFolder
+    from semiseg.splits.split_files import read_split
+    from semiseg.study.study import Study
 
     study = Study.load()
     [run] = study.plan.runs
@@ -109,8 +110,8 @@ def train_steps(training, count: int) -> dict[str, float]:
 
 
 def gradients(training) -> dict[str, torch.Tensor]:
-    players = training.players
-    modules = players.trained | ({"auxiliary": players.auxiliary} if players.auxiliary else {})
+    state = training.state
+    modules = state.trained | ({"auxiliary": state.auxiliary} if state.auxiliary else {})
     return {
         f"{name}.{key}": parameter.grad.clone()
         for name, module in modules.items()
@@ -147,7 +148,7 @@ def trainer(prepared, tmp_path, monkeypatch):
 def start() -> Path:
     """Train the one run of the params.yaml in the present folder."""
     from semiseg.cli import main
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     [run] = Study.load().plan.runs
     main(["train", str(run.path)])

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from semiseg.base.errors import UserError
 from semiseg.engine import checkpoint
-from semiseg.engine.judge import Judge
+from semiseg.engine.periodic_evaluation import Judge
 from semiseg.engine.train import Training
-from semiseg.errors import UserError
 from tests import tiny
 from tests.engine.conftest import losses_and_scores, start
 

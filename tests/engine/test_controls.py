@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from semiseg.engine import controls, distributed
+from semiseg.engine import controls
+from semiseg.hardware import distributed
 
 
 def test_each_image_gets_the_prediction_of_another_on_any_number_of_processes(monkeypatch):

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from semiseg.data import split_files
+from semiseg.base.errors import UserError
+from semiseg.base.files import read_json
 from semiseg.engine import train
 from semiseg.engine.train import Training
-from semiseg.errors import UserError
-from semiseg.files import read_json
 from semiseg.methods.supervised import Supervised
+from semiseg.splits import split_files
 from tests import tiny
 from tests.engine.conftest import losses_and_scores, only_training, start
 
@@ -107,7 +107,7 @@ def test_out_of_memory_while_the_networks_are_made_is_no_crash_either(trainer, m
     def full(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(train, "Players", full)
+    monkeypatch.setattr(train, "TrainState", full)
     fails(trainer, 4)
 
 

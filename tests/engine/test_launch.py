@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from semiseg.base.files import read_json, write_json
 from semiseg.engine import launch
-from semiseg.files import read_json, write_json
 from semiseg.runs import lease
-from semiseg.runs.folder import RunFolder
+from semiseg.runs.run_folder import RunFolder
 from tests import tiny
 from tests.engine.conftest import in_child, losses_and_scores, start
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semiseg.engine.device import Speed
+from semiseg.hardware.device import Speed
 from tests.engine.conftest import METHODS, SGD, distance, gradients, train_steps
 
 FAST = {"plain": False, "precision": "fp32", "compile": True}
@@ -20,7 +20,7 @@ def test_gradients_of_fast_and_plain_options_are_equal(method, build):
     for name, engine in (("fast", FAST), ("plain", PLAIN)):
         training = build(method, name=name, engine=engine, optimiser=SGD)
         losses = train_steps(training, 2)
-        teacher = {key: value for key, value in training.players.evaluated["teacher"].state_dict().items()
+        teacher = {key: value for key, value in training.state.evaluated["teacher"].state_dict().items()
                    if value.is_floating_point()}  # fmt: skip
         found[name] = losses, gradients(training), teacher
     assert found["fast"][0] == pytest.approx(found["plain"][0], rel=1e-4, abs=1e-6)
@@ -76,7 +76,7 @@ def test_a_failing_compiler_is_said_once_and_left(monkeypatch):
 def test_all_parts_of_a_network_say_it_once(monkeypatch):
     from torch import nn
 
-    from semiseg.engine.step import Student
+    from semiseg.models.student import Student
 
     class Net(nn.Module):
         forward = encode = lambda self, x: x
@@ -114,7 +114,7 @@ def test_compiled_networks_give_what_eager_ones_give(build, monkeypatch):
     monkeypatch.setattr(Speed, "__init__", with_compilation(Speed.__init__))
     compiled = build("unimatch", name="compiled", engine=FAST, optimiser=SGD)
     said = []
-    for student in (*compiled.players.students, compiled.players.teacher):
+    for student in (*compiled.state.students, compiled.state.teacher):
         for part in (student._forward, student._encode, student._decode):
             part.say = said.append
     assert train_steps(compiled, 2) == pytest.approx(losses, rel=1e-4)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from semiseg.data.store import Store
+from semiseg.feed.store import Store
 from semiseg.models import matching
 from tests.engine.conftest import METHODS, train_steps
 

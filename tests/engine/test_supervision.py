@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from semiseg.engine.supervision import make_criterion
 from semiseg.models.outputs import Output
-from semiseg.schema import Criterion
+from semiseg.params.schema import Criterion
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.4, 1.5])

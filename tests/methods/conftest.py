@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.data.draws import Draws
+from semiseg.feed.draws import Draws
 from semiseg.methods import Batch, Setting, load
 from semiseg.models.outputs import Output, Regions
 

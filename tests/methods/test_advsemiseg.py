@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from torch import nn
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.methods import Batch, Setting, load
 from tests.methods import loop_reference as reference
 

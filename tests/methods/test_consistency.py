@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.data import cutmix, views
+from semiseg import views
+from semiseg.views import cutmix
 from tests.methods import loop_reference as reference
 
 TAU = 0.7  # between the stub networks' confidences, so that pixels fall on both sides

@@ -9,9 +9,9 @@ from hypothesis import strategies as some
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from semiseg.data import cutmix
 from semiseg.methods import Batch, names
 from semiseg.methods._terms import Pseudo, partner
+from semiseg.views import cutmix
 from tests.methods import loop_reference as reference
 from tests.methods.conftest import CLASSES, SIZE, UNLABELLED, NoGradient, StubNetwork, StubStep
 
@@ -135,7 +135,7 @@ def test_nothing_waits_for_the_device(batch, full_step, make, name, options):
 @given(some.integers(0, 10_000), some.sampled_from(["unimatch_boxes", "fixed_area_boxes", "imas_boxes", "cps_boxes"]))
 def test_cutmix_never_leaks_a_label_across_the_border(iteration, kind):
     """Where a mixed image shows image i, its label, confidence and validity are those of image i."""
-    from semiseg.data.draws import Draws
+    from semiseg.feed.draws import Draws
 
     step = StubStep(draws=Draws(1, iteration, range(UNLABELLED)))
     number = torch.arange(UNLABELLED).view(-1, 1, 1).expand(-1, SIZE, SIZE)
@@ -154,7 +154,7 @@ def test_cutmix_never_leaks_a_label_across_the_border(iteration, kind):
 def test_cutmix_needs_two_images(setting, name):
     from dataclasses import replace
 
-    from semiseg.errors import UserError
+    from semiseg.base.errors import UserError
     from semiseg.methods import load
 
     load(name).check(load(name).Options(), setting)

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from semiseg.data import cutmix, views
+from semiseg import views
 from semiseg.methods import Setting, load
 from semiseg.methods._terms import Pseudo
+from semiseg.views import cutmix
 from tests.methods import loop_reference as reference
 
 TAU = 0.7

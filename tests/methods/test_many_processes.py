@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.data.draws import Draws
+from semiseg.feed.draws import Draws
 from semiseg.methods import Batch
 from tests.methods import loop_reference as reference
 from tests.methods.conftest import CLASSES, StubStep

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.data import views
+from semiseg import views
 from semiseg.methods import names
 from semiseg.models import criteria, networks
 from semiseg.models.mask_criterion import mask_classification
-from semiseg.models.options import NetworkConfig
+from semiseg.models.network_config import NetworkConfig
 from tests.methods.conftest import CLASSES, StubStep
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.data import cutmix, views
+from semiseg import views
 from semiseg.methods import load
 from semiseg.methods.rc2l import contrast, cosine, dice, pooled
+from semiseg.views import cutmix
 from tests.methods import loop_reference as reference
 
 TAU = 0.6

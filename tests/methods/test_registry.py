@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from semiseg import methods
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.methods import MethodOptions, Setting
 
 ALL = ["advsemiseg", "augseg", "cps", "cutmix_seg", "fixmatch", "imas"]
@@ -55,11 +55,11 @@ def test_an_unknown_method_is_answered_with_the_nearest():
 
 
 def test_a_file_in_the_package_is_a_method(tmp_path, monkeypatch):
-    from semiseg.methods import base
+    from semiseg.methods import method
 
     (tmp_path / "novel.py").write_text("")
     (tmp_path / "_helper.py").write_text("")
-    monkeypatch.setattr(base, "__file__", str(tmp_path / "base.py"))
+    monkeypatch.setattr(method, "__file__", str(tmp_path / "base.py"))
     assert methods.names() == ["novel"]
 
 

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from semiseg.data import cutmix, views
-from semiseg.errors import UserError
+from semiseg import views
+from semiseg.base.errors import UserError
 from semiseg.methods import Setting, load
 from semiseg.methods.scl import all_pairs, drawn_pairs, drawn_pixels
 from semiseg.models import criteria
+from semiseg.views import cutmix
 from tests.methods import loop_reference as reference
 
 
@@ -154,7 +155,7 @@ def test_more_pixels_than_the_box_holds_are_refused(setting):
 
 def test_the_cost_does_not_grow_with_the_image(monkeypatch):
     """Pairs are formed of the drawn pixels only, on any size of image."""
-    from semiseg.data.draws import Draws
+    from semiseg.feed.draws import Draws
     from semiseg.methods import scl
 
     kind = load("scl")

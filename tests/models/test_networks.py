@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
+from semiseg.models.network_config import SMP_ARCHITECTURES, NetworkConfig
 from semiseg.models.networks import Network, Output, build
-from semiseg.models.options import SMP_ARCHITECTURES, NetworkConfig
 
 CLASSES = 3
 SMALL = NetworkConfig(width=8, queries=5)

@@ -10,11 +10,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from semiseg.errors import UserError
-from semiseg.files import sha256_file
+from semiseg.base.errors import UserError
+from semiseg.base.files import sha256_file
 from semiseg.models import weights
+from semiseg.models.network_config import NetworkConfig
 from semiseg.models.networks import build
-from semiseg.models.options import NetworkConfig
 
 
 @pytest.fixture

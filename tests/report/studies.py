@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from semiseg import files
+from semiseg.base import files
 from semiseg.runs import lease
 from semiseg.runs.collect import collect, write
 from semiseg.runs.evaluations import Evaluations
-from semiseg.runs.selection import mean_iou, summarise
+from semiseg.scoring.selection import mean_iou, summarise
 
 CLASSES = ("background", "disc", "square", "<script>", "ring", "cross")
 DATASET = {"name": "pocket", "classes": CLASSES, "redistributable": True}

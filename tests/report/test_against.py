@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.report import against
 from tests.report import studies
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from semiseg.data.lists import known_lists
-from semiseg.data.splits import check_partition, count_of
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.report.figures_of_the_field import DATASETS, FILE, SCHEMA, UNLISTED, load
+from semiseg.splits.families import check_partition, count_of
+from semiseg.splits.lists import known_lists
 
 POOLS = {"VOC2012": 10582, "Cityscapes": 2975}
 

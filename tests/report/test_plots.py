@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from PIL import Image
 
 from semiseg.report import captions, names, plots
-from semiseg.report.plots import classes, frames, lines, style
+from semiseg.report.plots import class_plots, frames, lines, style
 from semiseg.report.records import Records
 from tests.report import studies
 
@@ -109,5 +109,5 @@ def test_class_names_are_no_formulas(tmp_path):
     planned = studies.descriptions(seeds=1, ablations=False, partitions={"12": 12})
     rows = studies.simulate(tmp_path, planned, images=6, classes=("sky", "$x_{", "a_b"), pictures=0)
     with style.plotting():
-        style.save(classes.class_iou(Records("pocket", tmp_path, rows), {}), tmp_path, "class_iou")
+        style.save(class_plots.class_iou(Records("pocket", tmp_path, rows), {}), tmp_path, "class_iou")
     assert (tmp_path / "class_iou.svg").stat().st_size > 1000

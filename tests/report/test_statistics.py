@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from semiseg.report import statistics
-from semiseg.runs.selection import mean_iou
+from semiseg.scoring.selection import mean_iou
 
 CLASSES, IMAGES, PIXELS = 4, 100, 256
 

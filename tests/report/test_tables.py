@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.report import names, tables
 from semiseg.report.records import Records, partition_order
 from semiseg.report.table import Table, View, escape_latex, read_all

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from semiseg import files
-from semiseg.errors import UserError
+from semiseg.base import files
+from semiseg.base.errors import UserError
 from semiseg.runs import lease
 from semiseg.runs.collect import PLANNED, collect, read, write
 

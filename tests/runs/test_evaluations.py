@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.runs.evaluations import Evaluations
 
 

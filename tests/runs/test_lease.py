@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from semiseg.files import write_json
+from semiseg.base.files import write_json
 from semiseg.runs import lease
 
 LONG_AGO = 10 * lease.SILENCE_SECONDS

@@ -49,7 +49,7 @@ def test_a_string_that_is_no_docstring_counts():
 def test_the_fingerprint_holds_what_trains_and_nothing_else(method):
     modules = spec.training_fingerprint(method)
     assert f"semiseg.methods.{method}" in modules
-    assert {"semiseg.engine.train", "semiseg.data.loader", "semiseg.models.networks", "semiseg.engine.ema"} <= set(
+    assert {"semiseg.engine.train", "semiseg.feed.loader", "semiseg.models.networks", "semiseg.engine.ema"} <= set(
         modules
     )
     others = {f"semiseg.methods.{name}" for name in methods.names()} - {f"semiseg.methods.{method}"}

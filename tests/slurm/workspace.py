@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from semiseg import grid
 from semiseg.cluster import resources
-from semiseg.cluster.site import load as load_site
-from semiseg.schema import Params
+from semiseg.cluster import site as sites
+from semiseg.params.schema import Params
+from semiseg.study import grid
 from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +68,7 @@ class Workspace:
     def planned(self) -> dict[str, resources.Resources]:
         """What each training asks for by its recipe, its data set and the site, by Slurm's comment."""
         params = Params.model_validate(yaml.safe_load((self.folder / "params.yaml").read_text()))
-        site = load_site(self.folder / "slurm/site.yaml", self.environment)
+        site = sites.load(self.folder / "slurm/site.yaml", self.environment)
         runtime = params.suites["tiny"].runtime.model_dump()
         return {
             f"{run.dataset}_{run.split}_{run.method}_{run.variant}_{run.seed}": resources.of(run.config, runtime, site)

@@ -15,10 +15,10 @@ from threading import Thread
 import pytest
 import yaml
 
-from semiseg.data import sources
+from semiseg.datasets.get import archives
 from tests import tiny
 from tests.commands.conftest import train_all
-from tests.data import dataset_trees as trees
+from tests.datasets import dataset_trees as trees
 
 SIZE = (48, 64)
 
@@ -74,7 +74,7 @@ def server(tmp_path):
 
 def known(path: Path, contents: dict[str, bytes], address: str) -> None:
     """sources.yaml with our archives in place of the real ones; what needs an account keeps having no address."""
-    text = yaml.safe_load((Path(sources.__file__).parent / "sources.yaml").read_text())
+    text = yaml.safe_load((Path(archives.__file__).parent / "sources.yaml").read_text())
     for source in text.values():
         for archive in source["archives"]:
             content = contents.get(archive["file"])
@@ -106,7 +106,7 @@ def test_from_archives_to_a_trained_run(kind, server, tmp_path, monkeypatch):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
     known(tmp_path / "sources.yaml", archives, server[1])
-    monkeypatch.setattr(sources, "load_sources", partial(sources.load_sources, tmp_path / "sources.yaml"))
+    monkeypatch.setattr(archives, "load_sources", partial(archives.load_sources, tmp_path / "sources.yaml"))
 
     [run] = train_all()
     from semiseg.cli import main

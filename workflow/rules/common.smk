@@ -7,9 +7,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from semiseg.cluster.patience import remember_min_job_age
-from semiseg.driver import guard, only_reads, somebody_works_here
-from semiseg.errors import UserError
-from semiseg.study import Study
+from semiseg.study.driver_lock import guard, only_reads, somebody_works_here
+from semiseg.base.errors import UserError
+from semiseg.study.study import Study
 
 # A container (workflow/container.def) has a Python of its own; elsewhere it is the one that runs snakemake.
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method

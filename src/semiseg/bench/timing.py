@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from semiseg import files
-from semiseg.engine.device import cpu_name
+from semiseg.base import files
+from semiseg.hardware.device import cpu_name
 
 TURN = 0.2  # seconds
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semiseg.base.files import peek_json
 from semiseg.cluster import estimate
 from semiseg.cluster.resources import Resources
-from semiseg.files import peek_json
 
 AFFECTS_RESULTS = False
 

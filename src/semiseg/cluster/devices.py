@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import IO, NoReturn
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 
 AFFECTS_RESULTS = False
 

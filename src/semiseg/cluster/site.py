@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from semiseg.errors import UserError
-from semiseg.explain import explain
+from semiseg.base.errors import UserError
+from semiseg.base.explain import explain
 
 PATH = Path("slurm/site.yaml")
 PREFIX = "SEMISEG_SLURM_"

@@ -19,7 +19,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     study = Study.load(options.suite)
     reasons = {run.path: objections(study, run) for run in study.plan.runs}
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
 def objections(study: Any, run: Any) -> list[str]:
     """Why the folder's results cannot stand for this run; nothing when they can."""
     from semiseg.runs import spec
-    from semiseg.runs.folder import PRODUCTS, RunFolder
+    from semiseg.runs.run_folder import PRODUCTS, RunFolder
 
     folder = RunFolder(run.path)
     wanted = study.wanted_spec(run)

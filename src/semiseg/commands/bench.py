@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from semiseg import memory
+from semiseg.hardware import host_memory
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
 
     if options.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    memory.keep()  # as a training does
+    host_memory.keep()  # as a training does
     from semiseg.bench import timing
 
     outcome = _measure(options, _device(options.device))
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
 def _device(wanted: str | None) -> str:
     import torch
 
-    from semiseg.errors import UserError
+    from semiseg.base.errors import UserError
 
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: PyTorch sees no GPU here; leave --device out, or give cpu")

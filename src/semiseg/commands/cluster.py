@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> None:
 
     from semiseg.cluster import check
     from semiseg.cluster.site import PATH, Site, here
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     study = Study.load(options.suite)
     found = check.look()
@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _write(path: Any, model: Any, lines: dict[str, object], text: str) -> None:
-    from semiseg.errors import UserError
-    from semiseg.files import write_text
+    from semiseg.base.errors import UserError
+    from semiseg.base.files import write_text
 
     if path.exists():
         raise UserError(f"{path} exists; remove it, or copy the lines that you want")

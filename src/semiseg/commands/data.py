@@ -22,19 +22,19 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(name: str):
-    from semiseg import config
-    from semiseg.errors import UserError
-    from semiseg.explain import nearest
+    from semiseg.base.errors import UserError
+    from semiseg.base.explain import nearest
+    from semiseg.params import loading
 
-    datasets = config.load().datasets
+    datasets = loading.load().datasets
     if name not in datasets:
         raise UserError(f"params.yaml: datasets: there is no data set {name!r}{nearest(name, datasets)}")
     return datasets[name]
 
 
 def get(options: argparse.Namespace) -> None:
-    from semiseg.data.commands import get
-    from semiseg.data.datasets import raw_folder
+    from semiseg.datasets.dataset import raw_folder
+    from semiseg.datasets.get.getting import get
 
     settings = _settings(options.name)
     get(options.name, settings)
@@ -44,20 +44,20 @@ def get(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    from semiseg.data.commands import check
+    from semiseg.datasets.get.getting import check
 
     check(options.name, _settings(options.name))
 
 
 def prepare(options: argparse.Namespace) -> None:
-    from semiseg.data.prepare import prepare
+    from semiseg.datasets.preparing import prepare
 
     prepare(options.name, _settings(options.name))
     print(f"the data set {options.name} is ready")
 
 
 def init(options: argparse.Namespace) -> None:
-    from semiseg.data.commands import init
+    from semiseg.datasets.get.getting import init
 
     init(options.folder, taken=_names_in_use(options.folder))
 
@@ -66,7 +66,7 @@ def _names_in_use(folder: Path) -> set[str]:
     """Data sets and suites of params.yaml, but for what a former proposal for this very folder was called."""
     import yaml
 
-    from semiseg.yaml_loader import UniqueKeys
+    from semiseg.base.yaml_loader import UniqueKeys
 
     path = Path("params.yaml")
     try:

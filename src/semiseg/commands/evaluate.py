@@ -12,7 +12,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from semiseg.engine.progress import say
+    from semiseg.engine.training_progress import say
 
     for folder in options.folder:
         summary = evaluate(folder)
@@ -23,12 +23,12 @@ def run(options: argparse.Namespace) -> None:
 def evaluate(folder: Path) -> dict:
     """Write eval.json from evaluations.npz alone."""
     from semiseg import methods
-    from semiseg.errors import UserError
-    from semiseg.files import write_json
+    from semiseg.base.errors import UserError
+    from semiseg.base.files import write_json
     from semiseg.runs.evaluations import Evaluations
-    from semiseg.runs.folder import RunFolder
-    from semiseg.runs.selection import summarise
-    from semiseg.study import evaluation_code, sealed
+    from semiseg.runs.run_folder import RunFolder
+    from semiseg.scoring.selection import summarise
+    from semiseg.study.study import evaluation_code, sealed
 
     run_folder = RunFolder(folder)
     spec = run_folder.spec

@@ -20,7 +20,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     import torch
 
-    from semiseg.engine import export, trained
+    from semiseg.inference import export, trained
 
     loaded = trained.load(options.run_folder, options.network, torch.device("cpu"))
     compared = export.export(loaded, options.onnx)

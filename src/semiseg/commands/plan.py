@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from semiseg.grid import RESULTS
+from semiseg.study.grid import RESULTS
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     console = Console()
     if not console.is_terminal:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from semiseg import memory
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
+from semiseg.hardware import host_memory
 
 SHOWN = 20  # failures that are spelled out; predictions.json has them all
 
@@ -41,14 +41,14 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    memory.keep()
-    from semiseg.engine.sources import find
+    host_memory.keep()
+    from semiseg.inference.image_finder import find
 
     sources = find(options.images, options.out)  # before torch, whose import takes seconds
-    from semiseg.data.others import ignored
-    from semiseg.data.progress import progress
-    from semiseg.engine import predict, trained
-    from semiseg.engine.device import choose_device
+    from semiseg.base.progress import progress
+    from semiseg.datasets.other_files import ignored
+    from semiseg.hardware.device import choose_device
+    from semiseg.inference import predict, trained
 
     if sentence := ignored([path for path in options.images if path.is_dir()], but=options.out):
         print(sentence)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _note(out: Path, loaded: Any, sources: list[Any], failures: dict[str, str]) -> None:
     """predictions.json: what the numbers in the pictures mean, and whose predictions they are."""
-    from semiseg.files import write_json
+    from semiseg.base.files import write_json
 
     names = zip(loaded.classes, loaded.palette, strict=True)
     write_json(

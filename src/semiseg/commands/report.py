@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from semiseg.files import locked, write_json
+from semiseg.base.files import locked, write_json
 
 PARTS = ("tables", "plots", "html", "all")
 
@@ -25,7 +25,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     study = Study.load(options.suite)
     # A driver that was killed may have left a report at work: two would mix their files.
@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _tables(study: Any) -> None:
-    from semiseg.describe import descriptions
     from semiseg.report import tables
     from semiseg.runs import collect
+    from semiseg.study.descriptions import descriptions
 
     _keep_what_nothing_here_can_replace(study)
     _score_what_is_finished(study)
@@ -54,7 +54,7 @@ def _tables(study: Any) -> None:
 
 def _keep_what_nothing_here_can_replace(study: Any) -> None:
     """Results that came with the repository have no run folders: tables made here would say that all is missing."""
-    from semiseg.errors import UserError
+    from semiseg.base.errors import UserError
     from semiseg.runs import collect
 
     path = study.folder / "records.jsonl"
@@ -118,8 +118,8 @@ def _against(study: Any, other: Path) -> None:
 
 def _dataset(study: Any) -> dict[str, Any]:
     """Names and colours of the classes as the data set's check found them; nothing where it has not been checked."""
-    from semiseg.data.manifest import manifest_path
-    from semiseg.files import read_json
+    from semiseg.base.files import read_json
+    from semiseg.datasets.manifest import manifest_path
 
     path = manifest_path(study.suite.dataset)
     manifest = read_json(path) if path.exists() else {"classes": []}
@@ -128,7 +128,7 @@ def _dataset(study: Any) -> dict[str, Any]:
 
 
 def _rows(study: Any) -> list[dict[str, Any]]:
-    from semiseg.errors import UserError
+    from semiseg.base.errors import UserError
     from semiseg.runs import collect
 
     path = study.folder / "records.jsonl"
@@ -139,11 +139,11 @@ def _rows(study: Any) -> list[dict[str, Any]]:
 
 def _reader(study: Any) -> Callable[[str], Any]:
     """Reads an image and its mask, from the decoded data set."""
-    from semiseg.data import prepare
-    from semiseg.data.store import open_store
+    from semiseg.datasets import preparing
+    from semiseg.feed.store import open_store
 
     settings = study.params.datasets[study.suite.dataset]
-    store = open_store(prepare.ensure_store(study.suite.dataset, settings))
+    store = open_store(preparing.ensure_store(study.suite.dataset, settings))
     return lambda one: (store.image(one), store.label(one))
 
 

@@ -13,17 +13,17 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from semiseg import config
-    from semiseg.data import prepare
-    from semiseg.data.split_files import write_split
-    from semiseg.data.store import open_store
-    from semiseg.files import read_json
+    from semiseg.base.files import read_json
+    from semiseg.datasets import preparing
+    from semiseg.feed.store import open_store
+    from semiseg.params import loading
+    from semiseg.splits.split_files import write_split
 
     asked = read_json(options.request)["content"]
     dataset = asked["dataset"]
-    settings = config.load().datasets[dataset]
-    store = open_store(prepare.ensure_store(dataset, settings))
+    settings = loading.load().datasets[dataset]
+    store = open_store(preparing.ensure_store(dataset, settings))
     write_split(
-        options.file, asked["family"], asked["partition"], store, dataset, settings.kind, prepare.data_sha256(dataset)
+        options.file, asked["family"], asked["partition"], store, dataset, settings.kind, preparing.data_sha256(dataset)
     )
     print(f"wrote {options.file}")

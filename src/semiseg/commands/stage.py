@@ -13,8 +13,8 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from semiseg.files import write_json
-    from semiseg.runs.folder import RunFolder
+    from semiseg.base.files import write_json
+    from semiseg.runs.run_folder import RunFolder
 
     runs = options.file.parent.parent / "runs"
     listed = {str(path.parent.relative_to(runs)): RunFolder(path.parent).spec_sha256 for path in options.specs}

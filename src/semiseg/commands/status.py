@@ -17,7 +17,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     console = Console()
     if not console.is_terminal:
@@ -39,15 +39,15 @@ def picture(study: Any, everything: bool = False) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    from semiseg.cluster import progress, queue
+    from semiseg.cluster import queue, run_states
 
     jobs = queue.jobs()
-    states = progress.of_runs(study, jobs)
-    head = Text(f"{study.name}: {progress.summary(states)}", style="bold")
+    states = run_states.of_runs(study, jobs)
+    head = Text(f"{study.name}: {run_states.summary(states)}", style="bold")
     parts: list[Any] = [head]
     if jobs is not None:
         parts.append(Text(f"Slurm: {queue.summary(jobs)}"))
-    shown = [one for one in states if everything or one.state in progress.NOTEWORTHY]
+    shown = [one for one in states if everything or one.state in run_states.NOTEWORTHY]
     parts.append(_by_method(states))
     if shown:
         parts.append(_lines(shown))
@@ -57,14 +57,14 @@ def picture(study: Any, everything: bool = False) -> Any:
 def _by_method(states: list[Any]) -> Any:
     from rich.table import Table
 
-    from semiseg.cluster import progress
+    from semiseg.cluster import run_states
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("method")
-    for state in progress.STATES:
+    for state in run_states.STATES:
         table.add_column(state, justify="right")
     for method in sorted({one.method for one in states}):
-        counts = [sum(one.method == method and one.state == state for one in states) for state in progress.STATES]
+        counts = [sum(one.method == method and one.state == state for one in states) for state in run_states.STATES]
         table.add_row(method, *(str(count) if count else "·" for count in counts))
     return table
 

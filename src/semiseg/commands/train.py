@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from semiseg import memory
+from semiseg.hardware import host_memory
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +22,12 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    memory.keep()
+    host_memory.keep()
     from semiseg.cluster import devices, estimate
-    from semiseg.data.options import DatasetConfig
+    from semiseg.datasets.dataset_config import DatasetConfig
     from semiseg.engine.launch import train_run
-    from semiseg.engine.progress import say
-    from semiseg.study import DATA
+    from semiseg.engine.training_progress import say
+    from semiseg.study.study import DATA
 
     wanted = _wanted(options)
     gpus = estimate.gpus(wanted["config"])
@@ -54,13 +54,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _wanted(options: argparse.Namespace) -> dict[str, Any]:
-    from semiseg.files import read_json
+    from semiseg.base.files import read_json
 
     if options.request:
         return read_json(options.request)["content"]
     if options.config:
         return _repeated(options.config)
-    from semiseg.study import Study
+    from semiseg.study.study import Study
 
     study = Study.load(_suite_folder(options.folder).name)
     return study.runs[study.run_at(options.folder).path].content
@@ -70,9 +70,9 @@ def _repeated(path: Path) -> dict[str, Any]:
     """What a run was made with, as the config.yaml in its folder says, over the data that are here."""
     import yaml
 
-    from semiseg import config, schema
-    from semiseg.errors import UserError
-    from semiseg.explain import nearest
+    from semiseg.base.errors import UserError
+    from semiseg.base.explain import nearest
+    from semiseg.params import loading, schema
 
     try:
         wanted = yaml.safe_load(path.read_text())
@@ -81,7 +81,7 @@ def _repeated(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read ({error.strerror}); --config takes the config.yaml of a run") from error
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not the config.yaml of a run, which lies in the run's folder") from error
-    datasets = config.load().datasets
+    datasets = loading.load().datasets
     if name not in datasets:
         raise UserError(f"{path}: params.yaml has no data set {name!r}{nearest(name, datasets)}")
     return {"config": wanted, "runtime": schema.Runtime().model_dump(), "dataset": datasets[name].model_dump()}
@@ -89,7 +89,7 @@ def _repeated(path: Path) -> dict[str, Any]:
 
 def _suite_folder(folder: Path) -> Path:
     """results/<suite> of results/<suite>/runs/…"""
-    from semiseg.errors import UserError
+    from semiseg.base.errors import UserError
 
     for parent in folder.parents:
         if parent.name == "runs":

@@ -1,1 +1,1 @@
-"""The one training loop, and what surrounds it."""
+"""The one training loop: networks and optimisers, checkpoints, the record. Training only."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from semiseg.errors import UserError
-from semiseg.files import DISK_FULL, atomic
+from semiseg.base.errors import UserError
+from semiseg.base.files import DISK_FULL, atomic
 
 AFFECTS_RESULTS = False  # a resumed run is the one that was not interrupted, or nothing may be resumed
 

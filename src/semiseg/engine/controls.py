@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.engine import distributed
+from semiseg.hardware import distributed
 
 CERTAIN = 20.0  # logit of a class that is known: softmax 1 - 1e-8 with 21 classes
 

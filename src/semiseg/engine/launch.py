@@ -13,15 +13,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from semiseg.data.manifest import require_manifest
-from semiseg.data.options import DatasetConfig
-from semiseg.data.prepare import data_sha256, ensure_store
-from semiseg.data.split_files import read_split
-from semiseg.errors import Interrupted, OutOfMemory, UserError
-from semiseg.files import write_json
-from semiseg.grid import split_name
+from semiseg.base.errors import Interrupted, OutOfMemory, UserError
+from semiseg.base.files import write_json
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.manifest import require_manifest
+from semiseg.datasets.preparing import data_sha256, ensure_store
 from semiseg.runs import lease, spec
-from semiseg.runs.folder import RunFolder
+from semiseg.runs.run_folder import RunFolder
+from semiseg.splits.families import split_name
+from semiseg.splits.split_files import read_split
 
 
 def train_run(

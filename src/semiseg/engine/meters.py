@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from semiseg.engine import distributed
-from semiseg.errors import Diverged
+from semiseg.base.errors import Diverged
+from semiseg.hardware import distributed
 
 NEVER = 2**62
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from semiseg.engine import distributed
-from semiseg.engine.device import describe
-from semiseg.files import sha256_file
+from semiseg.base.files import sha256_file
+from semiseg.hardware import distributed
+from semiseg.hardware.device import describe
 
 AFFECTS_RESULTS = False
 

@@ -5,58 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from semiseg.data import views
-from semiseg.data.draws import Draws
-from semiseg.engine import distributed
-from semiseg.engine.device import Speed
-from semiseg.models.networks import Output
-
-
-class Student:
-    """A network in training mode that takes pixels; its two halves are there for methods that perturb features."""
-
-    def __init__(self, network: nn.Module, speed: Speed, say: Callable[[str], None]) -> None:
-        self.network, self.speed = network, speed
-        self._forward = speed.compiled(network.forward, say)
-        self._encode = speed.compiled(network.encode, say)
-        self._decode = speed.compiled(network.decode, say)
-
-    def __call__(self, pixels: Tensor) -> Output:
-        with self.speed.autocast():
-            return self._forward(self._normalised(pixels))
-
-    def encode(self, pixels: Tensor) -> list[Tensor]:
-        with self.speed.autocast():
-            return self._encode(self._normalised(pixels))
-
-    def decode(self, features: list[Tensor], size: tuple[int, int]) -> Output:
-        with self.speed.autocast():
-            return self._decode(features, size)
-
-    def frozen(self, pixels: Tensor) -> Output:
-        """The same weights in evaluation mode, without gradient: statistics stay as they are."""
-        return self._evaluated(self._forward, pixels)
-
-    def eager(self, pixels: Tensor) -> Output:
-        """`frozen` for images of any size: for each new one a compiled network would be compiled again."""
-        return self._evaluated(self.network.forward, pixels)
-
-    def _evaluated(self, forward: Callable[[Tensor], Output], pixels: Tensor) -> Output:
-        training = self.network.training
-        if training:
-            self.network.eval()
-        try:
-            with torch.no_grad(), self.speed.autocast():
-                return forward(self._normalised(pixels))
-        finally:
-            if training:
-                self.network.train()
-
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        return self.speed.arranged(views.normalise(pixels))
+from semiseg.feed.draws import Draws
+from semiseg.hardware import distributed
+from semiseg.models.outputs import Output
+from semiseg.models.student import Student
 
 
 class Step:

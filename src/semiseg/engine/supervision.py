@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from semiseg.engine.distributed import gather, global_mean
+from semiseg.hardware.distributed import gather, global_mean
 from semiseg.models import criteria
 from semiseg.models.outputs import Output
 

@@ -10,23 +10,24 @@ from typing import Any
 from torch import Tensor
 
 from semiseg import methods
-from semiseg.data.draws import Draws
-from semiseg.data.loader import Loaded, Loader
-from semiseg.data.splits import Split
-from semiseg.data.store import open_store
-from semiseg.engine import checkpoint, controls, distributed, pieces, products, record
-from semiseg.engine.device import Speed, choose_device, prepare, seed_device
-from semiseg.engine.evaluate import Evaluator
-from semiseg.engine.judge import Judge, spread
+from semiseg.base.errors import Interrupted, UserError
+from semiseg.base.files import write_json
+from semiseg.engine import batch_parts, checkpoint, controls, record, saving
 from semiseg.engine.meters import Meters
-from semiseg.engine.players import Players
-from semiseg.engine.progress import Progress
+from semiseg.engine.periodic_evaluation import Judge, spread
 from semiseg.engine.step import Step
 from semiseg.engine.supervision import make_criterion
-from semiseg.errors import Interrupted, UserError
-from semiseg.files import write_json
-from semiseg.runs.folder import RunFolder
+from semiseg.engine.train_state import TrainState
+from semiseg.engine.training_progress import Progress
+from semiseg.feed.draws import Draws
+from semiseg.feed.loader import Loaded, Loader
+from semiseg.feed.store import open_store
+from semiseg.hardware import distributed
+from semiseg.hardware.device import Speed, choose_device, prepare, seed_device
 from semiseg.runs.lease import Lease
+from semiseg.runs.run_folder import RunFolder
+from semiseg.scoring.evaluator import Evaluator
+from semiseg.splits.families import Split
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -58,7 +59,7 @@ class Training:
         self.say = say if distributed.rank() == 0 else _silent
         self.costs = record.Costs(self.device)
         self._open_data(data, split)
-        self.players = Players(self.recipe, self.method, len(self.classes), self.seed, self.speed, self.say)
+        self.state = TrainState(self.recipe, self.method, len(self.classes), self.seed, self.speed, self.say)
         self.criterion = make_criterion(self.recipe["criterion"])
         self.meters = Meters(self.device)
 
@@ -112,7 +113,7 @@ class Training:
         self._resume()
         heard = self._listen()
         if distributed.rank() == 0:
-            products.write_config(self.folder.path, self.config)
+            saving.write_config(self.folder.path, self.config)
             write_json(self.folder / "record.json", self.provenance() | {"state": "running"})
         progress = Progress(f"{self.folder.path}", self.iterations, self.iteration, self.lease)
         try:
@@ -131,23 +132,23 @@ class Training:
         """One iteration: losses of the students and of the second player, then everybody's update."""
         # Dropout and the like draw from torch's generator: keyed, a resumed run draws the same.
         seed_device(self.device, (self.seed * 1_000_003 + self.iteration) * 1009 + distributed.rank())
-        self.players.zero_grad()
+        self.state.zero_grad()
         parts = self.recipe["optimiser"]["accumulate"]
         for part in range(parts):
             for losses in self.losses(batch, part, parts):
                 (sum(losses.values()) / parts).backward()
                 self.meters.add({name: loss / parts for name, loss in losses.items()}, self.iteration)
-        self.players.move(self.iteration, self.iterations)
+        self.state.move(self.iteration, self.iterations)
         self.meters.steps += 1
         self.iteration += 1
 
     def losses(self, batch: Loaded, part: int, parts: int) -> Iterator[dict[str, Tensor]]:
         """Of a part of the batch, the students' and then the second player's; the caller goes back through each."""
-        piece, rows = pieces.cut(batch, part, parts)
+        piece, rows = batch_parts.cut(batch, part, parts)
         step = self._as_seen(batch, rows)
-        with self.players.auxiliary_at_rest():
+        with self.state.auxiliary_at_rest():
             yield self.method.losses(piece, step)
-        if self.players.auxiliary is not None:
+        if self.state.auxiliary is not None:
             yield self.method.auxiliary_losses(piece, step)
 
     def _as_seen(self, batch: Loaded, rows: slice) -> Step:
@@ -160,9 +161,9 @@ class Training:
         return Step(
             iteration=self.iteration,
             iterations=self.iterations,
-            students=self.players.students,
-            teacher=self.players.teacher,
-            auxiliary=self.players.auxiliary,
+            students=self.state.students,
+            teacher=self.state.teacher,
+            auxiliary=self.state.auxiliary,
             criterion=self.criterion,
             draws=Draws(self.seed, self.iteration, batch.samples_unlabelled[rows]),
             rows=of_all,
@@ -177,11 +178,11 @@ class Training:
             progress.loss = sum(losses.values())
             if distributed.rank() == 0:
                 seconds = self.costs.so_far()["wall_seconds"]
-                rate = self.players.optimiser.lr
+                rate = self.state.optimiser.lr
                 self.judge.log.write(kind="train", iteration=self.iteration, losses=losses, lr=rate, seconds=seconds)
         if self.judge.due(self.iteration, self.iterations) and distributed.rank() == 0:
-            progress.miou = self.judge.evaluate(self.iteration, self.players.evaluated, self.method.reports)
-            self.judge.diagnose(self.iteration, self.method, self.players)
+            progress.miou = self.judge.evaluate(self.iteration, self.state.evaluated, self.method.reports)
+            self.judge.diagnose(self.iteration, self.method, self.state)
         progress.step(self.iteration)
 
     def _keep(self) -> None:
@@ -211,7 +212,7 @@ class Training:
 
     def _state(self) -> dict[str, Any]:
         """Everything that the next iteration depends on; data order and augmentations follow from its number."""
-        return self.players.state() | {
+        return self.state.state_dict() | {
             "spec_sha256": self.spec_sha256,
             "iteration": self.iteration,
             "meters": self.meters.state(),
@@ -222,7 +223,7 @@ class Training:
     def _resume(self) -> None:
         state = checkpoint.load(self.folder.path, self.spec_sha256)
         if state is not None:
-            self.players.restore(state)
+            self.state.load_state_dict(state)
             self.meters.restore(state["meters"])
             self.costs = record.Costs(self.device, state["costs"])
             self.iteration, self.resumed = state["iteration"], state["resumed"] + 1
@@ -236,8 +237,8 @@ class Training:
         if distributed.rank() != 0:
             return
         path = self.folder.path
-        products.write_weights(path, self.players.stored)
-        products.write_predictions(path, self.evaluator, self.players.evaluated, self.method.reports, self.pictures)
+        saving.write_weights(path, self.state.stored)
+        saving.write_predictions(path, self.evaluator, self.state.evaluated, self.method.reports, self.pictures)
         final = {"state": "done", "finished": record.now(), "products": self.folder.products()}
         write_json(self.folder / "record.json", self.provenance() | final)
         self.folder.finish(self.spec, self.spec_sha256)
@@ -251,7 +252,7 @@ class Training:
             | {
                 "error": None,
                 "iterations": self.iteration,
-                "parameters": self.players.parameters,
+                "parameters": self.state.parameters,
                 "precision": "bf16" if self.speed.bf16 else "fp32",
                 "resumed": self.resumed,
                 "spec_sha256": self.spec_sha256,

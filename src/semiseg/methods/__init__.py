@@ -1,7 +1,17 @@
-"""Methods, one file each and named after it; `base.py` and files that begin with an underscore are none."""
+"""Methods, one file each and named after it; `method.py` and files that begin with an underscore are none."""
 
 from __future__ import annotations
 
-from semiseg.methods.base import Batch, Method, MethodOptions, PseudoLabelOptions, Setting, Step, check, load, names
+from semiseg.methods.method import (
+    Batch,
+    Method,
+    MethodOptions,
+    PseudoLabelOptions,
+    Setting,
+    Step,
+    check,
+    load,
+    names,
+)
 
 __all__ = ["Batch", "Method", "MethodOptions", "PseudoLabelOptions", "Setting", "Step", "check", "load", "names"]

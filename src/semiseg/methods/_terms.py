@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from semiseg.errors import UserError
-from semiseg.lazy import F, torch
+from semiseg.base.errors import UserError
+from semiseg.base.lazy import F, torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from semiseg.methods.base import Batch, Step
+    from semiseg.methods.method import Batch, Step
 
 
 class Pseudo(NamedTuple):

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from semiseg.errors import UserError
-from semiseg.lazy import F, torch
+from semiseg.base.errors import UserError
+from semiseg.base.lazy import F, torch
 from semiseg.methods._terms import valid_pixels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

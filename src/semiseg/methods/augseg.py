@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.lazy import F, torch
+from semiseg.base.lazy import F, torch
 from semiseg.methods._terms import Pseudo, check_partners, mean_over_pixels, pseudo_labels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ class AugSeg(Method):
         check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import views
+        from semiseg import views
 
         o, weak = self.options, batch.unlabelled
         logits = step.targets(step.teacher(weak).logits)
@@ -55,8 +55,8 @@ class AugSeg(Method):
 
     def _mix(self, batch: Batch, strong: Tensor, pseudo: Pseudo, confidence: Tensor, step: Step):
         """Both pastings use one permutation of the batch, as the code has it."""
-        from semiseg.data import cutmix
-        from semiseg.data.transfer import to_device
+        from semiseg.feed.transfer import to_device
+        from semiseg.views import cutmix
 
         size, draws = strong.shape[-2:], step.draws
         count = len(step.gather(confidence))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator
 
-from semiseg.lazy import F, torch
+from semiseg.base.lazy import F, torch
 from semiseg.methods._terms import check_partners, partner, valid_pixels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ class CPS(Method):
         return self._mixed(batch, step, networks) if self.options.cutmix else self._plain(batch, step, networks)
 
     def _mixed(self, batch: Batch, step: Step, networks: dict) -> dict[str, Tensor]:
-        from semiseg.data import cutmix
+        from semiseg.views import cutmix
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         boxes = cutmix.cps_boxes(step.draws, "cutmix", weak.shape[-2:], count=o.boxes, proportion=o.proportion)

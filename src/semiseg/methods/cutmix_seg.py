@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.lazy import torch
+from semiseg.base.lazy import torch
 from semiseg.methods._terms import check_partners, mean_over_pixels, partner, squared_difference, valid_pixels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,8 @@ class CutMixSeg(Method):
         check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import cutmix, views
+        from semiseg import views
+        from semiseg.views import cutmix
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         boxes = cutmix.fixed_area_boxes(step.draws, "cutmix", weak.shape[-2:], area=o.area)

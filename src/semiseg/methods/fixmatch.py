@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.lazy import torch
+from semiseg.base.lazy import torch
 from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,8 @@ class FixMatch(Method):
             check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import cutmix, views
+        from semiseg import views
+        from semiseg.views import cutmix
 
         o, weak = self.options, batch.unlabelled
         # The network that was before this step's BN update, with its running statistics, labels the pasted pixels; the

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from semiseg.lazy import F, torch
+from semiseg.base.lazy import F, torch
 from semiseg.methods._terms import Pseudo, check_partners, pseudo_labels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,8 @@ class IMAS(Method):
         check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import cutmix, views
+        from semiseg import views
+        from semiseg.views import cutmix
 
         o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
         pseudo = pseudo_labels(step.targets(step.teacher(weak).logits), batch)
@@ -107,7 +108,7 @@ class IMAS(Method):
 
     def _partners(self, everyone: Tensor, step: Step) -> Tensor:
         """For each image of all processes whom it receives pixels from: the easiest's go to the hardest, and so on."""
-        from semiseg.data.transfer import to_device
+        from semiseg.feed.transfer import to_device
 
         if not self.options.adaptive_cutmix:
             return to_device(step.draws.permutation("partners", len(everyone)), everyone.device)

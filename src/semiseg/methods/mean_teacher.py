@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.lazy import torch
+from semiseg.base.lazy import torch
 from semiseg.methods._terms import check_ramp_up, gaussian_ramp_up, squared_difference, valid_pixels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ class MeanTeacher(Method):
         check_ramp_up(options.ramp_up, setting.iterations)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import views
+        from semiseg import views
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         teacher = step.targets(step.teacher(weak).logits).detach().float().softmax(1)

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from semiseg.lazy import F, torch
+from semiseg.base.lazy import F, torch
 from semiseg.methods._terms import Pseudo, check_partners, confident_cross_entropy, partner, pseudo_labels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,8 @@ class RC2L(Method):
             check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import cutmix, views
+        from semiseg import views
+        from semiseg.views import cutmix
 
         o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
         boxes = cutmix.unimatch_boxes(step.draws, "cutmix", size, p=o.cutmix_probability)
@@ -103,7 +104,8 @@ class RC2L(Method):
 
     def _teacher_regions(self, pseudo: Pseudo, classes: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Masks [B,C,h,w], the share of each cell that is confidently of the class, and which classes occur."""
-        from semiseg.models.criteria import IGNORE, one_hot
+        from semiseg.base.labels import IGNORE
+        from semiseg.models.criteria import one_hot
 
         certain = pseudo.valid & (pseudo.confidence >= self.options.confidence)
         masks = F.adaptive_avg_pool2d(one_hot(pseudo.label.where(certain, IGNORE), classes), size)

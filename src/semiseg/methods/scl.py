@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from semiseg.errors import UserError
-from semiseg.lazy import F, torch
+from semiseg.base.errors import UserError
+from semiseg.base.lazy import F, torch
 from semiseg.methods._terms import (
     check_partners,
     check_ramp_up,
@@ -25,13 +25,13 @@ from semiseg.methods._terms import (
     squared_difference,
     valid_pixels,
 )
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from semiseg.data.draws import Draws
+    from semiseg.feed.draws import Draws
 
 
 class SCL(Method):
@@ -62,8 +62,9 @@ class SCL(Method):
             )
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import cutmix, views
+        from semiseg import views
         from semiseg.models import criteria
+        from semiseg.views import cutmix
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         boxes = cutmix.fixed_area_boxes(step.draws, "cutmix", weak.shape[-2:], area=o.area)
@@ -100,7 +101,7 @@ class SCL(Method):
 
     def _structured(self, student: Tensor, teacher: Tensor, valid: Tensor, box: Tensor, boxes: Tensor, step: Step):
         """L_SC of each image [B]."""
-        from semiseg.data.transfer import to_device
+        from semiseg.feed.transfer import to_device
 
         if self.options.scope == "full":
             return all_pairs(vectors(student), vectors(teacher), (valid & box).flatten(1), (valid & ~box).flatten(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from semiseg.methods.base import Batch, Method, MethodOptions, Step
+from semiseg.methods.method import Batch, Method, MethodOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor

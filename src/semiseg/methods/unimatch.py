@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.lazy import torch
+from semiseg.base.lazy import torch
 from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
-from semiseg.methods.base import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,8 @@ class UniMatch(Method):
             check_partners(setting.batch)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        from semiseg.data import cutmix, views
+        from semiseg import views
+        from semiseg.views import cutmix
 
         o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
         bounds = [len(batch.image), len(weak)]
@@ -62,7 +63,7 @@ class UniMatch(Method):
 
     def _perturbed(self, features: list[Tensor], step: Step) -> list[Tensor]:
         """Dropout of whole channels, the kept ones scaled up (nn.Dropout2d), but keyed by sample and not by state."""
-        from semiseg.data.transfer import to_device
+        from semiseg.feed.transfer import to_device
 
         kept = []
         for k, feature in enumerate(features):

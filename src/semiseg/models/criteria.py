@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-IGNORE = 255
+from semiseg.base.labels import IGNORE
 
 Mean = Callable[[Tensor, Tensor], Tensor]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semiseg.errors import UserError
-from semiseg.explain import nearest
+from semiseg.base.errors import UserError
+from semiseg.base.explain import nearest
 
 
 class Encoder(nn.Module):

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from semiseg.models.criteria import IGNORE, Mean, one_hot, ratio
+from semiseg.base.labels import IGNORE
+from semiseg.models.criteria import Mean, one_hot, ratio
 from semiseg.models.matching import match
 from semiseg.models.outputs import Regions
 

@@ -11,7 +11,7 @@ from semiseg.models import weights
 from semiseg.models.deeplab import AuxiliaryHead, DeepLabV2Head, DeepLabV3PlusHead
 from semiseg.models.encoders import Encoder, freeze_affine, make_body
 from semiseg.models.mask_head import MaskHead
-from semiseg.models.options import NetworkConfig
+from semiseg.models.network_config import NetworkConfig
 from semiseg.models.outputs import Output, Regions
 from semiseg.models.small import SmallEncoder, SmallHead
 from semiseg.models.smp import make_parts

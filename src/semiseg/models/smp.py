@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.models.encoders import Encoder, check_name
 from semiseg.models.outputs import Output
 

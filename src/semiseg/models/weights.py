@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from semiseg.errors import UserError
-from semiseg.files import sha256_file
+from semiseg.base.errors import UserError
+from semiseg.base.files import sha256_file
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
 from semiseg.report import names, statistics
 from semiseg.report.html.pages import Pages
 from semiseg.report.records import Cell, Records, mean_sd, partition_order

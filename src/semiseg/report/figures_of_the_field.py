@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semiseg.data.splits import FAMILIES
-from semiseg.errors import UserError
+from semiseg.base.errors import UserError
+from semiseg.splits.families import FAMILIES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from semiseg import files
-from semiseg.data.masks import voc_palette
+from semiseg.base import files
+from semiseg.base.labels import voc_palette
 from semiseg.report import names
 from semiseg.report.plots import frames
 from semiseg.report.records import Cell, Records, Run
-from semiseg.runs.selection import mean_iou
+from semiseg.scoring.selection import mean_iou
 
 IGNORED = 255
 RIGHT, WRONG, VOID = (225, 225, 225), (200, 30, 60), (255, 255, 255)

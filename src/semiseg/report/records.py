@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from semiseg import files
-from semiseg.errors import UserError
+from semiseg.base import files
+from semiseg.base.errors import UserError
 from semiseg.report import statistics
 from semiseg.runs.evaluations import Evaluations
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from semiseg import files
-from semiseg.errors import UserError
+from semiseg.base import files
+from semiseg.base.errors import UserError
 
 Row = Mapping[str, Any]
 MISSING = "–"

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from semiseg import files
+from semiseg.base import files
 from semiseg.runs import lease
 
 AFFECTS_RESULTS = False

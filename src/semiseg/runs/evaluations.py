@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semiseg import files
-from semiseg.errors import UserError
+from semiseg.base import files
+from semiseg.base.errors import UserError
 
 FORMAT = 1
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from semiseg.errors import UserError
-from semiseg.files import peek_json, write_json
+from semiseg.base.errors import UserError
+from semiseg.base.files import peek_json, write_json
 
 AFFECTS_RESULTS = False
 

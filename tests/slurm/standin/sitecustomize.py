@@ -31,12 +31,12 @@ class Finder(importlib.abc.MetaPathFinder):
 
 
 def stand_in(config, path, *, data, splits, runtime, dataset, say, request=None):
-    from semiseg.data.prepare import data_sha256
-    from semiseg.data.split_files import read_split
-    from semiseg.files import write_json
-    from semiseg.grid import split_name
+    from semiseg.base.files import write_json
+    from semiseg.datasets.preparing import data_sha256
     from semiseg.runs import lease, spec
-    from semiseg.runs.folder import PRODUCTS, RunFolder
+    from semiseg.runs.run_folder import PRODUCTS, RunFolder
+    from semiseg.splits.families import split_name
+    from semiseg.splits.split_files import read_split
 
     split = read_split(splits / f"{split_name(config['split']['family'], config['split']['partition'])}.json")
     wanted = spec.make_spec(config, data_sha256(config["dataset"]["name"], data), split.sha256)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from semiseg.report.html.pages import LOCAL, build
-from semiseg.report.html.suites import build as build_index
+from semiseg.report.html.suite_index import build_index
 
 __all__ = ["LOCAL", "build", "build_index"]

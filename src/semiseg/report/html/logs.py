@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from semiseg import files
+from semiseg.base import files
 from semiseg.report.records import Records, Run
 
 LINES = 60

@@ -12,9 +12,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from semiseg import __version__, files
+from semiseg import __version__
+from semiseg.base import files
 from semiseg.report import names, pictures
-from semiseg.report.html import answer, logs, methods, overview, runs
+from semiseg.report.html import answer, logs, method_pages, overview, run_pages
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
@@ -68,14 +69,16 @@ def build(
         palette=palette,
         why_not=_why_no_pictures(viewer, dataset, read_image, local_pictures),
     )
-    pages.write("runs", runs=[runs.summary(run) for run in records.runs])
-    pages.write("methods", methods=methods.described({run.method for run in records.runs}), options=_options(records))
-    made_with = runs.provenance(records)
+    pages.write("runs", runs=[run_pages.summary(run) for run in records.runs])
+    pages.write(
+        "methods", methods=method_pages.described({run.method for run in records.runs}), options=_options(records)
+    )
+    made_with = run_pages.provenance(records)
     pages.write("numbers", block=records.block, splits=_splits(records), provenance=made_with, tables=tables)
-    logs.write(records, folder, {run.row["run"]: runs.slug(run) for run in records.runs if run.row["run"]})
+    logs.write(records, folder, {run.row["run"]: run_pages.slug(run) for run in records.runs if run.row["run"]})
     for run in records.runs:
         if run.row["run"]:
-            pages.write("run", f"runs/{runs.slug(run)}", **runs.details(run, records, folder))
+            pages.write("run", f"runs/{run_pages.slug(run)}", **run_pages.details(run, records, folder))
     _copy_assets(folder / "assets")
 
 
@@ -103,8 +106,8 @@ class Pages:
         self.environment = environment()
         self.environment.globals |= {
             "suite": suite, "dataset": dataset, "pages": PAGES, "label": names.label,
-            "of": names.of, "cell_text": cell_text, "order": order, "filtered": FILTERED, "slug": runs.slug,
-            "run_links": functools.cache(lambda: runs.links(records)),
+            "of": names.of, "cell_text": cell_text, "order": order, "filtered": FILTERED, "slug": run_pages.slug,
+            "run_links": functools.cache(lambda: run_pages.links(records)),
         }  # fmt: skip
         self.environment.filters["json"] = embedded_json
 
@@ -176,7 +179,7 @@ def _counts(records: Records) -> dict[str, int]:
 
 
 def _open_runs(records: Records) -> list[dict[str, Any]]:
-    return [runs.summary(run) for run in records.runs if run.row["run"] and not run.done]
+    return [run_pages.summary(run) for run in records.runs if run.row["run"] and not run.done]
 
 
 def _options(records: Records) -> dict[str, list[tuple[str, dict[str, Any]]]]:

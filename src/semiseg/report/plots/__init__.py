@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg import files
+from semiseg.base import files
 from semiseg.report import captions
-from semiseg.report.plots import bars, classes, frames, lines, style
+from semiseg.report.plots import bars, class_plots, frames, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
@@ -18,8 +18,8 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "training_curves": lines.training_curves,
     "pseudo_labels": lines.pseudo_labels,
     "losses": lines.losses,
-    "class_iou": classes.class_iou,
-    "confusion": classes.confusion,
+    "class_iou": class_plots.class_iou,
+    "confusion": class_plots.confusion,
     "cost": lines.cost,
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from semiseg import files
+from semiseg.base import files
 from semiseg.report import names
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg import files
+from semiseg.base import files
 from semiseg.report.records import Records
 from semiseg.report.table import Table
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from semiseg import files
+from semiseg.base import files
 from semiseg.report.records import FULL, Cell, Records, mean_sd
 from semiseg.report.table import Table
 

@@ -1,1 +1,0 @@
-"""Data sets: sources, readers, checks, split lists, decoded stores and views."""

@@ -1,0 +1,1 @@
+"""Data sets on disk: their kinds, classes, images and masks, checks, and the manifest."""

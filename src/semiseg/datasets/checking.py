@@ -1,0 +1,190 @@
+"""The one check of a data set as a whole: its verdict is stored in manifest.json, and training asks for it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semiseg.base.labels import IGNORE
+from semiseg.base.progress import progress
+from semiseg.datasets import sizes
+from semiseg.datasets.dataset import Dataset, open_dataset
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.inspection import Inspection, inspect_all
+from semiseg.datasets.kinds import camvid, cityscapes, voc
+from semiseg.datasets.manifest import build_manifest, write_manifest
+from semiseg.splits.lists import ids_sha256, known_lists
+
+_MOST = 20  # problems of one kind that are spelled out
+_DUPLICATES_LISTED = 50
+# Where the images of a subset are named, kind by kind.
+PLACES = {
+    "pocket": "ImageSets/Segmentation/{}.txt",
+    "voc": "ImageSets/Segmentation/{}.txt",
+    "cityscapes": "leftImg8bit/{}",
+    "camvid": "images/{}",
+    "folder": "images and masks, and at the lists or shares of {}",
+}
+Findings = dict[str, list[Inspection]]
+
+
+def check_dataset(name: str, config: DatasetConfig, root: Path = Path("data")) -> dict[str, Any]:
+    """Inspect every file, write <root>/<name>/manifest.json and return the verdict; `problems` empty means sound."""
+    dataset = open_dataset(name, config, root)
+    findings = _inspect(dataset)
+    verdict = judge(dataset, config, findings)
+    hashes = {path: digest for found in findings.values() for one in found for path, digest in one.hashes.items()}
+    write_manifest(build_manifest(dataset, config, hashes, verdict), root)
+    return verdict
+
+
+def _inspect(dataset: Dataset) -> Findings:
+    total = sum(len(samples) for samples in dataset.subsets.values())
+    with progress(f"checking {dataset.name}", total) as advance:
+        return {s: list(inspect_all(dataset, samples, advance)) for s, samples in dataset.subsets.items()}
+
+
+def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[str, Any]:
+    problems = [*_empty(dataset, config, findings), *_file_problems(findings), *_shared_ids(findings)]
+    warnings = list(dataset.notes)
+    if config.complete:
+        problems += _official(config, findings)
+    problems += _label_problems(dataset, findings)
+    warnings += _label_warnings(dataset, findings)
+    duplicates = find_duplicates(findings)
+    across = [pair for pair in duplicates if len({place.split("/")[0] for place in pair}) > 1]
+    if across:
+        sentence = f"{len(across)} images lie in two subsets with equal bytes, first: {' = '.join(across[0])}"
+        # Nobody can mend the official lists; in a user's own data, an image of val among the training images is a leak.
+        (problems if config.kind in ("folder", "pocket") else warnings).append(sentence)
+    if len(duplicates) > len(across):
+        warnings.append(f"{len(duplicates) - len(across)} images lie in one subset twice")
+    return {
+        "ok": not problems,
+        "problems": problems,
+        "warnings": warnings,
+        "duplicates": duplicates[:_DUPLICATES_LISTED],
+        "subsets": {subset: _summary(dataset, found) for subset, found in findings.items()},
+    }
+
+
+def _empty(dataset: Dataset, config: DatasetConfig, findings: Findings) -> list[str]:
+    """Nothing can be trained on, or judged by, no image."""
+    needed = ["train", "val"] + ["test"] * sizes.has_test(config)
+    return [
+        f"{subset} holds no image; look at {PLACES[config.kind].format(subset)} in {dataset.root}"
+        for subset in needed
+        if not findings.get(subset)
+    ]
+
+
+def _file_problems(findings: Findings) -> list[str]:
+    wrong = [one.problem for found in findings.values() for one in found if one.problem]
+    if len(wrong) > _MOST:
+        return [*wrong[:_MOST], f"and {len(wrong) - _MOST} more files with problems"]
+    return wrong
+
+
+def _shared_ids(findings: Findings) -> list[str]:
+    home: dict[str, str] = {}
+    shared = []
+    for subset, found in findings.items():
+        for one in found:
+            first = home.setdefault(one.sample.id, subset)
+            if first != subset:
+                shared.append(f"{one.sample.id} ({first}, {subset})")
+    return [f"{len(shared)} images are in two subsets: {', '.join(shared[:5])}"] if shared else []
+
+
+def _official(config: DatasetConfig, findings: Findings) -> list[str]:
+    """Counts, and where a reference list is known its very ids."""
+    pool = config.train_list or "train_aug"
+    expected = {
+        "voc": {"train": voc.COUNTS[pool], "val": voc.COUNTS["val"]},
+        "cityscapes": cityscapes.COUNTS,
+        "camvid": camvid.COUNTS,
+    }.get(config.kind, {})
+    sentences = []
+    for subset, count in expected.items():
+        if subset not in findings:
+            continue
+        found = len(findings[subset])
+        hint = "get the whole data set, or set complete: false"
+        if found != count:
+            sentences.append(f"{subset} has {found} images, officially {count}; {hint}")
+        reference = known_lists().get(
+            ("reference", config.kind, pool if subset == "train" and config.kind == "voc" else subset)
+        )
+        if (
+            reference
+            and found == count
+            and ids_sha256(one.sample.id for one in findings[subset]) != reference.ids_sha256
+        ):
+            sentences.append(f"{subset} has {count} images, but not the official ones; {hint}")
+    return sentences
+
+
+def _totals(found: list[Inspection]) -> np.ndarray:
+    return sum((one.pixels for one in found if one.pixels is not None), np.zeros(256, np.int64))
+
+
+def _label_problems(dataset: Dataset, findings: Findings) -> list[str]:
+    sentences = []
+    for subset, found in findings.items():
+        masks = [one for one in found if one.pixels is not None]
+        if not masks:
+            continue
+        present = np.flatnonzero(_totals(masks)[: len(dataset.classes)])
+        if len(present) == 0:
+            sentences.append(f"the masks of {subset} hold no class at all, only ignored pixels")
+        elif len(present) == 1 and subset == "train":
+            sentences.append(
+                f"every labelled pixel of {subset} is {dataset.classes[present[0]]}; check values and classes"
+            )
+    return sentences
+
+
+def _label_warnings(dataset: Dataset, findings: Findings) -> list[str]:
+    sentences = []
+    for subset, found in findings.items():
+        masks = [one for one in found if one.pixels is not None]
+        absent = [c for c, n in zip(dataset.classes, _totals(masks), strict=False) if n == 0] if masks else []
+        if absent:
+            sentences.append(f"{subset} has no pixel of {', '.join(absent)}")
+        empty = [one.sample.id for one in masks if one.pixels[:IGNORE].sum() == 0]
+        if empty:
+            sentences.append(f"{len(empty)} masks of {subset} hold ignored pixels only, first: {empty[0]}")
+    return sentences
+
+
+def find_duplicates(findings: Findings) -> list[list[str]]:
+    """Images with equal bytes, as lists of subset/id."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for subset, found in findings.items():
+        for one in found:
+            if one.sample.image in one.hashes:
+                places[one.hashes[one.sample.image]].append(f"{subset}/{one.sample.id}")
+    return sorted(place for place in places.values() if len(place) > 1)
+
+
+def _summary(dataset: Dataset, found: list[Inspection]) -> dict[str, Any]:
+    masks = [one.pixels for one in found if one.pixels is not None]
+    sizes = Counter(f"{one.size[1]}x{one.size[0]}" for one in found if one.size)
+    totals = _totals(found)
+    summary: dict[str, Any] = {"images": len(found), "masks": len(masks), "sizes": _common(sizes)}
+    if masks:
+        images = np.sum([pixels > 0 for pixels in masks], axis=0)
+        summary["pixels"] = {name: int(n) for name, n in zip(dataset.classes, totals, strict=False)}
+        summary["pixels_ignored"] = int(totals[IGNORE])
+        summary["images_with"] = {name: int(n) for name, n in zip(dataset.classes, images, strict=False)}
+    return summary
+
+
+def _common(sizes: Counter[str], most: int = 10) -> dict[str, int]:
+    """The commonest sizes, ties by name so that the manifest does not depend on the order of the files."""
+    ranked = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(n for _, n in ranked[most:])
+    return dict(ranked[:most]) | ({"others": rest} if rest else {})

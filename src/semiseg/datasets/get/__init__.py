@@ -1,0 +1,1 @@
+"""Downloading data sets, verifying and unpacking them."""

@@ -1,0 +1,215 @@
+"""What `semiseg data get`, `check` and `init` do; the command line only passes their arguments on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from semiseg.base import files
+from semiseg.base.errors import UserError
+from semiseg.datasets.checking import check_dataset
+from semiseg.datasets.dataset import raw_folder
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.get import sbd
+from semiseg.datasets.get.archives import Archive, Source, source_of
+from semiseg.datasets.get.download import Expected, Patience, Receipt, download, hash_file
+from semiseg.datasets.get.unpack import BadArchive, unpack
+from semiseg.datasets.kinds.voc import AUGMENTED, TRAIN_AUG, layout_root
+from semiseg.datasets.manifest import count_of, manifest_path
+from semiseg.datasets.other_files import ignored
+from semiseg.datasets.proposal import init
+
+__all__ = ["check", "get", "init"]
+
+Say = Callable[[str], None]
+
+
+def get(
+    name: str,
+    config: DatasetConfig,
+    root: Path = Path("data"),
+    say: Say = print,
+    sources: Path | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """Bring the data set to data/<name>: download, verify, unpack, convert. Done parts are not done again."""
+    if config.data_root is None:
+        if config.kind == "pocket":
+            raise UserError(f"the data set {name} is made, not downloaded: `semiseg data prepare {name}`")
+        if config.kind == "folder":
+            raise UserError(f"the data set {name} is your own: set data_root to its folder")
+        source = source_of(config.kind, sources)
+        say(f"{name}: terms of use at {source.terms}")
+        _get_archives(name, source, _parts(config), root, say, patience)
+    elif not config.data_root.expanduser().is_dir():
+        raise UserError(f"data_root of {name}, {config.data_root}, does not exist")
+    if config.kind == "voc" and "sbd" in _parts(config):
+        _get_train_aug(name, config, root, say)
+
+
+def _parts(config: DatasetConfig) -> set[str]:
+    parts = set()
+    if config.kind == "voc" and (config.train_list or "train_aug") == "train_aug":
+        parts.add("sbd")
+    if config.kind == "cityscapes" and config.extra:
+        parts.add("extra")
+    return parts
+
+
+def _get_archives(name: str, source: Source, parts: set[str], root: Path, say: Say, patience: Patience | None) -> None:
+    home = Path(root) / name
+    wanted = [one for one in source.archives if one.part is None or one.part in parts]
+    todo = [one for one in wanted if not _present(one, home)]
+    absent = [one.file for one in todo if not one.urls and not (home / "archives" / one.file).exists()]
+    if absent and source.instructions:
+        folder = home / "archives"
+        raise UserError(
+            source.instructions.format(missing=" and ".join(absent), folder=folder.absolute(), name=name).strip()
+        )
+    if todo:
+        with _alone(home):
+            for archive in todo:
+                if not _present(archive, home):  # another process may have been faster
+                    _bring(archive, home, say, patience)
+
+
+def _present(archive: Archive, home: Path) -> bool:
+    return all((home / "raw" / product).exists() for product in archive.products)
+
+
+def _alone(home: Path) -> AbstractContextManager[None]:
+    """One process at a time downloads and unpacks, so that what it finds half done was left by one that was killed."""
+    return files.locked(home / ".getting")
+
+
+def _bring(archive: Archive, home: Path, say: Say, patience: Patience | None) -> None:
+    """Download or find the archive, unpack it, and only then note it: what is no archive shall not be remembered."""
+    path, lock = home / "archives" / archive.file, home / "sources.lock.json"
+    expected = _expected(archive, lock)
+    if path.exists():
+        receipt = _placed(path, expected, say)
+        try:
+            _unpack(archive, path, home, say)
+        except BadArchive as error:
+            raise UserError(f"{error}; remove it and get it again") from error
+    else:
+        receipt = _download(archive, path, home, expected, say, patience)
+    verified = bool(archive.hashes)
+    files.write_json(lock, _notes(lock) | {archive.file: _note(archive, receipt, verified)})
+    if not verified:
+        say(f"{archive.file}: sha256 {receipt.hashes['sha256']} (seen; nobody has published one to compare it with)")
+    if archive.urls:
+        path.unlink()
+
+
+def _download(
+    archive: Archive, path: Path, home: Path, expected: Expected, say: Say, patience: Patience | None
+) -> Receipt:
+    """From the first mirror whose file unpacks; without a hash beforehand, a mirror's error page looks like a file."""
+    failures: list[str] = []
+    urls = archive.urls
+    while True:
+        try:
+            receipt = download(urls, path, expected, patience)
+        except UserError as error:
+            raise UserError("; ".join([*failures, str(error)])) from error
+        try:
+            _unpack(archive, path, home, say)
+            return receipt
+        except BadArchive as error:
+            path.unlink()
+            failures.append(f"{receipt.url} gave another file than the archive, which was removed ({error})")
+            urls = urls[urls.index(receipt.url) + 1 :]
+            if expected.hashes or not urls:
+                raise UserError("; ".join(failures)) from error
+            say(f"{failures[-1]}; asking the next mirror")
+
+
+def _unpack(archive: Archive, path: Path, home: Path, say: Say) -> None:
+    say(f"unpacking {archive.file}")
+    unpack(path, home / "raw", archive.products, archive.most, archive.strip)
+
+
+def _notes(lock: Path) -> dict[str, Any]:
+    return files.read_json(lock) if lock.exists() else {}
+
+
+def _expected(archive: Archive, lock: Path) -> Expected:
+    """What is published about the archive; where nothing is, what was seen the last time."""
+    size = archive.bytes.value if archive.bytes else None
+    if archive.hashes:
+        return Expected(size, tuple((one.algorithm, one.value) for one in archive.hashes))
+    seen = _notes(lock).get(archive.file, {}).get("sha256")
+    origin = f" (noted in {lock} by a former download; to take another file, remove {archive.file} from there)"
+    return Expected(size, (("sha256", seen),) if seen else (), origin if seen else "")
+
+
+def _placed(path: Path, expected: Expected, say: Say) -> Receipt:
+    receipt = hash_file(path, say)
+    if expected.bytes and receipt.bytes != expected.bytes:
+        raise UserError(f"{path} has {receipt.bytes} bytes, expected {expected.bytes}; remove it and get it again")
+    for algorithm, value in expected.hashes:
+        if receipt.hashes[algorithm] != value:
+            raise UserError(
+                f"{path} has {algorithm} {receipt.hashes[algorithm]}, expected {value}{expected.origin}; "
+                "remove it and get it again"
+            )
+    return receipt
+
+
+def _note(archive: Archive, receipt: Receipt, verified: bool) -> dict[str, Any]:
+    return {
+        "status": "verified" if verified else "seen",
+        "against": [f"{one.algorithm} read in {one.read_in}" for one in archive.hashes or ()],
+        "url": receipt.url,
+        "bytes": receipt.bytes,
+        "sha256": receipt.hashes["sha256"],
+    }
+
+
+def _get_train_aug(name: str, config: DatasetConfig, root: Path, say: Say) -> None:
+    source, prepared = raw_folder(name, config, root), Path(root) / name / "prepared"
+    lists = layout_root(source) / "ImageSets" / "Segmentation"
+    if any((lists / file).exists() for file in TRAIN_AUG) or (prepared / TRAIN_AUG[0]).exists():
+        return
+    with _alone(Path(root) / name):
+        if not (prepared / TRAIN_AUG[0]).exists():
+            say(f"making {prepared / AUGMENTED} from SBD")
+            sbd.prepare(source, prepared, config.complete)
+
+
+def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say = print) -> dict[str, Any]:
+    """Check, store the verdict, say it; problems are an error (exit code 2)."""
+    verdict = check_dataset(name, config, root)
+    for subset, summary in verdict["subsets"].items():
+        sizes = ", ".join(f"{size} ({n})" for size, n in list(summary["sizes"].items())[:3])
+        others = summary["images"] - sum(list(summary["sizes"].values())[:3])
+        sizes += f", other sizes ({others})" * (others > 0)
+        say(f"{subset}: {summary['images']} images, {summary['masks']} masks; {sizes}")
+        for line in _histogram(summary):
+            say(f"  {line}")
+    if config.kind == "folder" and (
+        sentence := ignored(raw_folder(name, config, root) / part for part in ("images", "masks"))
+    ):
+        say(sentence)
+    for warning in verdict["warnings"]:
+        say(f"warning: {warning}")
+    for problem in verdict["problems"]:
+        say(f"problem: {problem}")
+    say(f"verdict stored in {manifest_path(name, root)}")
+    if verdict["problems"]:
+        problems = verdict["problems"]
+        raise UserError(f"the data set {name} has {count_of(problems)}, first: {problems[0]}")
+    return verdict
+
+
+def _histogram(summary: dict[str, Any]) -> list[str]:
+    pixels = summary.get("pixels", {})
+    total = max(sum(pixels.values()), 1)
+    width = max((len(name) for name in pixels), default=0)
+    return [
+        f"{name:<{width}} {100 * count / total:6.2f} % of labelled pixels, in {summary['images_with'][name]} images"
+        for name, count in pixels.items()
+    ]

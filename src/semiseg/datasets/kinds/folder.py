@@ -1,0 +1,153 @@
+"""A user's own data: images/ and masks/ with the same stems, classes.yaml, and images without a mask as extra pool."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from semiseg.base.errors import UserError
+from semiseg.datasets.classes import read_classes
+from semiseg.datasets.dataset import Dataset, Sample, read_ids
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.images import SUFFIXES
+from semiseg.splits.order import keyed_order
+
+
+def read(name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
+    classes = read_classes(config.classes_file or classes_file(source))
+    samples = pair(source, config.group_pattern)
+    labelled = [sample for sample in samples if sample.mask]
+    if not labelled:
+        raise UserError(f"{source}/masks holds no mask with the stem of an image; masks are named as their images")
+    subsets = divide(labelled, config)
+    held_out = {sample.group for s in ("val", "test") for sample in subsets.get(s, ()) if sample.group is not None}
+    unlabelled = [sample for sample in samples if not sample.mask]
+    extra = tuple(sample for sample in unlabelled if sample.group not in held_out)
+    notes = ()
+    if len(extra) < len(unlabelled):
+        notes = (f"{len(unlabelled) - len(extra)} images without a mask are left out: their groups are in val or test",)
+    if extra and config.extra:
+        subsets["extra"] = extra
+    return Dataset(
+        name=name,
+        root=source,
+        classes=classes.names,
+        palette=classes.palette,
+        redistributable=config.redistributable,
+        subsets=subsets,
+        coding=classes.coding,
+        notes=notes,
+    )
+
+
+def classes_file(source: Path) -> Path:
+    for file in ("classes.yaml", "classes.yml", "classes.txt"):
+        if (source / file).exists():
+            return source / file
+    raise UserError(f"{source} has no classes.yaml; `semiseg data init {source}` proposes one")
+
+
+def stems(folder: Path) -> dict[str, Path]:
+    """Image files below `folder` by their path without the suffix."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist; a data set of kind folder has images/ and masks/")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise UserError(f"{found[stem]} and {path} have the same stem; keep one of them")
+        found[stem] = path
+    return found
+
+
+def pair(source: Path, group_pattern: str | None) -> list[Sample]:
+    """Every image with its mask if it has one; a mask without an image is a mistake in the names."""
+    images, masks = stems(source / "images"), stems(source / "masks")
+    if not images:
+        raise UserError(f"{source}/images holds no image ({', '.join(s[1:] for s in SUFFIXES)})")
+    lonely = sorted(set(masks) - set(images))
+    if lonely:
+        more = f" and {len(lonely) - 3} more" if len(lonely) > 3 else ""
+        raise UserError(f"{source}/masks: {', '.join(lonely[:3])}{more} have no image of the same name in images/")
+    return [Sample(k, path, masks.get(k), _group(k, group_pattern)) for k, path in images.items()]
+
+
+def _group(key: str, pattern: str | None) -> str | None:
+    if pattern is None:
+        return None
+    match = re.search(pattern, key)
+    if match is None:
+        raise UserError(f"group_pattern {pattern!r} does not match the image {key}; every image needs a group")
+    return match.group(1) if match.groups() else match.group(0)
+
+
+def divide(labelled: list[Sample], config: DatasetConfig) -> dict[str, tuple[Sample, ...]]:
+    """val and test by list or by share; groups stay together; the rest is the training pool."""
+    if config.val_list is None and config.val_share == 0:
+        raise UserError("a data set of kind folder needs a validation set: give val_list or a val_share above 0")
+    chosen: dict[str, str] = {}
+    for subset, listed in (("val", config.val_list), ("test", config.test_list)):
+        if listed:
+            _choose_listed(chosen, subset, listed, labelled)
+    for subset, listed, share in (
+        ("val", config.val_list, config.val_share),
+        ("test", config.test_list, config.test_share),
+    ):
+        if listed is None and share > 0:
+            _choose_share(chosen, subset, round(share * len(labelled)), labelled, config.split_seed)
+    subsets = {
+        subset: tuple(sample for sample in labelled if chosen.get(sample.id, "train") == subset)
+        for subset in ("train", "val", "test")
+    }
+    _check_groups(subsets)
+    *names, last = ["train", *(subset for subset in ("val", "test") if subset in chosen.values())]
+    if len(labelled) <= len(names):
+        raise UserError(
+            f"{', '.join(names)} and {last} need a labelled image each; images with a mask: {len(labelled)}; label more"
+        )
+    if not subsets["train"]:
+        raise UserError("val and test take every labelled image; lower val_share or test_share, or use smaller groups")
+    return {subset: samples for subset, samples in subsets.items() if samples}
+
+
+def _choose_listed(chosen: dict[str, str], subset: str, path: Path, labelled: list[Sample]) -> None:
+    known = {sample.id for sample in labelled}
+    for line in read_ids(path):
+        key = line if line in known else str(Path(line).with_suffix("").as_posix()).removeprefix("images/")
+        if key not in known:
+            raise UserError(f"{path} lists {line}, which is no image with a mask; ids are paths below images/")
+        if chosen.get(key, subset) != subset:
+            raise UserError(f"{path} lists {line}, which is in {chosen[key]} already; keep it in one list")
+        chosen[key] = subset
+
+
+def _choose_share(chosen: dict[str, str], subset: str, wanted: int, labelled: list[Sample], seed: int) -> None:
+    """Whole groups, at least one, as near to the wanted count as their order by seed and name brings them."""
+    groups: dict[str, list[str]] = {}
+    for sample in labelled:
+        groups.setdefault(_unit(sample), []).append(sample.id)
+    free = [group for group, ids in groups.items() if not any(key in chosen for key in ids)]
+    taken = 0
+    for group in keyed_order(free, f"{subset}:{seed}"):
+        size = len(groups[group])
+        if taken and abs(taken + size - wanted) >= abs(taken - wanted):
+            return
+        chosen.update(dict.fromkeys(groups[group], subset))
+        taken += size
+
+
+def _unit(sample: Sample) -> str:
+    return f"image {sample.id}" if sample.group is None else f"group {sample.group}"
+
+
+def _check_groups(subsets: dict[str, tuple[Sample, ...]]) -> None:
+    home: dict[str, str] = {}
+    for subset, samples in subsets.items():
+        for sample in samples:
+            if sample.group is not None and home.setdefault(sample.group, subset) != subset:
+                raise UserError(
+                    f"the group {sample.group} is in {home[sample.group]} and in {subset} ({sample.id}); "
+                    "list all of its images or none"
+                )

@@ -1,0 +1,45 @@
+"""The embedded data set: procedural scenes that are the same pixels on every machine.
+
+Everything from chance to rasterisation is done in integers, and the result is compared with a hash that is committed
+here: whoever changes a drawing changes the data set, and with it every result made on it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from semiseg.base.errors import UserError
+from semiseg.base.files import umask
+from semiseg.datasets.kinds.pocket.scene import CLASSES
+from semiseg.datasets.kinds.pocket.write import SUBSETS, pixels_sha256, write
+
+__all__ = ["CLASSES", "PIXELS_SHA256", "SUBSETS", "generate", "pixels_sha256"]
+
+PIXELS_SHA256 = "79778d5584c141b6a9d3630a3320a485ec24c5b1b4b8bd42a2455c7608e973bf"
+
+
+def generate(root: Path) -> None:
+    """Make the data set at `root`: whole and with the committed pixels, or not at all."""
+    root = Path(root)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UserError(f"{root} exists already and is not empty; remove it before the data set is made there")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
+    except OSError as error:
+        raise UserError(f"{root.parent} cannot be written ({error.strerror}); choose another folder") from error
+    try:
+        write(folder)
+        found = pixels_sha256(folder)
+        if found != PIXELS_SHA256:
+            raise UserError(
+                f"the pocket data set came out with pixels {found[:12]} instead of {PIXELS_SHA256[:12]}; "
+                "install the versions of numpy and pillow that requirements.lock names"
+            )
+        folder.chmod(0o777 & ~umask())  # mkdtemp is private; data are shared
+        os.replace(folder, root)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

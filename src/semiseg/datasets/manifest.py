@@ -1,0 +1,109 @@
+"""manifest.json: what a data set is made of (sha256 of every file), and its check's verdict. DVC tracks this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from semiseg.base import files
+from semiseg.base.errors import UserError
+from semiseg.datasets.dataset import Dataset, Sample
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.splits.lists import ids_sha256
+
+FORMAT = 1
+
+
+def manifest_path(name: str, root: Path = Path("data")) -> Path:
+    return Path(root) / name / "manifest.json"
+
+
+def build_manifest(
+    dataset: Dataset, config: DatasetConfig, hashes: dict[Path, str], verdict: dict[str, Any]
+) -> dict[str, Any]:
+    """A function of names and contents alone: no dates and no absolute paths, so equal data are equal bytes."""
+    listed = {_relative(dataset, path): digest for path, digest in hashes.items()}
+    subsets = {subset: _subset(samples) for subset, samples in dataset.subsets.items()}
+    content = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "kind": config.kind,
+        "classes": list(dataset.classes),
+        "redistributable": dataset.redistributable,
+        "subsets": subsets,
+        "files": listed,
+        **_coding(dataset, config),
+    }
+    # Colours are for display and names of nothing: another colour makes no other data.
+    return {
+        **content,
+        "sha256": files.sha256_json(content),
+        "palette": [list(colour) for colour in dataset.palette],
+        "config_sha256": config_hash(config),
+        "verdict": verdict,
+    }
+
+
+def _coding(dataset: Dataset, config: DatasetConfig) -> dict[str, Any]:
+    """Which value or colour of a mask is which class: a user's file says it, and may say something else tomorrow.
+
+    Of all other kinds the code says it, whose hash stands beside the manifest's.
+    """
+    return {"coding": sorted(_pairs(dataset.coding))} if config.kind == "folder" else {}
+
+
+def _pairs(coding: Any) -> list[list[Any]]:
+    """[value or colour, class]; the order of the lines of classes.yaml has gone into the class."""
+    return [
+        [list(mark) if isinstance(mark, tuple) else mark, k] for pairs in asdict(coding).values() for mark, k in pairs
+    ]
+
+
+def write_manifest(content: dict[str, Any], root: Path) -> None:
+    """What other parts have noted beside equal data (how they were made) stays."""
+    path = manifest_path(content["dataset"], root)
+    before = files.read_json(path) if path.exists() else {}
+    kept = before if before.get("sha256") == content["sha256"] else {}
+    files.write_json(path, {**kept, **content})
+
+
+def _subset(samples: Iterable[Sample]) -> dict[str, Any]:
+    samples = tuple(samples)
+    return {
+        "images": len(samples),
+        "masks": sum(sample.mask is not None for sample in samples),
+        "ids_sha256": ids_sha256(sample.id for sample in samples),
+    }
+
+
+def _relative(dataset: Dataset, path: Path) -> str:
+    """Below the source folder, or below prepared/ for masks that we made from the sources."""
+    if path.is_relative_to(dataset.root):
+        return path.relative_to(dataset.root).as_posix()
+    return "prepared/" + "/".join(path.parts[-2:])
+
+
+def config_hash(config: DatasetConfig) -> str:
+    """Of everything that decides which samples there are; moving the files changes nothing."""
+    return files.sha256_json(config.model_dump(mode="json", exclude={"data_root"}))
+
+
+def require_manifest(name: str, config: DatasetConfig, root: Path = Path("data")) -> dict[str, Any]:
+    """The manifest of a data set that was checked with this configuration and found sound."""
+    path = manifest_path(name, root)
+    again = f"run `semiseg data check {name}`"
+    if not path.exists():
+        raise UserError(f"the data set {name} has not been checked ({path} is missing); {again}")
+    manifest = files.read_json(path)
+    if manifest.get("format") != FORMAT or manifest.get("config_sha256") != config_hash(config):
+        raise UserError(f"{path} belongs to other settings of the data set {name}; {again}")
+    problems = manifest["verdict"]["problems"]
+    if problems:
+        raise UserError(f"the check of the data set {name} found {count_of(problems)}, first: {problems[0]}; {again}")
+    return manifest
+
+
+def count_of(problems: list[str]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -1,0 +1,25 @@
+"""Files in a folder of images that are no images to us: an iPhone's .heic, say, whose owner counts on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from semiseg.datasets.images import FORMATS, SUFFIXES
+
+
+def ignored(folders: Iterable[Path], but: Path | None = None) -> str:
+    """`2 files of other kinds ignored (.heic)`, or nothing; hidden files and those below `but` are not counted."""
+    kinds = Counter(
+        path.suffix.lower() or "no suffix"
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        and not (but and path.resolve().is_relative_to(but.resolve()))
+    )  # fmt: skip
+    count = kinds.total()
+    if not count:
+        return ""
+    files = "1 file of another kind" if count == 1 else f"{count} files of other kinds"
+    return f"{files} ignored ({', '.join(sorted(kinds))}); images are read as {', '.join(FORMATS)}"

@@ -1,0 +1,173 @@
+"""From the configuration of a data set to a checked manifest and a decoded store; nothing is done twice."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from semiseg.base import files
+from semiseg.base.errors import UserError
+from semiseg.base.fingerprint import fingerprint
+from semiseg.datasets import manifest
+from semiseg.datasets.dataset import open_dataset, raw_folder
+from semiseg.datasets.dataset_config import DatasetConfig
+
+ROOT = Path("data")
+
+
+@functools.cache
+def code_of(kind: str) -> str:
+    """Hash of the code that turns source files into pixels and labels of this kind of data set."""
+    reader = "voc" if kind == "pocket" else kind
+    modules = [f"semiseg.data.{reader}", "semiseg.datasets.dataset", "semiseg.feed.store"]
+    return files.sha256_json(fingerprint(*modules, *(["semiseg.datasets.kinds.pocket"] if kind == "pocket" else [])))
+
+
+def wanted(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, Any]:
+    """What the manifest should say that it was made from."""
+    settings = config.model_dump(mode="json", exclude={"data_root", "redistributable"})
+    return {"settings": settings, "code": code_of(config.kind), "inventory": _inventory(name, config, root)}
+
+
+def carried(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, Any] | None:
+    """What it does say, or None; without the sources at hand (after `dvc pull`) the manifest is taken at its word."""
+    path = manifest.manifest_path(name, root)
+    if not path.exists():
+        return None
+    made_from = files.read_json(path).get("made_from", {})
+    right = made_from == {key: value for key, value in wanted(name, config, root).items() if key != "inventory"}
+    return {**made_from, "inventory": _recognised(name, config, root) if right else None}
+
+
+def data_sha256(name: str, root: Path = ROOT) -> str | None:
+    """What a run's spec says of its data: every source file and the code that decodes them; None when unprepared."""
+    path = manifest.manifest_path(name, root)
+    if not path.exists():
+        return None
+    content = files.read_json(path)
+    return files.sha256_json([content["sha256"], content.get("made_from", {}).get("code")])
+
+
+def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:
+    """Get, check and decode; the manifest is written when all of it has succeeded."""
+    from semiseg.datasets.checking import check_dataset
+
+    _get(name, config, root)
+    inventory = _inventory(name, config, root)
+    verdict = check_dataset(name, config, root)
+    path = manifest.manifest_path(name, root)
+    if verdict["problems"]:
+        shown = "\n  ".join(verdict["problems"][:5])
+        more = f"\n  and {len(verdict['problems']) - 5} more, in {path}" if len(verdict["problems"]) > 5 else ""
+        raise UserError(f"the data set {name} cannot be used as it is:\n  {shown}{more}")
+    made_from = {key: value for key, value in wanted(name, config, root).items() if key != "inventory"}
+    files.write_json(path, files.read_json(path) | {"made_from": made_from})
+    _decode(name, config, root)
+    files.write_json(root / name / "inventory.json", inventory)
+
+
+def ensure_store(name: str, config: DatasetConfig, root: Path = ROOT) -> Path:
+    """The folder of the images that the manifest speaks of, decoded: made after a clone or another manifest's return.
+
+    A manifest that came by `dvc pull` or `dvc checkout` brings no pixels, and those at hand may be of another one.
+    """
+    if not _decoded(name, root):
+        _get(name, config, root)
+        if manifest.manifest_path(name, root).exists() and _recognised(name, config, root) is None:
+            raise UserError(
+                f"the files in {raw_folder(name, config, root)} are not those of {manifest.manifest_path(name, root)}; "
+                f"put the right ones there, or run `semiseg data prepare {name}` to go on with these "
+                "(all runs will be trained again)"
+            )
+        _decode(name, config, root)
+    return root / name / "store"
+
+
+def _decode(name: str, config: DatasetConfig, root: Path) -> None:
+    """Bring the store in line with the manifest, and note in the store that it is."""
+    from semiseg.feed import store
+
+    folder = root / name / "store"
+    with files.locked(root / name / ".decoding"):
+        if _decoded(name, root):  # another process was faster
+            return
+        note = files.read_json(folder / "made_from.json") if (folder / "made_from.json").exists() else None
+        if note != _mark(name, root):  # the store knows its sources, but not the code that decoded them
+            (folder / store.INDEX).unlink(missing_ok=True)
+        store.build(open_dataset(name, config, root), folder)
+        files.write_json(folder / "made_from.json", _mark(name, root))
+
+
+def _decoded(name: str, root: Path) -> bool:
+    from semiseg.feed import store
+
+    folder = root / name / "store"
+    note = folder / "made_from.json"
+    return (folder / store.INDEX).exists() and note.exists() and files.read_json(note) == _mark(name, root)
+
+
+def _mark(name: str, root: Path) -> list[Any]:
+    """Which pixels and labels the manifest stands for: its files, how they are read, and by which code."""
+    path = manifest.manifest_path(name, root)
+    content = files.read_json(path) if path.exists() else {}
+    return [content.get("sha256"), content.get("made_from")]
+
+
+def _recognised(name: str, config: DatasetConfig, root: Path) -> str | None:
+    """The inventory of the sources if they are those of the manifest; None when they are others, or absent.
+
+    Names, sizes and times are compared with those noted last time. Where they differ, as after a clone, a copy or an
+    unpacking, the bytes decide, once.
+    """
+    found = _inventory(name, config, root)
+    note = root / name / "inventory.json"
+    if found is None or (note.exists() and files.read_json(note) == found):
+        return found
+    if _sources_sha256(name, config, root) != files.read_json(manifest.manifest_path(name, root))["sha256"]:
+        return None
+    files.write_json(note, found)
+    return found
+
+
+def _sources_sha256(name: str, config: DatasetConfig, root: Path) -> str | None:
+    """What a manifest of the files at hand would be called; None when some are missing."""
+    try:
+        dataset = open_dataset(name, config, root)
+        samples = [sample for subset in dataset.subsets.values() for sample in subset]
+        paths = [path for sample in samples for path in (sample.image, sample.mask) if path is not None]
+        hashes = {path: files.sha256_file(path) for path in paths}
+    except (UserError, OSError):
+        return None
+    return manifest.build_manifest(dataset, config, hashes, {})["sha256"]
+
+
+def _get(name: str, config: DatasetConfig, root: Path) -> None:
+    if config.kind == "pocket":
+        from semiseg.datasets.kinds import pocket
+
+        if not raw_folder(name, config, root).is_dir():
+            pocket.generate(raw_folder(name, config, root))
+    else:
+        from semiseg.datasets.get.getting import get
+
+        get(name, config, root)
+
+
+def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
+    """Names, sizes and times of the source files, hashed: it tells that something changed, never what data are."""
+    source = raw_folder(name, config, root)
+    if not source.is_dir():
+        return None
+    listed = []
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            listed.append([path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns])
+    return files.sha256_json([listed, _lists(config)] if config.kind == "folder" else listed)
+
+
+def _lists(config: DatasetConfig) -> list[str | None]:
+    """Hashes of the files that the settings of a user's folder name: they may lie anywhere, and decide labels."""
+    named = (config.classes_file, config.val_list, config.test_list)
+    return [files.sha256_file(path) if path and path.is_file() else None for path in named]

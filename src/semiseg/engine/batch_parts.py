@@ -1,0 +1,20 @@
+"""A batch in parts, one after another: each is taken for a batch, and the mean of their gradients for the batch's."""
+
+from __future__ import annotations
+
+from semiseg import methods, views
+from semiseg.feed.loader import Loaded
+
+
+def cut(batch: Loaded, part: int, parts: int) -> tuple[methods.Batch, slice]:
+    """The part as a method sees it, and its rows among the unlabelled images."""
+    labelled = _rows(len(batch.image), part, parts)
+    image, label = views.to_pixels(batch.image[labelled]), batch.label[labelled]
+    if batch.unlabelled is None:
+        return methods.Batch(image, label), slice(0, 0)
+    rows = _rows(len(batch.unlabelled), part, parts)
+    return methods.Batch(image, label, views.to_pixels(batch.unlabelled[rows]), batch.valid[rows]), rows
+
+
+def _rows(count: int, part: int, parts: int) -> slice:
+    return slice(part * count // parts, (part + 1) * count // parts)

@@ -1,0 +1,101 @@
+"""Evaluations during a training: scores, diagnostics, and the lines of metrics.jsonl."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from semiseg.base.errors import UserError
+from semiseg.base.files import write_text
+from semiseg.engine.train_state import TrainState
+from semiseg.methods.method import Method
+from semiseg.runs.evaluations import Evaluations
+from semiseg.scoring.diagnostics import pseudo_labels
+from semiseg.scoring.evaluator import Evaluator
+from semiseg.scoring.selection import mean_iou
+
+
+class MetricsLog:
+    """metrics.jsonl: one JSON object per line, complete lines only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def restart(self, iteration: int) -> None:
+        """Forget lines beyond the checkpoint; the resumed training will write them again."""
+        lines = self.path.read_text().splitlines() if self.path.exists() and iteration else []
+        kept = [line for line in lines if _iteration(line) <= iteration]
+        write_text(self.path, "".join(f"{line}\n" for line in kept))
+
+    def write(self, **fields: Any) -> None:
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(fields) + "\n")
+
+
+def _iteration(line: str) -> float:
+    try:
+        return json.loads(line)["iteration"]
+    except (ValueError, KeyError):  # torn by a kill
+        return float("inf")
+
+
+class Judge:
+    """Evaluates the networks on the suite's sets and keeps every per-image confusion matrix."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        settings: dict[str, Any],
+        sets: dict[str, list[str]],
+        groups: dict[str, list],
+        classes: list[str],
+        hidden: list[str],
+        folder: Path,
+    ) -> None:
+        self.evaluator, self.settings, self.hidden = evaluator, settings, hidden
+        self.sets = sets
+        self.log = MetricsLog(folder / "metrics.jsonl")
+        self.path = folder / "evaluations.npz"
+        self.fresh = lambda: Evaluations(classes, settings["protocol"], sets, groups)
+        self.evaluations = self.fresh()
+
+    def restart(self, iteration: int) -> None:
+        if iteration >= self.settings["every"] and not self.path.exists():
+            raise UserError(
+                f"{self.path} is gone, and with it the evaluations up to iteration {iteration}; delete the checkpoints "
+                "beside it to train the run from its beginning"
+            )
+        self.log.restart(iteration)
+        self.evaluations = Evaluations.load(self.path) if iteration and self.path.exists() else self.fresh()
+        self.evaluations.drop_after(iteration)
+
+    def due(self, iteration: int, iterations: int) -> bool:
+        return iteration == iterations or iteration % self.settings["every"] == 0
+
+    def evaluate(self, iteration: int, networks: dict[str, nn.Module], reported: str) -> float:
+        """mIoU of the reported network on the reported set."""
+        scores = {}
+        for name, ids in self.sets.items():
+            for label, network in networks.items():
+                matrices = self.evaluator.matrices(network, ids)
+                self.evaluations.add(iteration, name, label, matrices)
+                scores[name, label] = miou = mean_iou(matrices.sum(0))
+                self.log.write(kind="evaluation", iteration=iteration, set=name, network=label, miou=miou)
+        self.evaluations.save(self.path)
+        return scores[self.settings["evaluated_on"], reported]
+
+    def diagnose(self, iteration: int, method: Method, state: TrainState) -> None:
+        if not self.hidden:
+            return
+        source = state.teacher if method.needs_teacher and state.teacher else state.students[0]
+        found = pseudo_labels(method, source, state.auxiliary, self.evaluator, self.hidden)
+        self.log.write(kind="diagnostics", iteration=iteration, **found)
+
+
+def spread(ids: list[str], count: int) -> list[str]:
+    """`count` ids at equal distances: the same for every method, and not only the first ones."""
+    count = min(count, len(ids))
+    return [ids[position * len(ids) // count] for position in range(count)]

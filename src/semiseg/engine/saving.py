@@ -1,0 +1,43 @@
+"""What a finished training leaves behind, written in an order that makes spec.json the last word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from semiseg.base.files import atomic, write_npz, write_text
+from semiseg.scoring.evaluator import Evaluator
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Readable, and runnable again: `semiseg train FOLDER --config config.yaml`."""
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def write_weights(folder: Path, networks: dict[str, nn.Module]) -> None:
+    """Last weights of every network, by prefix."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        f"{prefix}.{name}": value.detach().cpu().contiguous().clone()
+        for prefix, network in networks.items()
+        for name, value in network.state_dict().items()
+    }
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary)
+
+
+def write_predictions(
+    folder: Path, evaluator: Evaluator, networks: dict[str, nn.Module], reported: str, ids: list[str]
+) -> None:
+    """Label maps of the images that the report shows, and how sure the reported network was."""
+    arrays = {}
+    for label, network in networks.items():
+        for one, prediction, confidence in evaluator.maps(network, ids):
+            arrays[f"{one}/{label}"] = prediction
+            if label == reported:
+                arrays[f"{one}/confidence"] = confidence
+    write_npz(folder / "predictions.npz", **arrays)

@@ -1,0 +1,115 @@
+"""Who takes part in a training, and what moves them: students, their teacher, a method's second player."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from semiseg import methods
+from semiseg.engine import ema, optimise
+from semiseg.hardware import distributed
+from semiseg.hardware.device import Speed
+from semiseg.models import networks
+from semiseg.models.network_config import NetworkConfig
+from semiseg.models.student import Student
+
+
+class TrainState:
+    """All from the seed.
+
+    trained: what the optimiser moves, by name ("student", and "second" for methods of two networks);
+    evaluated: "student", and "teacher" where the recipe keeps one;
+    auxiliary: the network that plays against the students, such as a discriminator.
+    """
+
+    def __init__(
+        self,
+        recipe: dict[str, Any],
+        method: methods.Method,
+        classes: int,
+        seed: int,
+        speed: Speed,
+        say: Callable[[str], None],
+    ) -> None:
+        torch.manual_seed(seed)
+        self.optimiser_settings, self.ema_settings, self.options = recipe["optimiser"], recipe["ema"], method.options
+        config = NetworkConfig.model_validate(recipe["network"])
+        built = [networks.build(config, classes, method.head) for _ in range(method.networks)]
+        built = [speed.place(distributed.synchronise_batch_norm(one, speed.device)).train() for one in built]
+        self.trained: dict[str, nn.Module] = dict(zip(("student", "second")[: len(built)], built, strict=True))
+        self.students = [Student(one, speed, say) for one in built]
+        teacher = ema.make_teacher(built[0]) if self.ema_settings else None
+        self.teacher = Student(teacher, speed, say) if teacher else None
+        self.following = ema.Average(teacher, built[0], speed.fused) if teacher else None
+        self.evaluated = {"student": built[0], **({"teacher": teacher} if teacher else {})}
+        self.optimiser = optimise.build(built, self.optimiser_settings, speed.fused)
+        self.auxiliary = method.auxiliary()
+        self.auxiliary_optimiser = None
+        if self.auxiliary is not None:
+            self.auxiliary.to(speed.device).train()
+            self.auxiliary_optimiser = optimise.build_auxiliary(self.auxiliary, self.options.betas_d, speed.fused)
+
+    @property
+    def stored(self) -> dict[str, nn.Module]:
+        """The networks whose weights a run keeps."""
+        return {**self.trained, **self.evaluated}
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for network in self.trained.values() for p in network.parameters())
+
+    def zero_grad(self) -> None:
+        self.optimiser.zero_grad()
+        if self.auxiliary is not None:
+            self.auxiliary_optimiser.zero_grad()
+
+    @contextmanager
+    def auxiliary_at_rest(self) -> Iterator[None]:
+        """While the students learn from the second player it must not learn itself."""
+        if self.auxiliary is not None:
+            self.auxiliary.requires_grad_(False)
+        yield
+        if self.auxiliary is not None:
+            self.auxiliary.requires_grad_(True)
+
+    def move(self, iteration: int, iterations: int) -> None:
+        """The students' update; then the second player's; then the teacher follows."""
+
+        def rate(settings: dict[str, Any]) -> float:
+            return settings["lr"] * optimise.factor(iteration, iterations, settings)
+
+        settings = self.optimiser_settings
+        _update(self.optimiser, self.trained.values(), rate(settings), settings.get("clip"))
+        if self.auxiliary is not None:
+            settings = {"lr": self.options.lr_d, "schedule": "poly", "power": self.options.power_d}
+            _update(self.auxiliary_optimiser, [self.auxiliary], rate(settings))
+        if self.following:
+            self.following.update(ema.decay_at(iteration, self.ema_settings["decay"], self.ema_settings["warm_start"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {"optimiser": self.optimiser.state_dict()}
+        state |= {name: network.state_dict() for name, network in self.stored.items()}
+        if self.auxiliary is not None:
+            state["auxiliary"] = self.auxiliary.state_dict()
+            state["auxiliary_optimiser"] = self.auxiliary_optimiser.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, network in self.stored.items():
+            network.load_state_dict(state[name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.auxiliary is not None:
+            self.auxiliary.load_state_dict(state["auxiliary"])
+            self.auxiliary_optimiser.load_state_dict(state["auxiliary_optimiser"])
+
+
+def _update(optimiser: optimise.Optimiser, modules: Iterable[nn.Module], lr: float, clip: float | None = None) -> None:
+    modules = list(modules)
+    distributed.average_gradients(modules)
+    if clip is not None:
+        nn.utils.clip_grad_norm_([p for module in modules for p in module.parameters()], clip)
+    optimiser.step(lr)

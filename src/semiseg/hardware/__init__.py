@@ -1,0 +1,1 @@
+"""The devices and processes of one training, and its speed options."""

@@ -1,0 +1,126 @@
+"""The network of a finished run, ready to be used on other images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.explain import explain
+from semiseg.base.files import read_json
+from semiseg.base.labels import voc_palette
+from semiseg.datasets.manifest import manifest_path
+from semiseg.models import networks
+from semiseg.models.network_config import NetworkConfig
+from semiseg.runs.evaluations import Evaluations
+from semiseg.runs.run_folder import RunFolder
+
+AFFECTS_RESULTS = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network in evaluation mode, and what its outputs mean."""
+
+    run: Path
+    spec_sha256: str
+    label: str  # student, teacher or second
+    network: nn.Module
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    own_colours: bool = True  # False: the data set is not at hand, and the palette is VOC's
+
+
+def load(run: Path, label: str | None, device: torch.device, data: Path = Path("data")) -> Trained:
+    """The network `label` of the run; without a label the one that the run's method reports."""
+    folder = RunFolder(run)
+    spec = folder.spec
+    if spec is None:
+        raise UserError(
+            f"{run} is not the folder of a finished run (it has no spec.json); train it with `semiseg train {run}`"
+        )
+    config = spec["config"]
+    classes = Evaluations.load(_present(run, "evaluations.npz")).classes
+    label = label or methods.load(config["method"]["name"]).reports
+    weights = _weights(_present(run, "model.safetensors"), label)
+    network = _build(run, config, len(classes))
+    _fit(network, weights, run, len(classes))
+    own = _palette(config["dataset"]["name"], classes, (*_beside(run), data))
+    palette = own or voc_palette(len(classes))
+    network = network.to(device).eval()
+    return Trained(run, folder.spec_sha256, label, network, config, tuple(classes), palette, own is not None)
+
+
+def _present(run: Path, name: str) -> Path:
+    if not (run / name).exists():
+        raise UserError(f"{run / name} is missing; restore it (`dvc checkout` or `dvc pull`), or train the run again")
+    return run / name
+
+
+def _weights(path: Path, label: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as stored:
+            keys = list(stored.keys())
+            chosen = {key: stored.get_tensor(key) for key in keys if key.startswith(f"{label}.")}
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); restore it, or train the run again") from error
+    if not chosen:
+        found = sorted({key.split(".")[0] for key in keys})
+        raise UserError(f"{path} holds no network {label}; choose --network {' or '.join(found)}")
+    return {key.removeprefix(f"{label}."): value for key, value in chosen.items()}
+
+
+def _build(run: Path, config: dict[str, Any], classes: int) -> nn.Module:
+    """The architecture alone: start weights would be fetched only to be overwritten."""
+    try:
+        chosen = NetworkConfig.model_validate(config["recipe"]["network"])
+        kind = methods.load(config["method"]["name"])
+        options = kind.Options.model_validate(config["method"]["options"])
+    except ValidationError as error:
+        problem = explain(error, NetworkConfig, run / "spec.json").splitlines()[0]
+        raise UserError(f"{problem}; the run was trained by another version of semiseg") from error
+    method = kind(options, methods.Setting.of(config["recipe"], config["dataset"]["kind"], classes))
+    bare = chosen.model_copy(update={"encoder_weights": "none", "encoder_weights_sha256": None})
+    return networks.build(bare, classes, method.head)
+
+
+def _fit(network: nn.Module, weights: dict[str, Tensor], run: Path, classes: int) -> None:
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise UserError(
+                f"{run}/model.safetensors does not fit the run's configuration with {classes} classes: {name} is "
+                f"{_shape(found.get(name))}, expected {_shape(wanted.get(name))}; the folder holds files of different "
+                "trainings: restore it, or train the run again"
+            )
+    network.load_state_dict(weights)
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else "x".join(map(str, shape)) or "one number"
+
+
+def _beside(run: Path) -> list[Path]:
+    """The folder data/ of the project that the run lies in, from wherever the command is called."""
+    return [parent.parent / "data" for parent in run.resolve().parents if parent.name == "results"]
+
+
+def _palette(dataset: str, classes: list[str], places: Iterable[Path]) -> tuple[tuple[int, int, int], ...] | None:
+    """The data set's colours where it is at hand and still has these classes."""
+    for place in places:
+        path = manifest_path(dataset, place)
+        manifest = read_json(path) if path.exists() else {}
+        if manifest.get("classes") == classes and "palette" in manifest:
+            return tuple(tuple(colour) for colour in manifest["palette"])
+    return None

@@ -1,0 +1,178 @@
+"""What a method is: options with defaults, a check of them, and a function from predictions to named losses."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from semiseg.base.errors import UserError
+from semiseg.base.explain import nearest
+from semiseg.base.strict import Strict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class MethodOptions(Strict):
+    """A method's block of `params.yaml`; defaults are the paper's values, or marked `free choice` with the reason."""
+
+
+class PseudoLabelOptions(MethodOptions):
+    """Options of a method that learns from its own predictions."""
+
+    # What `Step.targets` puts in their place: `oracle` the hidden labels, `shuffled` another image's prediction.
+    # Tests of the method (it must come close to full labels, and must not gain); results have `none`
+    control: Literal["none", "oracle", "shuffled"] = "none"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may know of the study it is part of."""
+
+    iterations: int
+    crop: tuple[int, int]  # height, width
+    batch: int  # unlabelled images that a method sees at once, over all processes
+    background: int | None = None  # the class that stands for `none of these`; None where there is no such class
+    strength: float = 1.0  # of the strong views
+    classes: int = 0  # 0 while a study is only planned: its data need not be there yet
+
+    @classmethod
+    def of(cls, recipe: Mapping[str, Any], kind: str, classes: int = 0) -> Setting:
+        """From the blocks of params.yaml. Class 0 of Cityscapes is road and that of CamVid sky: no background."""
+        background = 0 if kind in ("pocket", "voc") else None
+        crop = tuple(recipe["crop"])
+        batch = recipe["batch"]["unlabelled"] // recipe["optimiser"]["accumulate"]
+        return cls(recipe["iterations"], crop, batch, background, recipe["augment"]["strength"], classes)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's images as pixels (0..255). Masks of unlabelled images are not here, so no method can use them."""
+
+    image: Tensor  # [Bl,3,H,W]
+    label: Tensor  # [Bl,H,W] int64, 255 ignored
+    unlabelled: Tensor | None = None  # [Bu,3,H,W], the weak view: scaled, cropped, flipped
+    valid: Tensor | None = None  # [Bu,H,W] bool, False on padding
+
+
+class Step(Protocol):
+    """The networks and the helpers of one step. Nothing here waits for the device, and neither may a method."""
+
+    iteration: int  # from 0
+    iterations: int
+    auxiliary: nn.Module | None
+    draws: Any  # semiseg.feed.draws.Draws, one row per unlabelled image of this process
+    rows: slice  # this process's rows of a gathered tensor
+
+    def student(self, pixels: Tensor) -> Any:
+        """Output of the student in training mode (`encode` and `decode` are its two halves)."""
+
+    def teacher(self, pixels: Tensor) -> Any:
+        """Output of the EMA teacher in evaluation mode, without gradient."""
+
+    def second(self, pixels: Tensor) -> Any:
+        """Output of the second student (`networks = 2`)."""
+
+    def student_eval(self, pixels: Tensor) -> Any:
+        """Output of the student in evaluation mode, without gradient."""
+
+    def supervised(self, output: Any, label: Tensor) -> Tensor:
+        """The recipe's criterion on labelled images."""
+
+    def targets(self, logits: Tensor) -> Tensor:
+        """The identity, and the only door to pseudo-labels: controls put hidden labels or other predictions in here.
+
+        `logits` are those of this step's unlabelled images, in the batch's order and before any mixing.
+        """
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, without gradient."""
+
+    def global_mean(self, total: Tensor, count: Tensor) -> Tensor:
+        """Ratio of the two sums over all processes; 0 where the count is 0."""
+
+
+class Method:
+    """One method; a subclass is its mathematics and declares below what the engine has to provide."""
+
+    class Options(MethodOptions):
+        pass
+
+    reports: ClassVar[Literal["student", "teacher"]] = "student"
+    needs_teacher: ClassVar[bool] = False
+    networks: ClassVar[int] = 1
+    uses_unlabelled: ClassVar[bool] = True
+    variant_names: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def __init__(self, options: MethodOptions, setting: Setting) -> None:
+        self.options: Any = options
+        self.setting = setting
+
+    @classmethod
+    def check(cls, options: Any, setting: Setting) -> None:
+        """Raise UserError("option: problem") for what makes no sense in this setting, before anything is trained."""
+
+    @classmethod
+    def needs_unlabelled(cls, options: Any) -> bool:
+        """False where there is something to train with all labels and no unlabelled images."""
+        return cls.uses_unlabelled
+
+    @property
+    def head(self) -> Literal["pixel", "mask"]:
+        return "pixel"
+
+    @property
+    def confidence(self) -> float | None:
+        """Threshold on the largest softmax probability above which a pixel counts as confident; None: all pixels do."""
+        return getattr(self.options, "confidence", None)
+
+    def confident(self, logits: Tensor, auxiliary: nn.Module | None = None) -> Tensor:
+        """Mask [B,H,W] of the pixels whose prediction the method would learn from; used by the diagnostics only."""
+        return logits.float().softmax(1).amax(1) >= (self.confidence or 0.0)
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Named, weighted losses of the student; the engine adds them up, backpropagates and steps."""
+        raise NotImplementedError
+
+    def auxiliary(self) -> nn.Module | None:
+        """A second player, frozen during `losses`; its own optimiser reads the options `lr_d`, `betas_d`, `power_d`."""
+        return None
+
+    def auxiliary_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Named losses of the second player, after `losses` of the same step."""
+        return {}
+
+
+def names() -> list[str]:
+    """All methods: the files of this package."""
+    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return sorted(name for name in found if name != "method" and not name.startswith("_"))
+
+
+def load(name: str) -> type[Method]:
+    """The method called `name`: the one subclass of Method that its file defines."""
+    if name not in names():
+        raise UserError(f"there is no method {name!r}{nearest(name, names())}")
+    module = importlib.import_module(f"semiseg.methods.{name}")
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise UserError(f"{module.__file__} must define one subclass of Method, not {len(found)}")
+    return found[0]
+
+
+def check(kind: type[Method], options: Any, setting: Setting) -> None:
+    """The method's own check, and what holds for every method."""
+    if getattr(options, "control", "none") == "shuffled" and setting.batch < 2:
+        raise UserError(
+            "control: shuffled gives each image another one's prediction, but one image goes through a step at once; "
+            "raise batch.unlabelled or lower accumulate"
+        )
+    kind.check(options, setting)

@@ -1,0 +1,126 @@
+"""What can be chosen about a network; free of torch, so that a suite is validated in milliseconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from semiseg.base.explain import nearest
+
+# The names of segmentation_models_pytorch, except `deeplabv3plus`, which is built here for any input size, and `dpt`,
+# whose plain transformers have no feature pyramid.
+SMP_ARCHITECTURES = (
+    "deeplabv3",
+    "fpn",
+    "linknet",
+    "manet",
+    "pan",
+    "pspnet",
+    "segformer",
+    "unet",
+    "unetplusplus",
+    "upernet",
+)
+ARCHITECTURES = ("small", "deeplab_v2", "deeplab_v3plus", *SMP_ARCHITECTURES)
+
+
+class NetworkConfig(BaseModel):
+    """One network: an encoder and what turns its features into logits."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, use_attribute_docstrings=True
+    )
+
+    architecture: str = "small"
+    """`small` (0.07 M parameters, for one CPU thread), `deeplab_v2`, `deeplab_v3plus`, or one of
+    segmentation_models_pytorch's. With a mask head it names the encoder that the head sits on."""
+
+    encoder: str = ""
+    """A name of segmentation_models_pytorch, or `tu-` and a timm name (`tu-resnet101.tv_in1k`); empty for `small`."""
+
+    encoder_weights: str = "none"
+    """`none` (random), `imagenet` (from the hub, through its cache), or the path of a `.safetensors` file."""
+
+    encoder_weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of that file: a run is known by its start weights, not by the name of a file."""
+
+    output_stride: Literal[8, 16] = 16
+    """Input size over size of the coarsest features of the DeepLab family; other architectures keep their own."""
+
+    auxiliary_head: bool = False
+    """A second, fully convolutional head on the encoder's third stage, for training only. Mask heads have none: their
+    earlier layers are supervised instead."""
+
+    width: Annotated[int, Field(ge=4, le=256)] = 16
+    """Channels of the first stage of `small`."""
+
+    aspp_dilations: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, strict=False)
+    """Dilations of the atrous pyramid. Default: 6, 12, 18, 24 for DeepLab-v2; 6, 12, 18 at output stride 16 and
+    12, 24, 36 at 8 for DeepLabV3+. AdvSemiSeg's code in effect uses 6 and 12 alone."""
+
+    aspp_separable: bool = False
+    """Depthwise separable atrous convolutions in DeepLabV3+; the field's code uses plain ones."""
+
+    frozen_affine: bool = False
+    """Keep weight and bias of the encoder's batch normalisation; its running statistics still move."""
+
+    queries: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Regions that a mask head proposes for each image."""
+
+    decoder_layers: Annotated[int, Field(ge=2, le=12)] = 2
+    """Transformer decoder layers of a mask head."""
+
+    mask_width: Annotated[int, Field(ge=32, le=1024, multiple_of=32)] = 64
+    """Channels of a mask head's queries, mask embeddings and pixel features, 32 for each attention head."""
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ARCHITECTURES:
+            raise ValueError(f"unknown architecture{nearest(name, ARCHITECTURES)}")
+        return name
+
+    @model_validator(mode="after")
+    def _encoder_belongs(self) -> NetworkConfig:
+        small = self.architecture == "small"
+        if small and (self.encoder or self.encoder_weights != "none"):
+            raise ValueError("the small network has its own encoder: leave encoder empty and encoder_weights at none")
+        if small and self.auxiliary_head:
+            raise ValueError("the small network has no stage for an auxiliary head: set auxiliary_head to false")
+        if not small and not self.encoder:
+            raise ValueError(f"{self.architecture} needs an encoder, such as resnet50 or tu-resnet101.tv_in1k")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_known(self) -> NetworkConfig:
+        weights, digest = self.encoder_weights, self.encoder_weights_sha256
+        if weights in ("none", "imagenet"):
+            if digest:
+                raise ValueError("encoder_weights_sha256 belongs to a file; encoder_weights names none")
+        elif not weights.endswith(".safetensors"):
+            raise ValueError(
+                f"encoder_weights is {weights!r}; expected none, imagenet or a path ending in .safetensors"
+            )
+        elif not digest:
+            raise ValueError(f"encoder_weights_sha256 is missing: give what `sha256sum {weights}` prints")
+        return self
+
+    @model_validator(mode="after")
+    def _dilations_fit(self) -> NetworkConfig:
+        if self.aspp_dilations is None:
+            return self
+        if self.architecture not in ("deeplab_v2", "deeplab_v3plus"):
+            raise ValueError(f"aspp_dilations has no meaning for {self.architecture}")
+        if not self.aspp_dilations or (self.architecture == "deeplab_v3plus" and len(self.aspp_dilations) != 3):
+            raise ValueError("aspp_dilations: DeepLabV3+ takes three, DeepLab-v2 at least one")
+        return self
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """The pyramid's dilations, the default resolved."""
+        if self.aspp_dilations is not None:
+            return self.aspp_dilations
+        if self.architecture == "deeplab_v2":
+            return (6, 12, 18, 24)
+        return (6, 12, 18) if self.output_stride == 16 else (12, 24, 36)

@@ -1,0 +1,83 @@
+"""What no single block of params.yaml can see by itself: names and sizes that must agree with the rest of the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.explain import nearest
+from semiseg.datasets import sizes
+from semiseg.splits.families import check_partition, count_of
+
+if TYPE_CHECKING:
+    from semiseg.params.schema import Params, Suite
+
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def cross_check(params: Params, path: Path) -> None:
+    for block in ("suites", "datasets"):
+        for name in getattr(params, block):
+            _check_name(name, f"{path}: {block}")
+    for name in params.methods:
+        _check_method(name, f"{path}: methods.{name}")
+    for name, suite in params.suites.items():
+        _check_suite(params, suite, f"{path}: suites.{name}")
+
+
+def _check_suite(params: Params, suite: Suite, where: str) -> None:
+    if suite.dataset not in params.datasets:
+        raise UserError(
+            f"{where}.dataset: there is no data set {suite.dataset!r}{nearest(suite.dataset, params.datasets)}"
+        )
+    dataset = params.datasets[suite.dataset]
+    for family in suite.splits.family:
+        for partition in suite.splits.partitions:
+            try:
+                check_partition("full" if partition == "full" else family, partition, dataset.kind)
+                if partition.isdecimal() and (pool := sizes.pool(dataset)) and count_of(partition, pool) == pool:
+                    raise UserError(f"{partition} labels are all of them; write `full`")
+            except UserError as error:
+                raise UserError(f"{where}.splits: {error}") from None
+    if suite.evaluation.evaluated_on == "test" and not sizes.has_test(dataset):
+        raise UserError(
+            f"{where}.evaluation.evaluated_on: {suite.dataset} has no test set; write `evaluated_on: val`"
+            + (", or give the data set test_list or test_share" if dataset.kind == "folder" else "")
+        )
+    for key, method, partitions in _methods(suite):
+        _check_method(method, f"{where}.{key}")
+        for partition in partitions:
+            if partition not in suite.splits.partitions:
+                raise UserError(
+                    f"{where}.{key}.at: {partition!r} is not among the suite's partitions "
+                    f"({', '.join(suite.splits.partitions)})"
+                )
+    for name in suite.ablations:
+        _check_name(name, f"{where}.ablations")
+
+
+def _methods(suite: Suite) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+    """Key, method and partitions of everything that names a method."""
+    for name, entries in suite.methods.items():
+        for entry in entries:
+            yield f"methods.{name}", name, entry.at or ()
+    for name, ablation in suite.ablations.items():
+        yield f"ablations.{name}", ablation.method, (ablation.at,)
+        for arm, changes in ablation.arms.items():
+            yield f"ablations.{name}.arms.{arm}", changes.get("method", ablation.method), ()
+
+
+def _check_method(name: Any, where: str) -> None:
+    if name not in methods.names():
+        raise UserError(f"{where}: there is no method {name!r}{nearest(str(name), methods.names())}")
+
+
+def _check_name(name: str, where: str) -> None:
+    if not FOLDER_NAME.fullmatch(name):
+        raise UserError(
+            f"{where}: {name!r} becomes a folder's name: give it letters, digits, dots, dashes, underscores"
+        )

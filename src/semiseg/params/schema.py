@@ -1,0 +1,259 @@
+"""The schema of params.yaml: every block, its keys and their types, and what one block can check by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from semiseg.base.strict import Strict
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.models.network_config import NetworkConfig
+
+SMALLEST_CROP = 32  # encoders and the discriminator halve their input five times
+
+
+def _at_least(least: int, size: tuple[int, int]) -> tuple[int, int]:
+    if min(size) < least:
+        raise ValueError(f"expected a side, or [height, width], of at least {least} pixels, found {list(size)}")
+    return size
+
+
+class Batch(Strict):
+    """Global batch sizes: the number of GPUs does not change them."""
+
+    labelled: int = Field(ge=1, description="images with labels in a step")
+    unlabelled: int = Field(ge=1, description="images without")
+
+
+class Optimiser(Strict):
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(gt=0, description="of the encoder, at the start")
+    head_lr_multiplier: float = Field(1.0, gt=0, description="times as much for all else")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
+    nesterov: bool = Field(False, description="SGD")
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    power: float = Field(0.9, gt=0, description="poly: lr (1 - iteration / iterations)^power")
+    warmup: int = Field(0, ge=0, description="iterations of linear warm-up")
+    clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    accumulate: int = Field(1, ge=1, description="parts of a batch, each taken for a batch by the method")
+
+
+class Criterion(Strict):
+    """The supervised loss; the auxiliary head's weight applies where the network has one."""
+
+    name: Literal["cross_entropy", "ohem", "boundary_relaxed"] = "cross_entropy"
+    threshold: float = Field(0.7, gt=0, lt=1, description="ohem: pixels whose own class is less probable are hard")
+    min_kept: int = Field(100_000, ge=0, description="ohem: pixels of a batch that count in any case")
+    auxiliary_weight: float = Field(0.4, ge=0, description="of the auxiliary head's loss")
+
+
+class Augment(Strict):
+    """Geometry of the weak view, and how strong the colours of the strong views are: the same for every method."""
+
+    scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random resize before the crop")
+    flip: bool = Field(True, description="half of the images are mirrored")
+    strength: float = Field(1.0, ge=0, le=1, description="1: as published; below, blended with the weak view")
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("expected [low, high] with 0 < low <= high")
+        return value
+
+
+class Ema(Strict):
+    decay: float = Field(0.99, ge=0, lt=1, description="share of the teacher that stays, step by step")
+    warm_start: bool = Field(True, description="decay = min(1 - 1/(iteration + 1), decay)")
+
+
+class Engine(Strict):
+    """Speed options. `plain` switches all of them off: fp32, no compilation, default memory layout."""
+
+    plain: bool = False
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where a GPU has it")
+    compile: bool = Field(True, description="torch.compile, on GPUs")
+
+
+class Recipe(Strict):
+    network: NetworkConfig
+    crop: tuple[int, int] = Field(description="side, or height and width, of what is cut from an image")
+    batch: Batch
+    iterations: int = Field(ge=1, description="steps, the same for every method")
+    optimiser: Optimiser
+    # A transformer that classifies masks wants another rate than a convolution.
+    mask_head_optimiser: Optimiser | None = Field(
+        None, description="instead of `optimiser` where a network has a mask head; null: one for all"
+    )
+    criterion: Criterion = Criterion()
+    augment: Augment = Augment()
+    ema: Ema | None = Field(Ema(), description="of the teacher; null: none, for methods that need none")
+    engine: Engine = Engine()
+    gpus: int = Field(1, ge=1, description="of one training, all on one node; the batch is divided among them")
+
+    @field_validator("crop", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+    @field_validator("crop")
+    @classmethod
+    def _an_area(cls, value: tuple[int, int]) -> tuple[int, int]:
+        return _at_least(SMALLEST_CROP, value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        for key in ("optimiser", "mask_head_optimiser"):
+            optimiser = getattr(self, key)
+            if optimiser is not None:
+                self._check_optimiser(key, optimiser)
+        return self
+
+    def _check_optimiser(self, key: str, optimiser: Optimiser) -> None:
+        if optimiser.warmup >= self.iterations:
+            raise ValueError(f"{key}.warmup ({optimiser.warmup}) must be below iterations ({self.iterations})")
+        for name in ("labelled", "unlabelled"):
+            size, parts = getattr(self.batch, name), self.gpus * optimiser.accumulate
+            if size % parts:
+                raise ValueError(f"batch.{name} ({size}) must be a multiple of gpus x accumulate ({parts})")
+
+
+class Protocol(Strict):
+    """How an image is turned into a label map; stored with every result."""
+
+    name: Literal["whole", "sliding", "centre_crop", "padded"] = "whole"
+    size: tuple[int, int] | None = Field(None, description="window, crop or padded size")
+    stride: float = Field(2 / 3, gt=0, le=1, description="sliding: share of the window")
+    border: Literal["truncate", "shift"] = Field("truncate", description="sliding: what becomes of the last window")
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1, description="averaged")
+    flip: bool = Field(False, description="averaged with the mirror image")
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+    @field_validator("size")
+    @classmethod
+    def _an_area(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        return value if value is None else _at_least(1, value)
+
+    @model_validator(mode="after")
+    def _sized(self) -> Protocol:
+        if self.name != "whole" and self.size is None:
+            raise ValueError(f"protocol {self.name} needs size")
+        return self
+
+
+class Evaluation(Strict):
+    every: int = Field(ge=1, description="iterations from one evaluation to the next")
+    evaluated_on: Literal["val", "test"] = Field("val", description="the set of the tables")
+    selected_on: Literal["val"] | None = Field("val", description="the set that picks `best`; null: no `best`")
+    lastk: int = Field(3, ge=1, description="evaluations in the mean of the last k")
+    protocol: Protocol = Protocol()
+    batch: int = Field(1, ge=1, description="images at once")
+    diagnostics: int = Field(64, ge=0, description="unlabelled images whose hidden masks judge the pseudo-labels")
+    pictures: int = Field(8, ge=0, description="images whose predictions are kept for the report")
+
+
+class Runtime(Strict):
+    """What changes how a run is carried out, never its result: not part of a run's spec."""
+
+    log_every: int = Field(20, ge=1, description="iterations")
+    checkpoint_every: int = Field(500, ge=1, description="iterations; on a stop signal there is one besides")
+    workers: int = Field(0, ge=0, description="reading threads; 0 reads in the training thread")
+    short_minutes: float = Field(10, ge=0, description="trainings estimated below this travel in groups on a cluster")
+
+
+class Splits(Strict):
+    family: tuple[str, ...] = Field(description="one or several of the families below")
+    partitions: tuple[str, ...] = Field(description="shares (1/8), counts (92), `full`, or names of own lists")
+
+    @field_validator("family", "partitions", mode="before")
+    @classmethod
+    def _list_of_names(cls, value: Any) -> Any:
+        values = value if isinstance(value, list | tuple) else [value]
+        return tuple(str(one) if isinstance(one, int) else one for one in values)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Splits:
+        for name in ("family", "partitions"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} must be a list of distinct names, found {list(values)}")
+        return self
+
+
+class MethodEntry(Strict):
+    """A method in a suite: where it runs, in which variants, with which options instead of its defaults."""
+
+    at: tuple[str, ...] | None = Field(None, description="partitions; all of the suite's by default")
+    variants: tuple[str | dict[str, Any], ...] = Field(("default",), description="names, or options of each")
+    options: dict[str, Any] = Field({}, description="of all variants")
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return value if value is None else Splits._list_of_names(value)
+
+
+def _seeds(seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The same run twice would count as two seeds; a seed is part of a folder's name."""
+    if seeds and min(seeds) < 0:
+        raise ValueError(f"expected seeds of 0 and more, found {list(seeds)}")
+    if seeds and len(set(seeds)) < len(seeds):
+        raise ValueError(f"expected distinct seeds, found {list(seeds)}")
+    return seeds
+
+
+class Ablation(Strict):
+    """Arms of one method at one partition: `vary` one option, or name each arm's options."""
+
+    method: str
+    at: str = Field(description="the partition")
+    vary: dict[str, list[Any]] = Field({}, description="one option and its values")
+    arms: dict[str, dict[str, Any]] = Field({}, description="name -> options; `method` among them takes another method")
+    seeds: Annotated[tuple[int, ...] | None, AfterValidator(_seeds)] = Field(None, description="null: the suite's")
+    title: str = Field("", description="what its table is called, beside its name")
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _name(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Ablation:
+        if bool(self.vary) == bool(self.arms) or len(self.vary) > 1:
+            raise ValueError("give either vary: {option: [values]} with one option, or arms: {name: {option: value}}")
+        return self
+
+
+class Suite(Strict):
+    title: str = Field("", description="above its tables")
+    dataset: str
+    splits: Splits
+    seeds: Annotated[tuple[int, ...], AfterValidator(_seeds)] = Field(min_length=1, description="a training for each")
+    recipe: Recipe
+    evaluation: Evaluation
+    runtime: Runtime = Runtime()
+    methods: dict[str, tuple[MethodEntry, ...]] = Field(description="name -> block, or a list of them")
+    ablations: dict[str, Ablation] = {}
+    block: int | None = Field(None, ge=1, description="neighbours in a group that intervals draw as one; null: all")
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """A method usually has one entry; a list of them puts different variants at different partitions."""
+        if not isinstance(value, dict):
+            return value
+        return {name: entry if isinstance(entry, list | tuple) else [entry] for name, entry in value.items()}
+
+
+class Params(Strict):
+    suite: str
+    dataset: str = Field(description="the suite's data set once more: dvc.yaml cannot look it up")
+    datasets: dict[str, DatasetConfig]
+    methods: dict[str, dict[str, Any]]
+    suites: dict[str, Suite]

@@ -1,0 +1,94 @@
+"""The run folder: the only interface between training, evaluation and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semiseg.base.errors import Interrupted
+from semiseg.base.files import peek_json, read_json, sha256_file, write_json
+
+AFFECTS_RESULTS = False
+
+# What a finished training leaves for others; DVC versions these, checkpoints are nobody's output.
+SHOWN = ("config.yaml", "metrics.jsonl", "evaluations.npz", "predictions.npz")  # what tables and report are made from
+PRODUCTS = (*SHOWN, "model.safetensors")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+    request: Path | None = None  # where a driver says what it wants here
+    asked: str | None = None  # what it said at the start
+
+    def answering(self, request: Path | None) -> RunFolder:
+        """The same folder, for a training that was sent by this request."""
+        return self if request is None else RunFolder(self.path, request, peek_json(request, "wanted"))
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def spec(self) -> dict[str, Any] | None:
+        """The spec that the finished run carries, or None when the run is not finished."""
+        return peek_json(self / "spec.json", "spec")
+
+    @property
+    def spec_sha256(self) -> str | None:
+        return peek_json(self / "spec.json", "sha256")
+
+    @property
+    def complete(self) -> bool:
+        return all((self / name).exists() for name in ("spec.json", *PRODUCTS))
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        path = self / "record.json"
+        return read_json(path) if path.exists() else None
+
+    def finish(self, spec: dict[str, Any], sha256: str) -> None:
+        """Written last: its presence says that everything else is there.
+
+        By now another driver may be at work, with another wish in the request. To Snakemake a file that is newer than
+        the request is its answer, so that a training which its driver left behind must keep silent.
+        """
+        self._check_still_wanted(sha256)
+        write_json(self / "spec.json", {"spec": spec, "sha256": sha256})
+        try:
+            self._check_still_wanted(sha256)
+        except Interrupted:
+            (self / "spec.json").unlink()
+            raise
+
+    def _check_still_wanted(self, sha256: str) -> None:
+        # A driver that had no list yet could not know the hash that the spec would have: it said another one.
+        if self.request and peek_json(self.request, "wanted") not in (self.asked, sha256):
+            raise Interrupted(f"{self.path} was trained, but by now something else is wanted of it; not kept")
+
+    def recover(self, spec: dict[str, Any], sha256: str) -> bool:
+        """Whether the run is finished with this spec, putting back a spec.json that was taken away.
+
+        Snakemake deletes the outputs of a job that it takes for failed, also of the finished siblings in its group;
+        the record knows better, and the products' hashes prove it.
+        """
+        if self.spec_sha256 == sha256:
+            return not self.damage(PRODUCTS)
+        record = self.record
+        if (self / "spec.json").exists() or not record or record.get("state") != "done":
+            return False
+        if record.get("spec_sha256") != sha256 or record.get("products") != self.products():
+            return False
+        self.finish(spec, sha256)
+        return True
+
+    def damage(self, names: Iterable[str]) -> list[str]:
+        """Those of the products that are missing, or not the ones that the record speaks of."""
+        hashes = peek_json(self / "record.json", "products") or {}
+        return [name for name in names if not (self / name).exists() or sha256_file(self / name) != hashes.get(name)]
+
+    def products(self) -> dict[str, str] | None:
+        """sha256 of every product, None when one is missing."""
+        paths = [self / name for name in PRODUCTS]
+        return {path.name: sha256_file(path) for path in paths} if all(path.exists() for path in paths) else None

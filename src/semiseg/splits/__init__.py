@@ -1,0 +1,1 @@
+"""Labelled and unlabelled parts of the training images."""

@@ -1,0 +1,66 @@
+"""The planned runs as plain rows: what `runs.collect` lays beside the run folders to make records.jsonl."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods
+from semiseg.base.files import read_json
+from semiseg.runs.spec import spec_sha256
+from semiseg.splits.families import FULL, split_name
+from semiseg.study.grid import Cell, Run
+from semiseg.study.study import Study
+
+
+def descriptions(study: Study) -> list[dict[str, Any]]:
+    """One per run with all the cells that show it, and one per cell that does not apply."""
+    shown: dict[Path, list[dict[str, Any]]] = defaultdict(list)
+    empty = []
+    for order, cell in enumerate(study.plan.cells):
+        place = {"kind": cell.kind, "arm": cell.arm, "order": order}
+        if cell.kind in study.suite.ablations:
+            place["title"] = study.suite.ablations[cell.kind].title
+        for run in cell.runs:
+            shown[run.path].append(place)
+        if not cell.runs:
+            empty.append(_common(study, cell) | {"run": None, "seed": None, "cells": [place], "reason": cell.reason})
+    return [_of_run(study, run) | {"cells": shown[run.path]} for run in study.plan.runs] + empty
+
+
+def _of_run(study: Study, run: Run) -> dict[str, Any]:
+    return _common(study, run) | {
+        "run": str(run.path.relative_to(study.folder)),
+        "seed": run.seed,
+        "spec_sha256": spec_sha256(study.wanted_spec(run)),
+    }
+
+
+def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
+    recipe = study.suite.recipe
+    kind = methods.load(place.method)
+    method = kind(kind.Options.model_validate(place.options), study.setting)
+    path = study.split_file(place.family, place.partition)
+    split = read_json(path) if path.exists() else None
+    return {
+        "suite": study.name,
+        "dataset": study.suite.dataset,
+        "split": split_name(place.family, place.partition),
+        "split_family": FULL if place.partition == FULL else place.family,
+        "partition": place.partition,
+        "split_sha256": split and split["sha256"],
+        "labelled": split and len(split["labelled"]),
+        "unlabelled": split and len(split["unlabelled"]),
+        "method": place.method,
+        "variant": place.variant,
+        "options": place.options,
+        "head": method.head,
+        "network": method.reports,
+        "architecture": recipe.network.architecture,
+        "encoder": recipe.network.encoder or recipe.network.architecture,
+        "output_stride": recipe.network.output_stride,
+        "crop": list(recipe.crop),
+        "iterations": recipe.iterations,
+        "block": study.suite.block,
+    }

@@ -1,0 +1,241 @@
+"""From a suite to its runs: the only place where the grid is expanded.
+
+Snakemake, DVC, the command line and the report all ask here, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.explain import explain
+from semiseg.base.files import sha256_json
+from semiseg.params.schema import Ablation, MethodEntry, Params, Suite
+from semiseg.splits.families import FULL, split_name
+
+RESULTS = Path("results")
+NOT_DETERMINING = {"data_root", "redistributable"}  # where the images lie and who may see them changes no result
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a cell of a table with one seed."""
+
+    suite: str
+    dataset: str
+    family: str
+    partition: str
+    method: str
+    variant: str
+    options: dict[str, Any]
+    seed: int
+    config: dict[str, Any] = field(repr=False)
+
+    @functools.cached_property
+    def split(self) -> str:
+        return split_name(self.family, self.partition)
+
+    @functools.cached_property
+    def path(self) -> Path:
+        return RESULTS / self.suite / "runs" / self.name
+
+    @functools.cached_property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.split}/{self.method}/{self.variant}/seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place in a table: what is shown there, and the runs (one per seed) that fill it."""
+
+    kind: str  # "comparison", or the name of an ablation
+    arm: str
+    method: str
+    variant: str
+    family: str
+    partition: str
+    options: dict[str, Any]
+    runs: tuple[Run, ...]
+    reason: str = ""  # why the cell does not apply, when it has no runs
+
+
+@dataclass(frozen=True)
+class Plan:
+    suite: str
+    runs: tuple[Run, ...]
+    cells: tuple[Cell, ...]
+
+
+def plan(params: Params, suite_name: str | None = None, source: str = "params.yaml") -> Plan:
+    name = suite_name or params.suite
+    if name not in params.suites:
+        from semiseg.base.explain import nearest
+
+        raise UserError(f"{source}: there is no suite {name!r}{nearest(name, params.suites)}")
+    builder = _Builder(params, name, source)
+    cells = tuple(builder.comparison()) + tuple(builder.ablations())
+    runs = {run.path: run for cell in cells for run in cell.runs}  # equal paths are equal specs: one run, many cells
+    return Plan(name, tuple(runs[path] for path in sorted(runs)), cells)
+
+
+class _Builder:
+    def __init__(self, params: Params, name: str, source: str) -> None:
+        self.params, self.name, self.source = params, name, source
+        self.suite: Suite = params.suites[name]
+        self.dataset = params.datasets[self.suite.dataset]
+
+    def comparison(self) -> list[Cell]:
+        cells = []
+        for method, entry in ((name, one) for name, entries in self.suite.methods.items() for one in entries):
+            where = f"suites.{self.name}.methods.{method}"
+            if entry.options and entry is not self.suite.methods[method][0]:
+                raise UserError(
+                    f"{self.source}: {where}: options of the first entry hold for all entries; give them there, or "
+                    "as a variant"
+                )
+            for variant in entry.variants:
+                options = self._options(method, variant, where)
+                for family, partition in self._splits(entry.at):
+                    cells.append(self._cell("comparison", None, method, options, family, partition, self.suite.seeds))
+        return cells
+
+    def ablations(self) -> list[Cell]:
+        cells = []
+        for name, ablation in self.suite.ablations.items():
+            where = f"suites.{self.name}.ablations.{name}"
+            family = self.suite.splits.family[0]
+            for arm, changes in _arms(ablation).items():
+                method = changes.pop("method", ablation.method)
+                options = self._options(method, changes, where)
+                seeds = ablation.seeds or self.suite.seeds
+                cells.append(self._cell(name, arm, method, options, family, ablation.at, seeds))
+        return cells
+
+    def _splits(self, at: tuple[str, ...] | None) -> list[tuple[str, str]]:
+        """Every family at every partition; `full` is the same in all of them and stands once."""
+        chosen = at if at is not None else self.suite.splits.partitions
+        pairs = [(family, partition) for family in self.suite.splits.family for partition in chosen]
+        return [pair for pair in pairs if pair[1] != FULL or pair[0] == self.suite.splits.family[0]]
+
+    def _defaults(self, method: str) -> dict[str, Any]:
+        [first, *_] = self.suite.methods.get(method, (MethodEntry(),))  # its options hold for all entries
+        return {**self.params.methods.get(method, {}), **first.options}
+
+    def _options(self, method: str, changes: str | dict[str, Any], where: str) -> Any:
+        """The validated options of a variant: the method's default block with the variant's changes."""
+        kind = methods.load(method)
+        if isinstance(changes, str):
+            named = {"default": {}, **kind.variant_names}
+            if changes not in named:
+                raise UserError(
+                    f"{self.source}: {where}.variants: {method} has no variant {changes!r}; "
+                    f"name one of {', '.join(named)} or give its options"
+                )
+            changes = named[changes]
+        try:
+            return kind.Options.model_validate({**self._defaults(method), **changes})
+        except ValidationError as error:
+            raise UserError(explain(error, kind.Options, self.source, where)) from None
+
+    def _cell(
+        self, kind: str, arm: str | None, method: str, options: Any, family: str, partition: str, seeds: tuple[int, ...]
+    ) -> Cell:
+        values = options.model_dump(mode="json")
+        variant = self._variant(method, values)
+        reason = self._not_applicable(method, options, partition)
+        recipe = self._recipe(method, options)
+        runs = (
+            ()
+            if reason
+            else tuple(self._run(method, variant, values, recipe, family, partition, seed) for seed in seeds)
+        )
+        if runs:
+            self._check(method, options, runs[0])
+        label = arm if arm is not None else variant
+        return Cell(kind, label, method, variant, family, partition, values, runs, reason)
+
+    def _variant(self, method: str, values: dict[str, Any]) -> str:
+        """Sorted differences from the method's default block; two blocks of advsemiseg have names of their own."""
+        kind = methods.load(method)
+        default = kind.Options.model_validate(self._defaults(method)).model_dump(mode="json")
+        changed = {key: value for key, value in sorted(values.items()) if value != default[key]}
+        for name, block in kind.variant_names.items():
+            if changed == block or (not changed and not block):
+                return name
+        return ",".join(f"{key}={_word(value)}" for key, value in changed.items()) or "default"
+
+    def _not_applicable(self, method: str, options: Any, partition: str) -> str:
+        kind = methods.load(method)
+        if partition == FULL and not self.dataset.extra and kind.needs_unlabelled(options):
+            return "with all labels there are no unlabelled images"
+        return ""
+
+    def _check(self, method: str, options: Any, run: Run) -> None:
+        """Combinations that no single value shows: the method's own checks, and a teacher without EMA."""
+        recipe, kind = self.suite.recipe, methods.load(method)
+        where = f"{self.source}: suites.{self.name}.methods.{method}"
+        if recipe.ema is None and (kind.needs_teacher or kind.reports == "teacher"):
+            raise UserError(f"{where}: {method} needs a teacher; give recipe.ema a decay instead of null")
+        try:
+            methods.check(kind, options, methods.Setting.of(run.config["recipe"], self.dataset.kind))
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+
+    def _run(
+        self,
+        method: str,
+        variant: str,
+        values: dict[str, Any],
+        recipe: dict[str, Any],
+        family: str,
+        partition: str,
+        seed: int,
+    ) -> Run:
+        config = {
+            "dataset": {"name": self.suite.dataset, **self.dataset.model_dump(mode="json", exclude=NOT_DETERMINING)},
+            "split": {"family": FULL if partition == FULL else family, "partition": partition},
+            "method": {"name": method, "options": values},
+            "recipe": recipe,
+            "evaluation": self._evaluation,
+            "seed": seed,
+        }
+        return Run(self.name, self.suite.dataset, family, partition, method, variant, values, seed, config)
+
+    def _recipe(self, method: str, options: Any) -> dict[str, Any]:
+        """The suite's, with the optimiser of the method's head."""
+        recipe = dict(self._whole_recipe)
+        of_masks = recipe.pop("mask_head_optimiser")
+        setting = methods.Setting.of(recipe, self.dataset.kind)
+        if of_masks is not None and methods.load(method)(options, setting).head == "mask":
+            recipe["optimiser"] = of_masks
+        return recipe
+
+    @functools.cached_property
+    def _whole_recipe(self) -> dict[str, Any]:
+        return self.suite.recipe.model_dump(mode="json")
+
+    @functools.cached_property
+    def _evaluation(self) -> dict[str, Any]:
+        return self.suite.evaluation.model_dump(mode="json")
+
+
+def _arms(ablation: Ablation) -> dict[str, dict[str, Any]]:
+    if ablation.arms:
+        return {name: dict(changes) for name, changes in ablation.arms.items()}
+    [(option, values)] = ablation.vary.items()
+    return {_word(value): {option: value} for value in values}
+
+
+def _word(value: Any) -> str:
+    """An option's value as part of a folder's name: short, and safe on every file system."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    plain = "".join(character if character.isalnum() or character in "._-" else "_" for character in text)
+    return plain if len(plain) <= 40 else sha256_json(value)[:12]

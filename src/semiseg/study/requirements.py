@@ -1,0 +1,54 @@
+"""Before anything starts: params.yaml is valid as a whole, and the start weights that it names are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semiseg.base.errors import UserError
+from semiseg.base.files import sha256_file
+from semiseg.study import grid
+
+if TYPE_CHECKING:
+    from semiseg.models.network_config import NetworkConfig
+    from semiseg.params.schema import Params
+
+NO_FILE = ("imagenet", "none")  # start weights that are not a path
+
+# Names that are known to exist: importing the libraries that know all of them takes seconds.
+COMMON_ENCODERS = frozenset(
+    {f"{prefix}resnet{depth}" for prefix in ("", "tu-") for depth in (18, 34, 50, 101)} | {"tu-mobilenetv2_100"}
+)
+
+
+def check_before_start(params: Params, wanted: str, source: str = "params.yaml") -> None:
+    """Options and combinations of the suites beside the wanted one, which is planned already, and its encoder."""
+    for name in params.suites:
+        if name != wanted:
+            grid.plan(params, name, source)
+    encoder = params.suites[wanted].recipe.network.encoder
+    if encoder and encoder not in COMMON_ENCODERS:
+        _check_encoder(encoder, f"{source}: suites.{wanted}.recipe")
+
+
+def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
+    """What is wrong with the file that a network starts from: every training would fail of it, one after the other."""
+    weights = network.encoder_weights
+    if weights in NO_FILE:
+        return None
+    cure = "docs/datasets.md says how to get it, and how to take the library's own weights instead"
+    where = f"suites.{suite}.recipe.network.encoder_weights"
+    if not Path(weights).is_file():
+        return f"{where}: there is no file {weights}; {cure}"
+    if sha256_file(weights) != network.encoder_weights_sha256:
+        return f"{where}: {weights} has another SHA-256 than encoder_weights_sha256; {cure}"
+    return None
+
+
+def _check_encoder(name: str, where: str) -> None:
+    from semiseg.models.encoders import check_name
+
+    try:
+        check_name(name)
+    except UserError as error:
+        raise UserError(f"{where}.{error}") from None

@@ -1,0 +1,284 @@
+"""What a suite wants, what it has, and what therefore has to be made: every product, and what it is made from."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.files import peek_json, sha256_file, sha256_json
+from semiseg.cluster.job_needs import Needs
+from semiseg.datasets import preparing
+from semiseg.params import loading
+from semiseg.params.schema import Params
+from semiseg.report import captions
+from semiseg.runs import spec
+from semiseg.runs.run_folder import SHOWN, RunFolder
+from semiseg.splits import split_files
+from semiseg.splits.families import FULL, split_name
+from semiseg.study import grid
+from semiseg.study.grid import RESULTS, Run
+from semiseg.study.product import Product
+from semiseg.study.requirements import check_before_start, lost_start_weights
+
+DATA = Path("data")
+MADE_BY = {
+    "tables": ("semiseg.study.descriptions", "semiseg.runs.collect", "semiseg.report.tables"),
+    "plots": ("semiseg.report.plots",),
+    "report": ("semiseg.report.html",),
+}
+TABLES = ("records.jsonl", "tables/comparison.md", "metrics/summary.json")
+FOLDERS = {"tables": ("tables", "metrics")}
+
+
+class Study:
+    """One suite of params.yaml and its products on disk."""
+
+    def __init__(self, params: Params, suite: str | None = None) -> None:
+        self.params = params
+        self.name = suite or params.suite
+        self.plan = grid.plan(params, self.name)
+        self.suite = params.suites[self.name]
+        self.folder = RESULTS / self.name
+
+    @classmethod
+    def load(cls, suite: str | None = None, path: str | Path = "params.yaml") -> Study:
+        return cls(loading.load(path, None if suite is None else str(suite)))  # Snakemake reads `2024` as a number
+
+    def check_before_start(self) -> None:
+        """What the start of a study asks once, and its many jobs do not: is the whole of params.yaml in order?"""
+        check_before_start(self.params, self.name)
+
+    def check_before_training(self) -> None:
+        """What matters only where a run is left to be trained."""
+        problem = lost_start_weights(self.suite.recipe.network, self.name)
+        if problem and not all(product.fresh() for product in self.runs.values()):
+            raise UserError(problem)
+
+    def check_before_looking_on(self) -> None:
+        """Beside a driver at work `snakemake -n` shows that driver's plan, or nothing: its jobs read their requests."""
+        if not all(product.is_asked() for product in self.runs.values()):
+            raise UserError(
+                "snakemake is at work in this folder, with another configuration than this one; `semiseg plan` shows "
+                "what this one wants, `semiseg status` what runs now"
+            )
+
+    @functools.cached_property
+    def needs(self) -> Needs:
+        """What its trainings ask of the scheduler."""
+        return Needs(self.plan.runs, self.suite.runtime.model_dump())
+
+    # ---------------------------------------------------------------- products, in the order of the chain
+
+    @functools.cached_property
+    def data(self) -> Product:
+        name = self.suite.dataset
+        manifest = DATA / name / "manifest.json"
+        arguments = (name, self.params.datasets[name], DATA)
+        wanted, carried = (
+            functools.partial(preparing.wanted, *arguments),
+            functools.partial(preparing.carried, *arguments),
+        )
+        return Product("data", name, (manifest,), wanted, carried)
+
+    @functools.cached_property
+    def splits(self) -> dict[str, Product]:
+        pairs = {(run.family, run.partition): None for run in self.plan.runs}
+        return {split_name(*pair): self._split(*pair) for pair in pairs}
+
+    def _split(self, family: str, partition: str) -> Product:
+        path = self.split_file(family, partition)
+        family = FULL if partition == FULL else family
+        return Product(
+            "split",
+            f"{self.name}/{path.stem}",
+            (path,),
+            lambda: split_files.wanted(family, partition, self.data_sha256, self.suite.dataset),
+            lambda: peek_json(path, "made_from"),
+            {"family": family, "partition": partition, "dataset": self.suite.dataset},
+        )
+
+    @functools.cached_property
+    def runs(self) -> dict[Path, Product]:
+        return {run.path: self._run(run) for run in self.plan.runs}
+
+    def _run(self, run: Run) -> Product:
+        folder = RunFolder(run.path)
+        content = {
+            "config": run.config,
+            "runtime": self.suite.runtime.model_dump(mode="json"),
+            "dataset": self.params.datasets[run.dataset].model_dump(mode="json"),
+        }
+        return Product(
+            "run",
+            f"{run.suite}/{run.name}",
+            (run.path / "spec.json",),
+            lambda: spec.spec_sha256(self.wanted_spec(run)),
+            lambda: folder.spec_sha256 if folder.complete else None,
+            content,
+            lambda: _undamaged(folder),
+        )
+
+    @functools.cached_property
+    def evaluations(self) -> dict[Path, Product]:
+        return {run.path: self._evaluation(run) for run in self.plan.runs}
+
+    def _evaluation(self, run: Run) -> Product:
+        path = run.path / "eval.json"
+
+        def wanted() -> dict[str, Any]:
+            return {"spec_sha256": RunFolder(run.path).spec_sha256, "code": evaluation_code()}
+
+        def carried() -> dict[str, Any]:
+            return {key: peek_json(path, key) for key in ("spec_sha256", "code")}
+
+        name = f"{run.suite}/{run.name}"
+        return Product("evaluation", name, (path,), wanted, carried, sound=lambda: evaluation_is_whole(path))
+
+    @functools.cached_property
+    def stages(self) -> dict[str, Product]:
+        """Which runs, by spec, the comparison and the ablations consist of: what DVC passes from stage to stage."""
+        return {"train": self._stage("train", True), "ablations": self._stage("ablations", False)}
+
+    def _stage(self, name: str, comparison: bool) -> Product:
+        path = self.folder / "stages" / f"{name}.json"
+        runs = {
+            run.name: run for cell in self.plan.cells if (cell.kind == "comparison") == comparison for run in cell.runs
+        }
+
+        def wanted() -> dict[str, str]:
+            return {name: spec.spec_sha256(self.wanted_spec(run)) for name, run in sorted(runs.items())}
+
+        return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: peek_json(path))
+
+    def assembled(self, kind: str, files: Iterable[str]) -> Product:
+        """Tables, plots or report: made from every run's evaluation and record, by the code of that kind.
+
+        Each folder that it fills carries a stamp: git may bring back one of them and DVC another.
+        """
+        stamps = [self.folder / folder / "made_from.json" for folder in FOLDERS.get(kind, (kind,))]
+        paths = (*stamps, *(self.folder / name for name in files))
+
+        def wanted() -> dict[str, Any]:
+            made_from = {"records": self.records_sha256(), "code": assembling_code(kind)}
+            return made_from | ({"pictures": self.redistributable} if kind == "report" else {})
+
+        def carried() -> Any:
+            found = [_stamped(stamp) for stamp in stamps]
+            return found[0] if all(one == found[0] for one in found) else None
+
+        return Product(kind, self.name, paths, wanted, carried)
+
+    @property
+    def plots(self) -> dict[str, dict[str, str]]:
+        """Name -> title and caption."""
+        return captions.of_study(self.suite.ablations)
+
+    def products(self) -> dict[str, dict[Any, Product]]:
+        """All of them, by kind and by what the rules call them."""
+        return {
+            "data": {self.suite.dataset: self.data},
+            "split": self.splits,
+            "run": self.runs,
+            "stage": self.stages,
+            "evaluation": self.evaluations,
+            "tables": {self.name: self.assembled("tables", TABLES)},
+            "plots": {self.name: self.assembled("plots", [f"plots/{name}.svg" for name in self.plots])},
+            "report": {self.name: self.assembled("report", ["report/index.html"])},
+        }
+
+    # ---------------------------------------------------------------- what products are made from
+
+    @functools.cached_property
+    def data_sha256(self) -> str | None:
+        return preparing.data_sha256(self.suite.dataset, DATA)
+
+    def split_file(self, family: str, partition: str) -> Path:
+        return self.folder / "splits" / f"{split_name(family, partition)}.json"
+
+    def wanted_spec(self, run: Run) -> dict[str, Any]:
+        return spec.make_spec(
+            run.config, self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition))
+        )
+
+    @functools.cache  # noqa: B019 - a study lives as long as the command
+    def _split_sha256(self, path: Path) -> str | None:
+        return peek_json(path, "sha256")
+
+    @property
+    def redistributable(self) -> bool:
+        """May the report show the data set's images?"""
+        return self.params.datasets[self.suite.dataset].redistributable
+
+    @property
+    def setting(self) -> methods.Setting:
+        recipe = self.suite.recipe.model_dump(mode="json")
+        return methods.Setting.of(recipe, self.params.datasets[self.suite.dataset].kind)
+
+    def records_sha256(self) -> str:
+        """Of all that the tables read: which cells there are, how intervals are drawn, every evaluation and record."""
+        files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json")]
+        cells = [[cell.kind, cell.arm, cell.variant, [run.name for run in cell.runs]] for cell in self.plan.cells]
+        titles = {name: ablation.title for name, ablation in self.suite.ablations.items()}
+        shown = [cells, self.suite.title, titles, self.suite.block]
+        return sha256_json([*shown, [sha256_file(path) if path.exists() else None for path in files]])
+
+    def run_at(self, path: str | Path) -> Run:
+        """The run whose folder is `path`."""
+        from semiseg.base.explain import nearest
+
+        found = {str(run.path): run for run in self.plan.runs}
+        wanted = str(path).rstrip("/")
+        if wanted not in found:
+            raise UserError(f"{wanted} is not a run of the suite {self.name}{nearest(wanted, found)}")
+        return found[wanted]
+
+
+@functools.cache
+def assembling_code(kind: str) -> str:
+    """Hash of the code of tables, plots or report; of templates, styles and texts too, which no import names."""
+    assets = [path for path in sorted((spec.PACKAGE / "report").rglob("*")) if path.is_file() and path.suffix != ".py"]
+    texts = {
+        str(path.relative_to(spec.PACKAGE)): sha256_file(path) for path in assets if "__pycache__" not in path.parts
+    }
+    return sha256_json([spec.fingerprint(*MADE_BY[kind], of_training=False), texts])
+
+
+@functools.cache
+def evaluation_code() -> str:
+    return sha256_json(spec.fingerprint("semiseg.scoring.selection", of_training=False))
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """With the hash of what it says, so that damage on the way from a remote is seen."""
+    return content | {"sha256": sha256_json(content)}
+
+
+def evaluation_is_whole(path: Path) -> bool:
+    content = peek_json(path)
+    return content == sealed({key: value for key, value in content.items() if key != "sha256"})
+
+
+def _undamaged(folder: RunFolder) -> bool:
+    """Weights are left to `semiseg adopt`: no figure is made from them, and they are most of the bytes."""
+    damaged = folder.damage(SHOWN)
+    if damaged:
+        print(
+            f"semiseg: {', '.join(damaged)} in {folder.path} came damaged, so the run will be trained again; "
+            "`semiseg adopt` says how to get it back instead",
+            file=sys.stderr,
+        )
+    return not damaged
+
+
+def _stamped(stamp: Path) -> Any:
+    """What a folder of tables, plots or pages says that it was made from; nothing if one of its files has gone."""
+    found = peek_json(stamp)
+    if not isinstance(found, dict):
+        return None
+    listed = found.pop("files", [])
+    return found if all((stamp.parent / name).exists() for name in listed) else None

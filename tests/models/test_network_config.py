@@ -1,0 +1,70 @@
+"""Network configurations: what is accepted, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from semiseg.models.network_config import ARCHITECTURES, SMP_ARCHITECTURES, NetworkConfig
+
+DIGEST = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"architecture": "deeplab_v3"}, "did you mean 'deeplab"),
+        ({"architecture": "unet"}, "needs an encoder"),
+        ({"encoder": "resnet18"}, "own encoder"),
+        ({"encoder_weights": "imagenet"}, "own encoder"),
+        ({"auxiliary_head": True}, "auxiliary_head"),
+        ({"architecture": "unet", "encoder": "resnet18", "encoder_weights": "a.pth"}, "ending in .safetensors"),
+        (
+            {"architecture": "unet", "encoder": "resnet18", "encoder_weights": "a.safetensors"},
+            "sha256sum a.safetensors",
+        ),
+        ({"architecture": "unet", "encoder": "resnet18", "encoder_weights_sha256": DIGEST}, "belongs to a file"),
+        ({"encoder_weights_sha256": "abc"}, "pattern"),
+        ({"architecture": "unet", "encoder": "resnet18", "aspp_dilations": (6, 12)}, "no meaning for unet"),
+        ({"architecture": "deeplab_v3plus", "encoder": "resnet18", "aspp_dilations": (6, 12)}, "takes three"),
+        ({"architecture": "deeplab_v2", "encoder": "resnet18", "aspp_dilations": ()}, "at least one"),
+        ({"output_stride": 32}, "8 or 16"),
+        ({"queries": 0}, "greater than or equal to 1"),
+        ({"decoder_layers": 1}, "greater than or equal to 2"),
+        ({"mask_width": 40}, "multiple of 32"),
+        ({"width": "16"}, "valid integer"),
+        ({"widht": 16}, "not permitted"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        NetworkConfig(**settings)
+
+
+def test_default_dilations_follow_network_and_stride() -> None:
+    v2 = NetworkConfig(architecture="deeplab_v2", encoder="resnet18", output_stride=8)
+    v3 = {"architecture": "deeplab_v3plus", "encoder": "resnet18"}
+    assert v2.dilations == (6, 12, 18, 24)
+    assert NetworkConfig(**v3, output_stride=16).dilations == (6, 12, 18)
+    assert NetworkConfig(**v3, output_stride=8).dilations == (12, 24, 36)
+    assert NetworkConfig(**v3, aspp_dilations=[1, 2, 3]).dilations == (1, 2, 3)
+
+
+def test_round_trip_through_json() -> None:
+    config = NetworkConfig(architecture="deeplab_v2", encoder="tu-resnet18", aspp_dilations=(6, 12), output_stride=8)
+    assert NetworkConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_the_library_has_every_architecture_offered() -> None:
+    import segmentation_models_pytorch as smp
+
+    assert set(SMP_ARCHITECTURES) <= set(smp.MODEL_ARCHITECTURES_MAPPING)
+    assert len(set(ARCHITECTURES)) == len(ARCHITECTURES)
+
+
+def test_options_need_no_torch() -> None:
+    code = "import sys, semiseg.models.network_config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,160 @@
+"""The suites of params.yaml: each can be planned, and each kind of training in those for real data runs.
+
+The images are made, in the true formats of the data sets; networks, crops and lengths are reduced, everything else
+(method, options, criterion, optimiser, augmentation, protocol) is the suite's own. A user with the data meets nothing
+that has not run before.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from semiseg.base.files import sha256_json, write_json
+from semiseg.cli import main
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.kinds.camvid import LABELS
+from semiseg.params import loading, schema
+from semiseg.splits.families import split_name
+from semiseg.study import grid
+from tests.datasets import dataset_trees as trees
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+LOADED = loading.load(PARAMS)
+SUITES = list(LOADED.suites)
+ENCODER = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": "none", "encoder_weights_sha256": None}
+RUNTIME = schema.Runtime().model_dump(mode="json")
+REAL = ("voc", "cityscapes", "cityscapes_extra", "camvid", "camvid_drives")
+SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (72, 96)}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_is_planned(suite):
+    plan = grid.plan(LOADED, suite)
+    assert plan.runs
+    assert len({run.path for run in plan.runs}) == len(plan.runs)
+    assert len({sha256_json(run.config) for run in plan.runs}) == len(plan.runs)
+    assert {run.path for cell in plan.cells for run in cell.runs} == {run.path for run in plan.runs}
+    assert all(cell.runs or cell.reason for cell in plan.cells)
+
+
+def test_paper_suites_say_whose_set_up_they_are():
+    suites = LOADED.suites
+    ours = {name for name, suite in suites.items() if "Our recipe" in suite.title}
+    assert ours == {name for name in suites if name.startswith(("paper_scl", "paper_rc2l"))}
+
+
+def _side(side: int) -> int:
+    """Odd crops stay a multiple of the stride plus one; of even ones, the larger stays the larger."""
+    return 65 if side % 2 else max(48, side // 16)
+
+
+def reduced(wanted: dict) -> dict:
+    """The same training in small."""
+    recipe, evaluation = wanted["recipe"], wanted["evaluation"]
+    protocol = evaluation["protocol"]
+    options = wanted["method"]["options"]
+    small_protocol = protocol | {"size": protocol["size"] and [_side(side) for side in protocol["size"]]}
+    return wanted | {
+        "dataset": wanted["dataset"] | {"complete": False},
+        "method": wanted["method"] | {"options": {k: min(v, 64) if k == "pixels" else v for k, v in options.items()}},
+        "recipe": recipe
+        | {
+            "network": recipe["network"] | ENCODER,
+            "crop": [_side(side) for side in recipe["crop"]],
+            "batch": {"labelled": 2, "unlabelled": 2},
+            "iterations": 2,
+            "criterion": recipe["criterion"] | {"min_kept": 500},
+        },
+        "evaluation": evaluation | {"every": 2, "diagnostics": 2, "pictures": 1, "protocol": small_protocol},
+    }
+
+
+@cache
+def trainings() -> dict[str, tuple[bool, dict]]:
+    """Name -> (slow, configuration): every kind of training of the suites for real data, once.
+
+    Left to the slow tests: arms of ablations, and CamVid, whose real images lead through the same code.
+    """
+    found: dict[str, tuple[bool, dict]] = {}
+    seen = set()
+    for suite in SUITES:
+        if suite.startswith("pocket"):
+            continue
+        plan = grid.plan(LOADED, suite)
+        compared = {run.path for cell in plan.cells if cell.kind == "comparison" for run in cell.runs}
+        for run in plan.runs:
+            key = sha256_json({k: v for k, v in run.config.items() if k not in ("seed", "split")})
+            if key not in seen:
+                seen.add(key)
+                slow = run.path not in compared or suite in ("camvid", "camvid_controls")
+                found[f"{suite}-{run.method}-{run.variant}"] = (slow, run.config)
+    return found
+
+
+def _tree(name: str, root: Path) -> dict:
+    """Made images of the data set's kind; what params.yaml would say of it."""
+    kind = name.split("_")[0]
+    if kind == "voc":
+        ids = [f"2007_{number:06}" for number in range(8)]
+        trees.voc(root, ids[:3], ids[3:5], ids[5:], size=SIZES["voc"])
+        trees.sbd(root, [*ids[5:], ids[0]], ids[3:5], size=SIZES["voc"])
+    elif kind == "cityscapes":
+        counts = {"train": {"aachen": 3, "ulm": 3}, "val": {"munster": 1}}
+        trees.cityscapes(root, counts, {"augsburg": 3}, size=SIZES["cityscapes"])
+    elif name == "camvid_drives":
+        names = [f"{drive}_{k}" for drive in ("0001TP", "0006R0", "0016E5") for k in range(3)]
+        trees.camvid(root, {"": names}, layout="plain", size=SIZES["camvid"])
+        lines = [f"{value} {label}" for value, (label, _) in enumerate(LABELS)]
+        (root / "classes.txt").write_text("\n".join(lines))
+        return LOADED.datasets[name].model_dump(mode="json") | {"data_root": str(root)}
+    else:
+        names = {"train": [f"0016E5_{k}" for k in range(6)], "val": ["0016E5_9"], "test": ["Seq05VD_1"]}
+        trees.camvid(root, names, size=SIZES["camvid"])
+    return {"kind": kind, "data_root": str(root), "complete": False, "extra": name.endswith("extra")}
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """(root, data set -> settings): a folder with every data set checked and decoded."""
+    from semiseg.datasets import preparing
+
+    root = tmp_path_factory.mktemp("suites")
+    settings = {name: _tree(name, root / "raw" / name) for name in REAL}
+    for name, one in settings.items():
+        preparing.prepare(name, DatasetConfig.model_validate(one), root / "data")
+    return root, settings
+
+
+def _marked() -> list:
+    return [
+        pytest.param(wanted, id=name, marks=[pytest.mark.slow] if slow else [])
+        for name, (slow, wanted) in trainings().items()
+    ]
+
+
+@pytest.mark.parametrize("wanted", _marked())
+def test_a_training_of_the_suites_in_small(wanted, prepared, tmp_path, monkeypatch):
+    from semiseg.feed.store import open_store
+    from semiseg.splits import split_files
+
+    root, settings = prepared
+    monkeypatch.chdir(root)
+    name = wanted["dataset"]["name"]
+    family, partition = wanted["split"]["family"], wanted["split"]["partition"]
+    chosen = ("full", "full") if partition == "full" else ("stride", "1/2")  # the true lists name true images
+    path = tmp_path / "splits" / f"{split_name(family, partition)}.json"
+    split_files.write_split(path, *chosen, open_store(Path("data") / name / "store"), name, settings[name]["kind"], "")
+    request, run = tmp_path / "request.json", tmp_path / "runs/run"
+    write_json(request, {"content": {"config": reduced(wanted), "runtime": RUNTIME, "dataset": settings[name]}})
+    main(["train", str(run), "--request", str(request), "--splits", str(path.parent)])
+    main(["evaluate", str(run)])
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    [train] = [line for line in lines if line["kind"] == "train"]
+    assert train["losses"]
+    assert train["iteration"] == 2
+    summary = json.loads((run / "eval.json").read_text())
+    assert summary["networks"][summary["reported_network"]]["last"]["miou"] > 0
