@@ -1,1 +1,1 @@
-"""What every room uses: errors, files, hashes of code, strict configuration blocks, progress. Imports nothing of semiseg."""
+"""What every room uses: errors, files, hashes of code, strict blocks, progress. Imports nothing else of semiseg."""
