@@ -28,11 +28,11 @@ from scipy.io import savemat
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
+from semiseg.base.fingerprint import fingerprint
 from semiseg.datasets.classes import read_classes
 from semiseg.datasets.get.sbd import read_mat
 from semiseg.datasets.images import decode_image, decode_size
 from semiseg.datasets.masks import ColourMasks, IndexMasks
-from semiseg.runs.spec import fingerprint
 
 # Pillow warns of much that it skips in damaged TIFF files.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -60,7 +60,7 @@ RECORD = Path(__file__).parents[2] / "results/fuzz/readers.json"
 
 def readers() -> str:
     """Which code was tried: comments and docstrings aside, it is the same as long as this hash is."""
-    modules = [f"semiseg.data.{name}" for name in ("images", "masks", "classes", "sbd", "matfile")]
+    modules = [f"semiseg.datasets.{name}" for name in ("images", "masks", "classes", "get.sbd", "get.matfile")]
     found = fingerprint(*modules, of_training=False)
     return files.sha256_json({name: found[name] for name in modules})
 

@@ -14,7 +14,7 @@ from semiseg.params import loading
 from semiseg.study import grid
 from semiseg.study.requirements import COMMON_ENCODERS, check_before_start
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 

@@ -22,7 +22,7 @@ from semiseg.splits.families import split_name
 from semiseg.study import grid
 from tests.datasets import dataset_trees as trees
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 LOADED = loading.load(PARAMS)
 SUITES = list(LOADED.suites)
 ENCODER = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": "none", "encoder_weights_sha256": None}

@@ -2,47 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 
 from semiseg import methods
 from semiseg.runs import spec
-
-
-def skeleton(source):
-    return spec._skeleton(ast.parse(source))
-
-
-BEFORE = '''
-"""What it is."""
-def f(x, y=1):
-    """Adds."""
-    return x + y  # a sum
-'''
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        BEFORE.replace("a sum", "the sum"),
-        BEFORE.replace("Adds.", "Adds two numbers."),
-        BEFORE.replace('"""What it is."""\n', ""),
-        BEFORE.replace("x + y", "(x +   y)"),
-    ],
-)
-def test_comments_docstrings_and_layout_change_nothing(after):
-    assert after != BEFORE
-    assert skeleton(after) == skeleton(BEFORE)
-
-
-@pytest.mark.parametrize("after", [BEFORE.replace("x + y", "x - y"), BEFORE.replace("y=1", "y=2")])
-def test_code_that_computes_something_else_is_seen(after):
-    assert skeleton(after) != skeleton(BEFORE)
-
-
-def test_a_string_that_is_no_docstring_counts():
-    assert skeleton("x = 1\n'note'") != skeleton("x = 1\n'other'")
 
 
 @pytest.mark.parametrize("method", methods.names())
@@ -55,7 +18,15 @@ def test_the_fingerprint_holds_what_trains_and_nothing_else(method):
     others = {f"semiseg.methods.{name}" for name in methods.names()} - {f"semiseg.methods.{method}"}
     assert not others & set(modules), "a change of one method retrained another"
     assert not any(name.startswith(("semiseg.report", "semiseg.commands", "semiseg.cluster")) for name in modules)
-    without_effect = {"schema", "config", "grid", "study", "product", "engine.progress", "runs.lease"}
+    without_effect = {
+        "params.schema",
+        "params.loading",
+        "study.grid",
+        "study.study",
+        "study.product",
+        "engine.training_progress",
+        "runs.lease",
+    }
     assert not {f"semiseg.{name}" for name in without_effect} & set(modules)
 
 

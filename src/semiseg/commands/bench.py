@@ -8,6 +8,13 @@ from typing import Any
 
 from semiseg.hardware import host_memory
 
+MODULES = {
+    "loader": "loader_speed",
+    "step": "step_speed",
+    "evaluation": "evaluation_speed",
+    "losses": "loss_speed",
+}
+
 
 def define(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
@@ -69,7 +76,7 @@ def _device(wanted: str | None) -> str:
 def _measure(options: argparse.Namespace, device: str) -> dict[str, Any]:
     from importlib import import_module
 
-    benchmark = import_module(f"semiseg.bench.{options.benchmark}")
+    benchmark = import_module(f"semiseg.bench.{MODULES[options.benchmark]}")
     if options.benchmark != "step":
         return benchmark.run(options.seconds, device)
     network = {"architecture": options.network, "encoder": options.encoder}

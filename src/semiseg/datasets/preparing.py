@@ -20,7 +20,7 @@ ROOT = Path("data")
 def code_of(kind: str) -> str:
     """Hash of the code that turns source files into pixels and labels of this kind of data set."""
     reader = "voc" if kind == "pocket" else kind
-    modules = [f"semiseg.data.{reader}", "semiseg.datasets.dataset", "semiseg.feed.store"]
+    modules = [f"semiseg.datasets.kinds.{reader}", "semiseg.datasets.dataset", "semiseg.feed.store"]
     return files.sha256_json(fingerprint(*modules, *(["semiseg.datasets.kinds.pocket"] if kind == "pocket" else [])))
 
 

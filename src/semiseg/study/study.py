@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import methods
+from semiseg.base import fingerprint
 from semiseg.base.errors import UserError
 from semiseg.base.files import peek_json, sha256_file, sha256_json
 from semiseg.cluster.job_needs import Needs
@@ -241,16 +242,20 @@ class Study:
 @functools.cache
 def assembling_code(kind: str) -> str:
     """Hash of the code of tables, plots or report; of templates, styles and texts too, which no import names."""
-    assets = [path for path in sorted((spec.PACKAGE / "report").rglob("*")) if path.is_file() and path.suffix != ".py"]
+    assets = [
+        path for path in sorted((fingerprint.PACKAGE / "report").rglob("*")) if path.is_file() and path.suffix != ".py"
+    ]
     texts = {
-        str(path.relative_to(spec.PACKAGE)): sha256_file(path) for path in assets if "__pycache__" not in path.parts
+        str(path.relative_to(fingerprint.PACKAGE)): sha256_file(path)
+        for path in assets
+        if "__pycache__" not in path.parts
     }
-    return sha256_json([spec.fingerprint(*MADE_BY[kind], of_training=False), texts])
+    return sha256_json([fingerprint.fingerprint(*MADE_BY[kind], of_training=False), texts])
 
 
 @functools.cache
 def evaluation_code() -> str:
-    return sha256_json(spec.fingerprint("semiseg.scoring.selection", of_training=False))
+    return sha256_json(fingerprint.fingerprint("semiseg.scoring.selection", of_training=False))
 
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
