@@ -33,8 +33,8 @@ def found(picture: np.ndarray, scales, confident):
         store, {"name": "whole", "scales": scales, "flip": False}, 2, 2, SimpleNamespace(device=torch.device("cpu"))
     )
     source = Source()
-    method = SimpleNamespace(confident=lambda logits, auxiliary: confident(logits))
-    return pseudo_labels(method, source, None, evaluator, ["a", "b", "c"]), source.sizes
+    method = SimpleNamespace(confident=lambda logits, auxiliary, buffers: confident(logits))
+    return pseudo_labels(method, source, None, {}, evaluator, ["a", "b", "c"]), source.sizes
 
 
 def test_only_confident_pixels_with_a_label_are_judged():

@@ -13,7 +13,7 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from semiseg import methods, views
 from semiseg.bench.peak_memory import peak_mib
@@ -22,7 +22,7 @@ from semiseg.engine.step import Step
 from semiseg.engine.supervision import make_criterion
 from semiseg.feed.draws import Draws
 from semiseg.hardware.distributed import global_mean
-from semiseg.methods import Batch, Setting, rc2l, scl
+from semiseg.methods import Batch, Channels, Setting, rc2l, scl
 from semiseg.models.outputs import Output, Regions
 from semiseg.params.schema import Criterion
 
@@ -59,10 +59,10 @@ def _row(case: str, name: str, function: Callable[[], Tensor] | None, seconds: f
 
 
 class Given:
-    """A network whose outputs are there already; only their gradients are computed."""
+    """A network whose outputs are there already; only their gradients, and the method's own modules, are computed."""
 
-    def __init__(self, size: int, mask_head: bool, device: str) -> None:
-        self.size, self.mask_head, self.device = size, mask_head, device
+    def __init__(self, size: int, mask_head: bool, device: str, modules: dict[str, nn.Module]) -> None:
+        self.size, self.mask_head, self.device, self.modules = size, mask_head, device, modules
         self.outputs: dict[int, Output] = {}  # by number of images
 
     def __call__(self, pixels: Tensor) -> Output:
@@ -82,6 +82,9 @@ class Given:
             regions = Regions(classes, masks, leaf(QUERIES, WIDTH), features)
         return Output(leaf(CLASSES, self.size, self.size), features, None, regions)
 
+    def owned(self, name: str, *inputs: Tensor) -> Any:
+        return self.modules[name](*inputs)
+
     def encode(self, pixels: Tensor) -> list[Tensor]:
         return [self(pixels).features]
 
@@ -97,7 +100,8 @@ def _method(name: str, size: int, device: str) -> Callable[[], Tensor]:
     kind = methods.load(name)
     setting = Setting(iterations=100, crop=(size, size), batch=BATCH, background=0, classes=CLASSES)
     method = kind(kind.Options(), setting)
-    student, teacher = (Given(size, method.head == "mask", device) for _ in range(2))
+    modules = {name: module.to(device) for name, module in method.owned(Channels((WIDTH,), WIDTH)).items()}
+    student, teacher = (Given(size, method.head == "mask", device, modules) for _ in range(2))
     discriminator = method.auxiliary()
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (2, BATCH, 3, size, size), generator=generator).float().to(device)
@@ -110,6 +114,7 @@ def _method(name: str, size: int, device: str) -> Callable[[], Tensor]:
         students=[student, student],
         teacher=teacher,
         auxiliary=discriminator and discriminator.to(device),
+        buffers={name: value.to(device) for name, value in method.buffers().items()},
         criterion=make_criterion(Criterion().model_dump()),
         draws=Draws(0, 0, range(BATCH)),
         rows=slice(0, BATCH),

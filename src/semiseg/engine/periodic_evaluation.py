@@ -91,7 +91,7 @@ class Judge:
         if not self.hidden:
             return
         source = state.teacher if method.needs_teacher and state.teacher else state.students[0]
-        found = pseudo_labels(method, source, state.auxiliary, self.evaluator, self.hidden)
+        found = pseudo_labels(method, source, state.auxiliary, state.buffers, self.evaluator, self.hidden)
         self.log.write(kind="diagnostics", iteration=iteration, **found)
 
 

@@ -25,6 +25,7 @@ def write_weights(folder: Path, networks: dict[str, nn.Module]) -> None:
         f"{prefix}.{name}": value.detach().cpu().contiguous().clone()
         for prefix, network in networks.items()
         for name, value in network.state_dict().items()
+        if not name.startswith("owned.")  # a method's modules serve the training alone
     }
     with atomic(folder / "model.safetensors") as temporary:
         save_file(tensors, temporary)

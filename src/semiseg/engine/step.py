@@ -24,6 +24,7 @@ class Step:
         students: list[Student],
         teacher: Student | None,
         auxiliary: nn.Module | None,
+        buffers: dict[str, Tensor],
         criterion: Callable[[Output, Tensor], Tensor],
         draws: Draws,
         rows: slice,
@@ -34,7 +35,9 @@ class Step:
         self.second = students[1] if len(students) > 1 else None
         self.student_eval = students[0].frozen
         self.teacher: Any = teacher.frozen if teacher else None
-        self.auxiliary = auxiliary
+        self.auxiliary, self.buffers = auxiliary, buffers
+        self.owned = students[0].owned
+        self.teacher_owned: Any = teacher.owned if teacher else None
         self.supervised = criterion
         self.draws, self.rows = draws, rows
         self.targets = control

@@ -164,6 +164,7 @@ class Training:
             students=self.state.students,
             teacher=self.state.teacher,
             auxiliary=self.state.auxiliary,
+            buffers=self.state.buffers,
             criterion=self.criterion,
             draws=Draws(self.seed, self.iteration, batch.samples_unlabelled[rows]),
             rows=of_all,

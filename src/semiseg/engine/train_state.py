@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from semiseg import methods
-from semiseg.engine import ema, optimise
+from semiseg.engine import ema, optimise, owned
 from semiseg.hardware import distributed
 from semiseg.hardware.device import Speed
 from semiseg.models import networks
@@ -23,7 +23,8 @@ class TrainState:
 
     trained: what the optimiser moves, by name ("student", and "second" for methods of two networks);
     evaluated: "student", and "teacher" where the recipe keeps one;
-    auxiliary: the network that plays against the students, such as a discriminator.
+    auxiliary: the network that plays against the students, such as a discriminator;
+    buffers: what the method remembers from step to step, by name.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class TrainState:
         self.optimiser_settings, self.ema_settings, self.options = recipe["optimiser"], recipe["ema"], method.options
         config = NetworkConfig.model_validate(recipe["network"])
         built = [networks.build(config, classes, method.head) for _ in range(method.networks)]
+        owned.give(built, method, recipe["crop"])
         built = [speed.place(distributed.synchronise_batch_norm(one, speed.device)).train() for one in built]
         self.trained: dict[str, nn.Module] = dict(zip(("student", "second")[: len(built)], built, strict=True))
         self.students = [Student(one, speed, say) for one in built]
@@ -47,6 +49,7 @@ class TrainState:
         self.following = ema.Average(teacher, built[0], speed.fused) if teacher else None
         self.evaluated = {"student": built[0], **({"teacher": teacher} if teacher else {})}
         self.optimiser = optimise.build(built, self.optimiser_settings, speed.fused)
+        self.buffers = owned.make_buffers(method, speed.device)
         self.auxiliary = method.auxiliary()
         self.auxiliary_optimiser = None
         if self.auxiliary is not None:
@@ -93,6 +96,7 @@ class TrainState:
     def state_dict(self) -> dict[str, Any]:
         state = {"optimiser": self.optimiser.state_dict()}
         state |= {name: network.state_dict() for name, network in self.stored.items()}
+        state["buffers"] = self.buffers
         if self.auxiliary is not None:
             state["auxiliary"] = self.auxiliary.state_dict()
             state["auxiliary_optimiser"] = self.auxiliary_optimiser.state_dict()
@@ -101,6 +105,8 @@ class TrainState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, network in self.stored.items():
             network.load_state_dict(state[name])
+        for name, buffer in self.buffers.items():
+            buffer.copy_(state["buffers"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.auxiliary is not None:
             self.auxiliary.load_state_dict(state["auxiliary"])

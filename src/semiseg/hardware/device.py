@@ -22,6 +22,15 @@ def choose_device() -> torch.device:
     return torch.device("cpu")
 
 
+def memory(device: torch.device) -> int:
+    """Bytes that the device has, used or not."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    import psutil
+
+    return psutil.virtual_memory().total
+
+
 def prepare(device: torch.device, plain: bool) -> None:
     """Settings of the whole process."""
     if device.type == "cpu":

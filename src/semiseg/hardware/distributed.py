@@ -41,7 +41,7 @@ def world() -> int:
 def gather(rows: torch.Tensor) -> torch.Tensor:
     """All processes' rows, in the order of the global batch; without gradient."""
     if world() == 1:
-        return rows
+        return rows.detach()
     parts = [torch.empty_like(rows) for _ in range(world())]
     dist.all_gather(parts, rows.detach().contiguous())
     return torch.cat(parts)

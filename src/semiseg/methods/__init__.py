@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from semiseg.methods.method import (
     Batch,
+    Channels,
     Method,
     MethodOptions,
     PseudoLabelOptions,
@@ -14,4 +15,15 @@ from semiseg.methods.method import (
     names,
 )
 
-__all__ = ["Batch", "Method", "MethodOptions", "PseudoLabelOptions", "Setting", "Step", "check", "load", "names"]
+__all__ = [
+    "Batch",
+    "Channels",
+    "Method",
+    "MethodOptions",
+    "PseudoLabelOptions",
+    "Setting",
+    "Step",
+    "check",
+    "load",
+    "names",
+]

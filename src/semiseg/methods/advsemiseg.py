@@ -64,7 +64,7 @@ class AdvSemiSeg(Method):
 
         return discriminators.build(self.options.discriminator, self.setting.classes, self.options.width_d)
 
-    def confident(self, logits: Tensor, auxiliary: nn.Module | None = None) -> Tensor:
+    def confident(self, logits: Tensor, auxiliary: nn.Module | None = None, buffers=None) -> Tensor:
         return self._trusted(auxiliary(logits.float().softmax(1)))
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:

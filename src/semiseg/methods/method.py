@@ -50,6 +50,14 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Channels:
+    """Channels of the network's features, for modules that a method owns."""
+
+    encoder: tuple[int, ...]  # of `encode`, coarse last
+    decoder: int  # of `Output.features`
+
+
+@dataclass(frozen=True)
 class Batch:
     """One step's images as pixels (0..255). Masks of unlabelled images are not here, so no method can use them."""
 
@@ -65,6 +73,7 @@ class Step(Protocol):
     iteration: int  # from 0
     iterations: int
     auxiliary: nn.Module | None
+    buffers: dict[str, Tensor]  # what `Method.buffers` declared; written in place, by every process alike
     draws: Any  # semiseg.feed.draws.Draws, one row per unlabelled image of this process
     rows: slice  # this process's rows of a gathered tensor
 
@@ -79,6 +88,12 @@ class Step(Protocol):
 
     def student_eval(self, pixels: Tensor) -> Any:
         """Output of the student in evaluation mode, without gradient."""
+
+    def owned(self, name: str, *inputs: Tensor) -> Any:
+        """Output of a module that `Method.owned` declared, in training mode."""
+
+    def teacher_owned(self, name: str, *inputs: Tensor) -> Any:
+        """The same of its running average, in evaluation mode, without gradient."""
 
     def supervised(self, output: Any, label: Tensor) -> Tensor:
         """The recipe's criterion on labelled images."""
@@ -130,13 +145,23 @@ class Method:
         """Threshold on the largest softmax probability above which a pixel counts as confident; None: all pixels do."""
         return getattr(self.options, "confidence", None)
 
-    def confident(self, logits: Tensor, auxiliary: nn.Module | None = None) -> Tensor:
+    def confident(
+        self, logits: Tensor, auxiliary: nn.Module | None = None, buffers: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         """Mask [B,H,W] of the pixels whose prediction the method would learn from; used by the diagnostics only."""
         return logits.float().softmax(1).amax(1) >= (self.confidence or 0.0)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Named, weighted losses of the student; the engine adds them up, backpropagates and steps."""
         raise NotImplementedError
+
+    def owned(self, channels: Channels) -> dict[str, nn.Module]:
+        """Modules that belong to the student: trained with it at its head's rate, and averaged into its teacher."""
+        return {}
+
+    def buffers(self) -> dict[str, Tensor]:
+        """First values of what the method remembers from one step to the next; no gradient and no average."""
+        return {}
 
     def auxiliary(self) -> nn.Module | None:
         """A second player, frozen during `losses`; its own optimiser reads the options `lr_d`, `betas_d`, `power_d`."""

@@ -27,6 +27,7 @@ class Network(nn.Module):
         self.encoder = encoder
         self.head = head
         self.auxiliary = auxiliary
+        self.owned = nn.ModuleDict()  # what a method trains with the network; predictions do not need it
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Feature maps, coarse last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,11 @@ class Student:
     def decode(self, features: list[Tensor], size: tuple[int, int]) -> Output:
         with self.speed.autocast():
             return self._decode(features, size)
+
+    def owned(self, name: str, *inputs: Tensor) -> Any:
+        """Output of a module that a method has given to the network, in the network's own mode."""
+        with self.speed.autocast():
+            return self.network.owned[name](*inputs)
 
     def frozen(self, pixels: Tensor) -> Output:
         """The same weights in evaluation mode, without gradient: statistics stay as they are."""

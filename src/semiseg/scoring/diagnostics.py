@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -21,7 +21,12 @@ AFFECTS_RESULTS = False
 
 @torch.inference_mode()
 def pseudo_labels(
-    method: Method, source: Student, auxiliary: nn.Module | None, evaluator: Evaluator, ids: Sequence[str]
+    method: Method,
+    source: Student,
+    auxiliary: nn.Module | None,
+    buffers: Mapping[str, Tensor],
+    evaluator: Evaluator,
+    ids: Sequence[str],
 ) -> dict[str, float | None]:
     """Share of confident pixels, and their accuracy against the hidden labels; every one of `ids` has a label.
 
@@ -34,7 +39,7 @@ def pseudo_labels(
     for chunk in evaluator.chunks(ids):
         pixels = evaluator.pixels([store.image(one) for one in chunk])
         logits = source.eager(_scaled(pixels, scale)).logits
-        mask = method.confident(logits, auxiliary)
+        mask = method.confident(logits, auxiliary, buffers)
         confident = confident + mask.sum()
         counted = counted + mask.numel()
         truth = torch.from_numpy(np.stack([store.label(one) for one in chunk])).to(device)
