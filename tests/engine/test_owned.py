@@ -77,7 +77,9 @@ def test_a_method_without_modules_costs_no_look(monkeypatch):
 
 
 def test_modules_are_trained_at_the_heads_rate_and_averaged(owner, build):
-    training = build(options={}, optimiser=SGD | {"head_lr_multiplier": 10.0, "weight_decay": 0.0, "schedule": "constant"})
+    training = build(
+        options={}, optimiser=SGD | {"head_lr_multiplier": 10.0, "weight_decay": 0.0, "schedule": "constant"}
+    )
     state = training.state
     module, average = (one.owned["projection"] for one in (state.students[0].network, state.teacher.network))
     train_steps(training, 1)  # warm start: the average of one is the student
