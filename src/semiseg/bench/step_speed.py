@@ -79,7 +79,7 @@ class Steps:
         self.memory: dict[str, float | None] = {}
 
     def __call__(self) -> None:
-        prepare(self.training.device, self.training.speed.plain)  # the other row's settings are of the whole process
+        prepare(self.training.speed)  # the other row's settings are of the whole process
         clock = time.perf_counter if self.on_gpu else time.thread_time
         start = clock()
         for _ in range(self.count):
@@ -121,7 +121,7 @@ def _row(case: str, steps: Steps, seconds: list[float]) -> dict[str, Any]:
         "tflop_per_second": _short(steps.flops / 1e12 / per_step),
         "matmul_tflop_per_second": _short(steps.ceiling),
         "share_of_matmul": _short(steps.flops / 1e12 / per_step / steps.ceiling),
-        "precision": "bf16" if training.speed.bf16 else "fp32",
+        "precision": training.speed.precision,
         "compiled": training.speed.compiles,
         **steps.memory,
     }
@@ -149,9 +149,9 @@ def _flops(steps: Steps) -> float:
 @contextmanager
 def _eagerly(training: Training) -> Iterator[None]:
     """The counter does not see into compiled code."""
-    compiles, training.speed.compiles = training.speed.compiles, False
+    before, training.speed.eager_because = training.speed.eager_because, "its arithmetic is counted"
     yield
-    training.speed.compiles = compiles
+    training.speed.eager_because = before
 
 
 def _make_data(folder: Path, crop: int) -> None:

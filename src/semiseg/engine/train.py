@@ -54,7 +54,7 @@ class Training:
         self.resumed, self.stop_requested = 0, False
         self.device = choose_device()
         self.speed = Speed(self.recipe["engine"], self.device)
-        prepare(self.device, self.speed.plain)
+        prepare(self.speed)
         distributed.start(self.device)
         self.say = say if distributed.rank() == 0 else _silent
         self.costs = record.Costs(self.device)
@@ -254,7 +254,8 @@ class Training:
                 "error": None,
                 "iterations": self.iteration,
                 "parameters": self.state.parameters,
-                "precision": "bf16" if self.speed.bf16 else "fp32",
+                "engine": self.speed.record(),
+                "precision": self.speed.precision,
                 "resumed": self.resumed,
                 "spec_sha256": self.spec_sha256,
             }

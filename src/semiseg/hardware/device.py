@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -31,18 +31,6 @@ def memory(device: torch.device) -> int:
     return psutil.virtual_memory().total
 
 
-def prepare(device: torch.device, plain: bool) -> None:
-    """Settings of the whole process."""
-    if device.type == "cpu":
-        # Small tensors: a second thread costs more than it brings, and trainings run side by side.
-        torch.set_num_threads(int(os.environ.get("SEMISEG_THREADS", "1")))
-    else:
-        torch.cuda.set_device(device)
-        torch.backends.cudnn.benchmark = not plain  # crops have one size, so the search pays once
-        torch.backends.cudnn.allow_tf32 = not plain
-        torch.set_float32_matmul_precision("highest" if plain else "high")
-
-
 def seed_device(device: torch.device, seed: int) -> None:
     """torch.manual_seed for the one device that computes; for all of them it costs a CPU step a millisecond."""
     if device.type == "cuda":
@@ -56,14 +44,27 @@ class Speed:
 
     def __init__(self, settings: dict[str, Any], device: torch.device) -> None:
         on_gpu = device.type == "cuda"
-        plain = settings["plain"]
-        wanted = settings["precision"]
-        bf16 = wanted == "bf16" or (wanted == "auto" and on_gpu and torch.cuda.is_bf16_supported())
-        self.device, self.plain = device, plain
-        self.bf16 = bf16 and not plain
-        self.fused = not plain
-        self.channels_last = not plain  # a fifth of a step's time on CPUs too
-        self.compiles = settings["compile"] and on_gpu and not plain
+        self.device, self.plain = device, settings["plain"]
+        self.deterministic = settings.get("deterministic", False)  # runs from before this option have no such key
+        wanted = "fp32" if self.plain else settings["precision"]
+        if wanted == "auto":
+            # Cards that only emulate bf16 (V100, T4) are slower with it than with fp32.
+            wanted = "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "tf32"
+        self.bf16 = wanted == "bf16"
+        # What stays in fp32 under bf16 (criteria, the matching's costs) may use TF32 as well.
+        self.tf32 = on_gpu and wanted != "fp32" and torch.cuda.is_tf32_supported()
+        self.fused = not self.plain
+        self.channels_last = not self.plain  # a fifth of a step's time on CPUs too
+        self.eager_because = _eager_because(settings, on_gpu)
+
+    @property
+    def precision(self) -> str:
+        """What the products of a step are computed in: `fp32` means that nothing is rounded to fewer bits."""
+        return "bf16" if self.bf16 else "tf32" if self.tf32 else "fp32"
+
+    @property
+    def compiles(self) -> bool:
+        return self.eager_because is None
 
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
@@ -78,11 +79,70 @@ class Speed:
     def compiled(self, function: Callable[..., Any], say: Callable[[str], None]) -> Callable[..., Any]:
         return _WithFallback(function, self, say) if self.compiles else function
 
+    def record(self) -> dict[str, Any]:
+        """For record.json: the options as they are, whatever was asked for."""
+        cudnn = torch.backends.cudnn
+        of_cudnn = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic, "version": cudnn.version()}
+        return {
+            "channels_last": self.channels_last,
+            "compiled": self.compiles,
+            "eager_because": self.eager_because,
+            "cudnn": of_cudnn if self.device.type == "cuda" else None,
+            "deterministic": self.deterministic or self.device.type == "cpu",
+            "precision": self.precision,
+            "tf32": self.tf32,
+        }
+
+
+def prepare(speed: Speed) -> None:
+    """Settings of the whole process."""
+    if speed.device.type == "cpu":
+        # Small tensors: a second thread costs more than it brings, and trainings run side by side.
+        torch.set_num_threads(int(os.environ.get("SEMISEG_THREADS", "1")))
+        return
+    torch.cuda.set_device(speed.device)
+    cudnn = torch.backends.cudnn
+    cudnn.benchmark = not (speed.plain or speed.deterministic)  # crops have one size, so the search pays once
+    cudnn.deterministic = speed.deterministic
+    cudnn.allow_tf32 = speed.tf32
+    torch.set_float32_matmul_precision("high" if speed.tf32 else "highest")
+    if speed.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it before its first product
+    torch.use_deterministic_algorithms(speed.deterministic)
+
+
+@contextmanager
+def sizes_vary() -> Iterator[None]:
+    """While images of many sizes come: cuDNN would search for the fastest algorithms again for each new size.
+
+    `torch.backends.cudnn.flags` would do more than that: it puts TF32 back to its default.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def _eager_because(settings: dict[str, Any], on_gpu: bool) -> str | None:
+    """Why nothing is compiled; None where it is."""
+    if settings["plain"]:
+        return "engine.plain is set"
+    if not settings["compile"]:
+        return "engine.compile is false"
+    return None if on_gpu else "networks are compiled on GPUs only"
+
 
 class _WithFallback:
     """A compiled function that becomes the plain one, with all others of its training, when a compilation fails."""
 
     def __init__(self, function: Callable[..., Any], speed: Speed, say: Callable[[str], None]) -> None:
+        import torch._functorch.config
+
+        # As it comes, the backward pass is compiled when it is first run: outside of this object, and too late for a
+        # fallback, because the forward pass has moved the statistics of batch normalisation by then.
+        torch._functorch.config.force_non_lazy_backward_lowering = True
         self.plain, self.speed, self.say = function, speed, say
         self.fast = torch.compile(function, dynamic=False)
 
@@ -95,10 +155,14 @@ class _WithFallback:
             raise
         except Exception as error:
             result = self.plain(*arguments, **options)  # raises too when it was not the compiler's fault
-            self.speed.compiles = False
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+            reason = _first_line(getattr(error, "inner_exception", error))  # dynamo wraps what its backend raised
+            self.speed.eager_because = f"torch.compile failed ({reason})"
             self.say(f"torch.compile is not used here, the networks run eagerly ({reason})")
             return result
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason given')}"
 
 
 def describe() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from semiseg import views
-from semiseg.hardware.device import Speed
+from semiseg.hardware.device import Speed, sizes_vary
 from semiseg.models.outputs import Output
 
 
@@ -45,7 +45,8 @@ class Student:
 
     def eager(self, pixels: Tensor) -> Output:
         """`frozen` for images of any size: for each new one a compiled network would be compiled again."""
-        return self._evaluated(self.network.forward, pixels)
+        with sizes_vary():
+            return self._evaluated(self.network.forward, pixels)
 
     def _evaluated(self, forward: Callable[[Tensor], Output], pixels: Tensor) -> Output:
         training = self.network.training

@@ -73,8 +73,12 @@ class Engine(Strict):
     """Speed options. `plain` switches all of them off: fp32, no compilation, default memory layout."""
 
     plain: bool = False
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where a GPU has it")
+    precision: Literal["auto", "bf16", "tf32", "fp32"] = Field(
+        "auto",
+        description="of products; auto: bf16 where a GPU computes with it, else TF32 where it has that, else fp32",
+    )
     compile: bool = Field(True, description="torch.compile, on GPUs")
+    deterministic: bool = Field(False, description="on GPUs: the same bits from every execution; slower (engine.md)")
 
 
 class Recipe(Strict):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from semiseg import views
 from semiseg.feed.store import Store
-from semiseg.hardware.device import Speed
+from semiseg.hardware.device import Speed, sizes_vary
 from semiseg.scoring import protocols
 from semiseg.scoring.confusion import confusion_matrices
 
@@ -75,6 +75,7 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
     training = network.training
     network.eval()
     try:
-        yield
+        with sizes_vary():
+            yield
     finally:
         network.train(training)
