@@ -158,15 +158,15 @@ def test_it_goes_on_after_bad_images_and_lists_them(run, tmp_path, capsys):
 
 
 def test_a_large_image_in_tiles_agrees_with_one_piece(run, tmp_path, monkeypatch):
-    from semiseg.inference import predict
+    from semiseg.inference import predict as predicting
 
     image = noise(tmp_path / "large.png", (160, 224))
     assert predict(run, image, tmp_path / "whole", "--confidence") == 0
     seen = []
-    piece = predict.Predictor._piece
-    monkeypatch.setattr(predict.Predictor, "_piece", lambda self, x: (seen.append(x.shape[1:3]), piece(self, x))[1])
+    piece = predicting.Predictor._piece
+    monkeypatch.setattr(predicting.Predictor, "_piece", lambda self, x: (seen.append(x.shape[1:3]), piece(self, x))[1])
     for name, value in (("PIECE", 128 * 128), ("TILE", 64), ("MARGIN", 32)):
-        monkeypatch.setattr(predict, name, value)
+        monkeypatch.setattr(predicting, name, value)
     assert predict(run, image, tmp_path / "tiled", "--confidence") == 0
     assert len(seen) == 3 * 4
     assert max(h * w for h, w in seen) <= 128 * 128

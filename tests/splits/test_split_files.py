@@ -25,9 +25,9 @@ def place(tmp_path, monkeypatch) -> None:
         files.write_json(f"data/{name}/manifest.json", {"sha256": str(number), "made_from": {"code": "c"}})
 
 
-def write(text: str, kind: str = "folder"):
+def write(text: str, literature: str = ""):
     PLACE.write_text(text)
-    write_split(Path("split.json"), "own", "few", STORE, "fields", kind, data())
+    write_split(Path("split.json"), "own", "few", STORE, "fields", literature, data())
     return read_split(Path("split.json"))
 
 
@@ -60,10 +60,10 @@ def test_what_cannot_be_labelled_is_named_with_its_file(text, sentence):
     assert sentence in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["folder", "voc"])
-def test_a_missing_list_is_named(kind):
+@pytest.mark.parametrize("literature", ["", "voc"])
+def test_a_missing_list_is_named(literature):
     with pytest.raises(UserError, match="data/fields/lists/none.txt does not exist"):
-        write_split(Path("split.json"), "own", "none", STORE, "fields", kind, data())
+        write_split(Path("split.json"), "own", "none", STORE, "fields", literature, data())
 
 
 def test_an_edited_list_is_another_split():

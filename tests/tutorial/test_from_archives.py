@@ -98,14 +98,14 @@ def test_from_archives_to_a_trained_run(kind, server, tmp_path, monkeypatch):
     (tmp_path / "study").mkdir()
     (tmp_path / "study/params.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.chdir(tmp_path / "study")
-    archives = kind(tmp_path / "made")
-    for file, data in archives.items():
+    made = kind(tmp_path / "made")
+    for file, data in made.items():
         (server[0] / file).write_bytes(data)
         if name == "cityscapes":  # behind an account: the user puts the files there
             place = Path("data/cityscapes/archives") / file
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-    known(tmp_path / "sources.yaml", archives, server[1])
+    known(tmp_path / "sources.yaml", made, server[1])
     monkeypatch.setattr(archives, "load_sources", partial(archives.load_sources, tmp_path / "sources.yaml"))
 
     [run] = train_all()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semiseg.datasets.kind import REGISTRY
+
 AFFECTS_RESULTS = False
 
 TABLE = Path(__file__).with_name("flops.csv")  # made by scripts/count_flops.py
@@ -56,14 +58,7 @@ PASSES = {
 UNKNOWN_METHOD = Passes(1, 2, 1)  # a method of your own: as FixMatch
 BACKWARD = 3.0  # forward and backward over forward alone
 
-# Images and pixels of the sets that are evaluated, where the data are not there to be asked.
-SETS = {
-    "pocket": {"val": (100, 72 * 72), "test": (200, 72 * 72)},
-    "camvid": {"val": (101, 360 * 480), "test": (233, 360 * 480)},
-    "voc": {"val": (1449, 366 * 500)},
-    "cityscapes": {"val": (500, 1024 * 2048)},
-}
-UNKNOWN_SET = (500, 512 * 512)
+UNKNOWN_SET = (500, 512 * 512)  # images and pixels, where the kind of data set states none
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,8 @@ def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE) -> float
 
 def evaluated_sets(config: dict[str, Any]) -> dict[str, tuple[int, float]]:
     settings = config["evaluation"]
-    known = SETS.get(config["dataset"]["kind"], {})
+    kind = REGISTRY.load(config["dataset"]["kind"])
+    known = {name: (kind.counts[name], height * width) for name, (height, width) in kind.sizes.items()}
     names = {name for name in (settings["evaluated_on"], settings["selected_on"]) if name}
     return {name: known.get(name, UNKNOWN_SET) for name in sorted(names)}
 

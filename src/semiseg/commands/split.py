@@ -15,6 +15,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from semiseg.base.files import read_json
     from semiseg.datasets import preparing
+    from semiseg.datasets.kind import kind_of
     from semiseg.feed.store import open_store
     from semiseg.params import loading
     from semiseg.splits.split_files import write_split
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     dataset = asked["dataset"]
     settings = loading.load().datasets[dataset]
     store = open_store(preparing.ensure_store(dataset, settings))
-    write_split(
-        options.file, asked["family"], asked["partition"], store, dataset, settings.kind, preparing.data_sha256(dataset)
-    )
+    data_sha256 = preparing.data_sha256(dataset)
+    literature = kind_of(settings).literature
+    write_split(options.file, asked["family"], asked["partition"], store, dataset, literature, data_sha256)
     print(f"wrote {options.file}")

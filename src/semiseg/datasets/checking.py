@@ -10,24 +10,15 @@ import numpy as np
 
 from semiseg.base.labels import IGNORE
 from semiseg.base.progress import progress
-from semiseg.datasets import sizes
 from semiseg.datasets.dataset import Dataset, open_dataset
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.inspection import Inspection, inspect_all
-from semiseg.datasets.kinds import camvid, cityscapes, voc
+from semiseg.datasets.kind import kind_of
 from semiseg.datasets.manifest import build_manifest, write_manifest
 from semiseg.splits.lists import ids_sha256, known_lists
 
 _MOST = 20  # problems of one kind that are spelled out
 _DUPLICATES_LISTED = 50
-# Where the images of a subset are named, kind by kind.
-PLACES = {
-    "pocket": "ImageSets/Segmentation/{}.txt",
-    "voc": "ImageSets/Segmentation/{}.txt",
-    "cityscapes": "leftImg8bit/{}",
-    "camvid": "images/{}",
-    "folder": "images and masks, and at the lists or shares of {}",
-}
 Findings = dict[str, list[Inspection]]
 
 
@@ -59,7 +50,7 @@ def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[s
     if across:
         sentence = f"{len(across)} images lie in two subsets with equal bytes, first: {' = '.join(across[0])}"
         # Nobody can mend the official lists; in a user's own data, an image of val among the training images is a leak.
-        (problems if config.kind in ("folder", "pocket") else warnings).append(sentence)
+        (problems if not kind_of(config).restricted else warnings).append(sentence)
     if len(duplicates) > len(across):
         warnings.append(f"{len(duplicates) - len(across)} images lie in one subset twice")
     return {
@@ -73,9 +64,10 @@ def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[s
 
 def _empty(dataset: Dataset, config: DatasetConfig, findings: Findings) -> list[str]:
     """Nothing can be trained on, or judged by, no image."""
-    needed = ["train", "val"] + ["test"] * sizes.has_test(config)
+    kind = kind_of(config)
+    needed = ["train", "val"] + ["test"] * kind.has_test(config)
     return [
-        f"{subset} holds no image; look at {PLACES[config.kind].format(subset)} in {dataset.root}"
+        f"{subset} holds no image; look at {kind.place.format(subset)} in {dataset.root}"
         for subset in needed
         if not findings.get(subset)
     ]
@@ -101,23 +93,16 @@ def _shared_ids(findings: Findings) -> list[str]:
 
 def _official(config: DatasetConfig, findings: Findings) -> list[str]:
     """Counts, and where a reference list is known its very ids."""
-    pool = config.train_list or "train_aug"
-    expected = {
-        "voc": {"train": voc.COUNTS[pool], "val": voc.COUNTS["val"]},
-        "cityscapes": cityscapes.COUNTS,
-        "camvid": camvid.COUNTS,
-    }.get(config.kind, {})
+    kind = kind_of(config)
     sentences = []
-    for subset, count in expected.items():
+    for subset, count in kind.expected(config).items():
         if subset not in findings:
             continue
         found = len(findings[subset])
         hint = "get the whole data set, or set complete: false"
         if found != count:
             sentences.append(f"{subset} has {found} images, officially {count}; {hint}")
-        reference = known_lists().get(
-            ("reference", config.kind, pool if subset == "train" and config.kind == "voc" else subset)
-        )
+        reference = known_lists().get(("reference", kind.literature, kind.reference_list(config, subset)))
         if (
             reference
             and found == count

@@ -12,6 +12,7 @@ import numpy as np
 from semiseg.base.errors import UserError
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.images import decode_image, decode_size, read_bytes
+from semiseg.datasets.kind import kind_of
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,12 @@ def check_sizes(sample: Sample, label: np.ndarray, size: tuple[int, int]) -> Non
 
 def open_dataset(name: str, config: DatasetConfig, root: Path = Path("data")) -> Dataset:
     """The data set `name` from `config.data_root`, by default from <root>/<name>/raw."""
-    from semiseg.datasets.kinds import camvid, cityscapes, folder, voc
-
-    reader = {"pocket": voc, "voc": voc, "cityscapes": cityscapes, "camvid": camvid, "folder": folder}[config.kind]
+    kind = kind_of(config)
     source = raw_folder(name, config, root)
     if not source.is_dir():
-        cure = "" if config.kind == "folder" else f"run `semiseg data get {name}` or "
+        cure = "" if kind.own else f"run `semiseg data get {name}` or "
         raise UserError(f"{source} does not exist; {cure}set data_root to your copy")
-    dataset = reader.read(name, config, source, Path(root) / name / "prepared")
+    dataset = kind.read(name, config, source, Path(root) / name / "prepared")
     for subset, samples in dataset.subsets.items():
         _unique(name, subset, samples)
     return dataset

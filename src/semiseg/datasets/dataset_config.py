@@ -6,19 +6,17 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from semiseg.base.explain import explain, nearest
 from semiseg.base.strict import Strict
-
-Kind = Literal["pocket", "voc", "cityscapes", "camvid", "folder"]
-# Terms of the sources: nothing of these images or masks may leave the user's machine.
-RESTRICTED = ("voc", "cityscapes", "camvid")
+from semiseg.datasets.kind import REGISTRY
 
 
 class DatasetConfig(Strict):
     """One data set: its kind, where it lies and which parts of it are used."""
 
-    kind: Kind
+    kind: str = Field(description="pocket, voc, cityscapes, camvid, folder, or one of a plugin")
     data_root: Path | None = Field(None, description="an existing copy, used in place; default `data/<name>/raw`")
     train_list: Literal["train_aug", "train"] | None = Field(
         None, description="pool of training images; VOC: train_aug (default, with SBD) or train"
@@ -43,13 +41,22 @@ class DatasetConfig(Strict):
         description="folder: regular expression on the id; images with the same match (group 1 if any) stay together",
     )
 
+    options: dict[str, Any] = Field({}, description="what only this kind of data set knows")
+
     @model_validator(mode="before")
     @classmethod
     def _own_images_count(cls, value: Any) -> Any:
         """A user who puts images without masks into a folder wants them used."""
-        if isinstance(value, dict) and value.get("kind") == "folder":
-            return {"extra": True, **value}
+        if isinstance(value, dict) and value.get("kind") in REGISTRY.names():
+            return {"extra": REGISTRY.load(value["kind"]).extra_by_default, **value}
         return value
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in REGISTRY.names():
+            raise ValueError(f"unknown kind of data set{nearest(name, REGISTRY.names())}")
+        return name
 
     @field_validator("group_pattern")
     @classmethod
@@ -62,8 +69,13 @@ class DatasetConfig(Strict):
 
     @model_validator(mode="after")
     def _terms(self) -> DatasetConfig:
-        if self.redistributable and self.kind in RESTRICTED:
+        kind = REGISTRY.load(self.kind)
+        try:
+            kind.Options.model_validate(self.options)
+        except ValidationError as error:
+            raise ValueError(explain(error, kind.Options, self.kind, "options")) from None
+        if self.redistributable and kind.restricted:
             raise ValueError(f"redistributable must be false for {self.kind}: its terms do not allow to pass images on")
-        if self.kind == "folder" and self.val_share + self.test_share >= 1:
+        if self.val_share + self.test_share >= 1:
             raise ValueError("val_share and test_share leave nothing to train on")
         return self

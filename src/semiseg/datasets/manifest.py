@@ -11,6 +11,7 @@ from semiseg.base import files
 from semiseg.base.errors import UserError
 from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.kind import kind_of
 from semiseg.splits.lists import ids_sha256
 
 FORMAT = 1
@@ -51,7 +52,7 @@ def _coding(dataset: Dataset, config: DatasetConfig) -> dict[str, Any]:
 
     Of all other kinds the code says it, whose hash stands beside the manifest's.
     """
-    return {"coding": sorted(_pairs(dataset.coding))} if config.kind == "folder" else {}
+    return {"coding": sorted(_pairs(dataset.coding))} if kind_of(config).own else {}
 
 
 def _pairs(coding: Any) -> list[list[Any]]:

@@ -12,6 +12,7 @@ from semiseg.base.fingerprint import fingerprint
 from semiseg.datasets import manifest
 from semiseg.datasets.dataset import open_dataset, raw_folder
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.kind import REGISTRY, kind_of
 
 ROOT = Path("data")
 
@@ -19,9 +20,8 @@ ROOT = Path("data")
 @functools.cache
 def code_of(kind: str) -> str:
     """Hash of the code that turns source files into pixels and labels of this kind of data set."""
-    reader = "voc" if kind == "pocket" else kind
-    modules = [f"semiseg.datasets.kinds.{reader}", "semiseg.datasets.dataset", "semiseg.feed.store"]
-    return files.sha256_json(fingerprint(*modules, *(["semiseg.datasets.kinds.pocket"] if kind == "pocket" else [])))
+    modules = (REGISTRY.module(kind), "semiseg.datasets.dataset", "semiseg.feed.store")
+    return files.sha256_json(fingerprint(*modules))
 
 
 def wanted(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, Any]:
@@ -143,15 +143,9 @@ def _sources_sha256(name: str, config: DatasetConfig, root: Path) -> str | None:
 
 
 def _get(name: str, config: DatasetConfig, root: Path) -> None:
-    if config.kind == "pocket":
-        from semiseg.datasets.kinds import pocket
+    from semiseg.datasets.get.getting import get
 
-        if not raw_folder(name, config, root).is_dir():
-            pocket.generate(raw_folder(name, config, root))
-    else:
-        from semiseg.datasets.get.getting import get
-
-        get(name, config, root)
+    get(name, config, root)
 
 
 def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
@@ -164,10 +158,10 @@ def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
         if path.is_file():
             status = path.stat()
             listed.append([path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns])
-    return files.sha256_json([listed, _lists(config)] if config.kind == "folder" else listed)
+    return files.sha256_json([listed, inputs] if (inputs := _inputs(config)) else listed)
 
 
-def _lists(config: DatasetConfig) -> list[str | None]:
+def _inputs(config: DatasetConfig) -> list[str | None]:
     """Hashes of the files that the settings of a user's folder name: they may lie anywhere, and decide labels."""
-    named = (config.classes_file, config.val_list, config.test_list)
+    named = kind_of(config).inputs(config)
     return [files.sha256_file(path) if path and path.is_file() else None for path in named]

@@ -1,12 +1,13 @@
-"""Methods, one file each and named after it; `method.py` and files that begin with an underscore are none."""
+"""Methods, one file each and named after it."""
 
 from __future__ import annotations
 
 from semiseg.methods.method import (
+    REGISTRY,
     Batch,
-    Channels,
     Method,
     MethodOptions,
+    Owned,
     PseudoLabelOptions,
     Setting,
     Step,
@@ -16,10 +17,11 @@ from semiseg.methods.method import (
 )
 
 __all__ = [
+    "REGISTRY",
     "Batch",
-    "Channels",
     "Method",
     "MethodOptions",
+    "Owned",
     "PseudoLabelOptions",
     "Setting",
     "Step",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from semiseg.base.errors import UserError
-from semiseg.base.explain import nearest
+from semiseg.base.registry import Registry
 from semiseg.base.strict import Strict
+from semiseg.datasets.kind import REGISTRY as KINDS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,8 +40,8 @@ class Setting:
 
     @classmethod
     def of(cls, recipe: Mapping[str, Any], kind: str, classes: int = 0) -> Setting:
-        """From the blocks of params.yaml. Class 0 of Cityscapes is road and that of CamVid sky: no background."""
-        background = 0 if kind in ("pocket", "voc") else None
+        """From the blocks of params.yaml and the kind of data set."""
+        background = KINDS.load(kind).background
         crop = tuple(recipe["crop"])
         batch = recipe["batch"]["unlabelled"] // recipe["optimiser"]["accumulate"]
         return cls(recipe["iterations"], crop, batch, background, recipe["augment"]["strength"], classes)
@@ -172,25 +170,8 @@ class Method:
         return {}
 
 
-def names() -> list[str]:
-    """All methods: the files of this package."""
-    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    return sorted(name for name in found if name != "method" and not name.startswith("_"))
-
-
-def load(name: str) -> type[Method]:
-    """The method called `name`: the one subclass of Method that its file defines."""
-    if name not in names():
-        raise UserError(f"there is no method {name!r}{nearest(name, names())}")
-    module = importlib.import_module(f"semiseg.methods.{name}")
-    found = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
-    ]
-    if len(found) != 1:
-        raise UserError(f"{module.__file__} must define one subclass of Method, not {len(found)}")
-    return found[0]
+REGISTRY = Registry("method", "semiseg.methods", Method, not_entries=("method",))
+names, load = REGISTRY.names, REGISTRY.load
 
 
 def check(kind: type[Method], options: Any, setting: Setting) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from semiseg import methods
 from semiseg.base.errors import UserError
 from semiseg.base.explain import nearest
-from semiseg.datasets import sizes
+from semiseg.datasets.kind import kind_of
 from semiseg.splits.families import check_partition, count_of
 
 if TYPE_CHECKING:
@@ -35,18 +35,20 @@ def _check_suite(params: Params, suite: Suite, where: str) -> None:
             f"{where}.dataset: there is no data set {suite.dataset!r}{nearest(suite.dataset, params.datasets)}"
         )
     dataset = params.datasets[suite.dataset]
+    kind = kind_of(dataset)
+    pool = kind.pool(dataset) if dataset.complete else None
     for family in suite.splits.family:
         for partition in suite.splits.partitions:
             try:
-                check_partition("full" if partition == "full" else family, partition, dataset.kind)
-                if partition.isdecimal() and (pool := sizes.pool(dataset)) and count_of(partition, pool) == pool:
+                check_partition("full" if partition == "full" else family, partition, kind.literature)
+                if partition.isdecimal() and pool and count_of(partition, pool) == pool:
                     raise UserError(f"{partition} labels are all of them; write `full`")
             except UserError as error:
                 raise UserError(f"{where}.splits: {error}") from None
-    if suite.evaluation.evaluated_on == "test" and not sizes.has_test(dataset):
+    if suite.evaluation.evaluated_on == "test" and not kind.has_test(dataset):
         raise UserError(
             f"{where}.evaluation.evaluated_on: {suite.dataset} has no test set; write `evaluated_on: val`"
-            + (", or give the data set test_list or test_share" if dataset.kind == "folder" else "")
+            + (", or give the data set test_list or test_share" if kind.own else "")
         )
     for key, method, partitions in _methods(suite):
         _check_method(method, f"{where}.{key}")

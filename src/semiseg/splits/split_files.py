@@ -8,6 +8,7 @@ from typing import Any
 from semiseg.base.errors import UserError
 from semiseg.base.files import read_json, sha256_file, sha256_json, write_json
 from semiseg.base.fingerprint import fingerprint
+from semiseg.base.labels import IGNORE
 from semiseg.datasets.dataset import read_ids
 from semiseg.splits.families import Split, check_split, make_split
 from semiseg.splits.lists import ids_sha256
@@ -23,21 +24,23 @@ def wanted(family: str, partition: str, data_sha256: str | None, dataset: str) -
     return made_from | ({"list": _sha256(own_list(dataset, partition))} if family == OWN else {})
 
 
-def write_split(path: Path, family: str, partition: str, store: Any, dataset: str, kind: str, data_sha256: str) -> None:
+def write_split(
+    path: Path, family: str, partition: str, store: Any, dataset: str, literature: str, data_sha256: str
+) -> None:
     """Choose, check and write one split of a store's training pool."""
 
     def labels_of(image: str) -> set[int]:
         import numpy as np
 
-        return set(np.unique(store.label(image)).tolist()) - {255}
+        return set(np.unique(store.label(image)).tolist()) - {IGNORE}
 
     pool = store.subsets["train"]
     if family == OWN:
         _require_list(own_list(dataset, partition))
-    if family == OWN and kind == "folder":
+    if family == OWN and not literature:
         split = _own_split(own_list(dataset, partition), partition, store)
     else:
-        split = make_split(family, partition, pool, labels_of, kind, DATA / dataset / "lists")
+        split = make_split(family, partition, pool, labels_of, literature, DATA / dataset / "lists")
     if partition != "full" and not split.unlabelled and not store.subsets.get("extra"):
         raise UserError(f"the split {family} {partition} labels all {len(pool)} images of {dataset}; write `full`")
     check_split(split, pool, [one for name in ("val", "test") for one in store.subsets.get(name, ())])

@@ -258,7 +258,6 @@ def test_cityscapes_says_in_three_lines_what_to_do_and_verifies_what_was_done(tm
     ("config", "sentence"),
     [
         (DatasetConfig(kind="folder"), "set data_root"),
-        (DatasetConfig(kind="pocket"), "made, not downloaded"),
         (DatasetConfig(kind="camvid", data_root=Path("/nowhere/at/all")), "does not exist"),
     ],
 )

@@ -12,11 +12,10 @@ from semiseg.base.errors import UserError
 from semiseg.datasets.checking import check_dataset
 from semiseg.datasets.dataset import raw_folder
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.get import sbd
 from semiseg.datasets.get.archives import Archive, Source, source_of
 from semiseg.datasets.get.download import Expected, Patience, Receipt, download, hash_file
 from semiseg.datasets.get.unpack import BadArchive, unpack
-from semiseg.datasets.kinds.voc import AUGMENTED, TRAIN_AUG, layout_root
+from semiseg.datasets.kind import kind_of
 from semiseg.datasets.manifest import count_of, manifest_path
 from semiseg.datasets.other_files import ignored
 from semiseg.datasets.proposal import init
@@ -35,27 +34,27 @@ def get(
     patience: Patience | None = None,
 ) -> None:
     """Bring the data set to data/<name>: download, verify, unpack, convert. Done parts are not done again."""
+    kind = kind_of(config)
     if config.data_root is None:
-        if config.kind == "pocket":
-            raise UserError(f"the data set {name} is made, not downloaded: `semiseg data prepare {name}`")
-        if config.kind == "folder":
-            raise UserError(f"the data set {name} is your own: set data_root to its folder")
-        source = source_of(config.kind, sources)
-        say(f"{name}: terms of use at {source.terms}")
-        _get_archives(name, source, _parts(config), root, say, patience)
+        kind.get(name, config, root, say, sources=sources, patience=patience)
     elif not config.data_root.expanduser().is_dir():
         raise UserError(f"data_root of {name}, {config.data_root}, does not exist")
-    if config.kind == "voc" and "sbd" in _parts(config):
-        _get_train_aug(name, config, root, say)
+    kind.complete(name, config, root, say)
 
 
-def _parts(config: DatasetConfig) -> set[str]:
-    parts = set()
-    if config.kind == "voc" and (config.train_list or "train_aug") == "train_aug":
-        parts.add("sbd")
-    if config.kind == "cityscapes" and config.extra:
-        parts.add("extra")
-    return parts
+def get_archives(
+    name: str,
+    config: DatasetConfig,
+    parts: set[str],
+    root: Path,
+    say: Say,
+    sources: Path | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """Download and unpack what sources.yaml lists for the kind, with these of the optional parts."""
+    source = source_of(config.kind, sources)
+    say(f"{name}: terms of use at {source.terms}")
+    _get_archives(name, source, parts, root, say, patience)
 
 
 def _get_archives(name: str, source: Source, parts: set[str], root: Path, say: Say, patience: Patience | None) -> None:
@@ -169,17 +168,6 @@ def _note(archive: Archive, receipt: Receipt, verified: bool) -> dict[str, Any]:
     }
 
 
-def _get_train_aug(name: str, config: DatasetConfig, root: Path, say: Say) -> None:
-    source, prepared = raw_folder(name, config, root), Path(root) / name / "prepared"
-    lists = layout_root(source) / "ImageSets" / "Segmentation"
-    if any((lists / file).exists() for file in TRAIN_AUG) or (prepared / TRAIN_AUG[0]).exists():
-        return
-    with _alone(Path(root) / name):
-        if not (prepared / TRAIN_AUG[0]).exists():
-            say(f"making {prepared / AUGMENTED} from SBD")
-            sbd.prepare(source, prepared, config.complete)
-
-
 def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say = print) -> dict[str, Any]:
     """Check, store the verdict, say it; problems are an error (exit code 2)."""
     verdict = check_dataset(name, config, root)
@@ -190,7 +178,7 @@ def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say 
         say(f"{subset}: {summary['images']} images, {summary['masks']} masks; {sizes}")
         for line in _histogram(summary):
             say(f"  {line}")
-    if config.kind == "folder" and (
+    if kind_of(config).own and (
         sentence := ignored(raw_folder(name, config, root) / part for part in ("images", "masks"))
     ):
         say(sentence)

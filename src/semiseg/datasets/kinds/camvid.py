@@ -8,6 +8,7 @@ from semiseg.base.errors import UserError
 from semiseg.base.labels import IGNORE
 from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.kind import Kind
 from semiseg.datasets.masks import IndexMasks
 
 # (name, colour), in the order of the mask values.
@@ -30,19 +31,28 @@ COUNTS = {"train": 367, "val": 101, "test": 233}
 LAYOUTS = (("images/{}", "masks/{}"), ("{}", "{}annot"), ("CamVid/{}", "CamVid/{}annot"))
 
 
-def read(name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
-    layout = next((layout for layout in LAYOUTS if (source / layout[1].format("train")).is_dir()), None)
-    if layout is None:
-        raise UserError(f"{source} has neither masks/train nor trainannot; is data_root right?")
-    return Dataset(
-        name=name,
-        root=source,
-        classes=tuple(label for label, _ in LABELS),
-        palette=tuple(colour for _, colour in LABELS),
-        redistributable=False,
-        subsets={subset: _samples(*(source / part.format(subset) for part in layout)) for subset in COUNTS},
-        coding=IndexMasks.plain(len(LABELS), ignored=(VOID, IGNORE)),
-    )
+class CamVid(Kind):
+    counts = COUNTS
+    sizes = {"val": (360, 480), "test": (360, 480)}
+    has_test_set = True
+    restricted = True
+    literature = "camvid"
+    place = "images/{}"
+
+    @classmethod
+    def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
+        layout = next((layout for layout in LAYOUTS if (source / layout[1].format("train")).is_dir()), None)
+        if layout is None:
+            raise UserError(f"{source} has neither masks/train nor trainannot; is data_root right?")
+        return Dataset(
+            name=name,
+            root=source,
+            classes=tuple(label for label, _ in LABELS),
+            palette=tuple(colour for _, colour in LABELS),
+            redistributable=False,
+            subsets={subset: _samples(*(source / part.format(subset) for part in layout)) for subset in COUNTS},
+            coding=IndexMasks.plain(len(LABELS), ignored=(VOID, IGNORE)),
+        )
 
 
 def _samples(images: Path, masks: Path) -> tuple[Sample, ...]:

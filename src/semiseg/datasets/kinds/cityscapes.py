@@ -8,6 +8,7 @@ from semiseg.base.errors import UserError
 from semiseg.base.labels import IGNORE
 from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.kind import Kind
 from semiseg.datasets.masks import IndexMasks
 
 # (name, label id in *_labelIds.png, colour), in the order of the train ids; from the data set's label definition.
@@ -44,19 +45,31 @@ def label_ids() -> IndexMasks:
     return IndexMasks((*pairs, (255, IGNORE)))
 
 
-def read(name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
-    subsets = {subset: _samples(source, subset, masks=True) for subset in ("train", "val")}
-    if config.extra:
-        subsets["extra"] = _samples(source, "train_extra", masks=False)
-    return Dataset(
-        name=name,
-        root=source,
-        classes=tuple(label for label, _, _ in LABELS),
-        palette=tuple(colour for _, _, colour in LABELS),
-        redistributable=False,
-        subsets=subsets,
-        coding=label_ids(),
-    )
+class Cityscapes(Kind):
+    counts = COUNTS
+    sizes = {"val": (1024, 2048)}
+    restricted = True
+    literature = "cityscapes"
+    place = "leftImg8bit/{}"
+
+    @classmethod
+    def parts(cls, config: DatasetConfig) -> set[str]:
+        return {"extra"} if config.extra else set()
+
+    @classmethod
+    def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
+        subsets = {subset: _samples(source, subset, masks=True) for subset in ("train", "val")}
+        if config.extra:
+            subsets["extra"] = _samples(source, "train_extra", masks=False)
+        return Dataset(
+            name=name,
+            root=source,
+            classes=tuple(label for label, _, _ in LABELS),
+            palette=tuple(colour for _, _, colour in LABELS),
+            redistributable=False,
+            subsets=subsets,
+            coding=label_ids(),
+        )
 
 
 def _samples(source: Path, subset: str, masks: bool) -> tuple[Sample, ...]:

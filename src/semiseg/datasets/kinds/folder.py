@@ -10,34 +10,51 @@ from semiseg.datasets.classes import read_classes
 from semiseg.datasets.dataset import Dataset, Sample, read_ids
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.images import SUFFIXES
+from semiseg.datasets.kind import OwnKind
 from semiseg.splits.order import keyed_order
 
 
-def read(name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
-    classes = read_classes(config.classes_file or classes_file(source))
-    samples = pair(source, config.group_pattern)
-    labelled = [sample for sample in samples if sample.mask]
-    if not labelled:
-        raise UserError(f"{source}/masks holds no mask with the stem of an image; masks are named as their images")
-    subsets = divide(labelled, config)
-    held_out = {sample.group for s in ("val", "test") for sample in subsets.get(s, ()) if sample.group is not None}
-    unlabelled = [sample for sample in samples if not sample.mask]
-    extra = tuple(sample for sample in unlabelled if sample.group not in held_out)
-    notes = ()
-    if len(extra) < len(unlabelled):
-        notes = (f"{len(unlabelled) - len(extra)} images without a mask are left out: their groups are in val or test",)
-    if extra and config.extra:
-        subsets["extra"] = extra
-    return Dataset(
-        name=name,
-        root=source,
-        classes=classes.names,
-        palette=classes.palette,
-        redistributable=config.redistributable,
-        subsets=subsets,
-        coding=classes.coding,
-        notes=notes,
-    )
+class Folder(OwnKind):
+    own = True
+    extra_by_default = True
+    place = "images and masks, and at the lists or shares of {}"
+
+    @classmethod
+    def has_test(cls, config: DatasetConfig) -> bool:
+        return config.test_list is not None or config.test_share > 0
+
+    @classmethod
+    def inputs(cls, config: DatasetConfig) -> tuple[Path | None, ...]:
+        return (config.classes_file, config.val_list, config.test_list)
+
+    @classmethod
+    def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
+        classes = read_classes(config.classes_file or classes_file(source))
+        samples = pair(source, config.group_pattern)
+        labelled = [sample for sample in samples if sample.mask]
+        if not labelled:
+            raise UserError(f"{source}/masks holds no mask with the stem of an image; masks are named as their images")
+        subsets = divide(labelled, config)
+        held_out = {sample.group for s in ("val", "test") for sample in subsets.get(s, ()) if sample.group is not None}
+        unlabelled = [sample for sample in samples if not sample.mask]
+        extra = tuple(sample for sample in unlabelled if sample.group not in held_out)
+        notes = ()
+        if len(extra) < len(unlabelled):
+            notes = (
+                f"{len(unlabelled) - len(extra)} images without a mask are left out: their groups are in val or test",
+            )
+        if extra and config.extra:
+            subsets["extra"] = extra
+        return Dataset(
+            name=name,
+            root=source,
+            classes=classes.names,
+            palette=classes.palette,
+            redistributable=config.redistributable,
+            subsets=subsets,
+            coding=classes.coding,
+            notes=notes,
+        )
 
 
 def classes_file(source: Path) -> Path:

@@ -1,13 +1,15 @@
-"""PASCAL VOC 2012 with the SBD masks, and `pocket`, which has the same layout."""
+"""PASCAL VOC 2012 with the SBD masks; other kinds may share its layout of folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from semiseg.base import files
 from semiseg.base.errors import UserError
 from semiseg.base.labels import voc_palette
-from semiseg.datasets.dataset import Dataset, Sample, read_class_names, read_ids
+from semiseg.datasets.dataset import Dataset, Sample, raw_folder, read_ids
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.kind import Kind, Say
 from semiseg.datasets.masks import IndexMasks
 
 CLASSES = (
@@ -19,18 +21,66 @@ AUGMENTED = "SegmentationClassAug"
 TRAIN_AUG = ("train_aug.txt", "trainaug.txt")
 
 
-def read(name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
-    home = layout_root(source)
-    classes = read_class_names(source / "classes.txt") if config.kind == "pocket" else CLASSES
-    lists = home / "ImageSets" / "Segmentation"
-    pool = config.train_list or ("train_aug" if config.kind == "voc" else "train")
-    if pool == "train_aug":
-        train = _augmented(name, home, lists, prepared)
-    else:
-        train = _samples(home, read_ids(lists / "train.txt"), {})
-    subsets = {"train": train, "val": _samples(home, read_ids(lists / "val.txt"), {})}
-    if config.kind == "pocket" and (lists / "test.txt").exists():
-        subsets["test"] = _samples(home, read_ids(lists / "test.txt"), {})
+class Voc(Kind):
+    counts = {"train": COUNTS["train_aug"], "val": COUNTS["val"]}
+    sizes = {"val": (366, 500)}
+    background = 0
+    restricted = True
+    literature = "voc"
+    place = "ImageSets/Segmentation/{}.txt"
+
+    @classmethod
+    def expected(cls, config: DatasetConfig) -> dict[str, int]:
+        return {"train": COUNTS[_pool(config)], "val": COUNTS["val"]}
+
+    @classmethod
+    def reference_list(cls, config: DatasetConfig, subset: str) -> str:
+        return _pool(config) if subset == "train" else subset
+
+    @classmethod
+    def parts(cls, config: DatasetConfig) -> set[str]:
+        return {"sbd"} if _pool(config) == "train_aug" else set()
+
+    @classmethod
+    def complete(cls, name: str, config: DatasetConfig, root: Path, say: Say) -> None:
+        """The masks of SBD as files, where no list of the augmented pool is at hand."""
+        if _pool(config) != "train_aug":
+            return
+        source, prepared = raw_folder(name, config, root), Path(root) / name / "prepared"
+        lists = layout_root(source) / "ImageSets" / "Segmentation"
+        if any((lists / file).exists() for file in TRAIN_AUG) or (prepared / TRAIN_AUG[0]).exists():
+            return
+        from semiseg.datasets.get import sbd
+
+        with files.locked(Path(root) / name / ".getting"):
+            if not (prepared / TRAIN_AUG[0]).exists():
+                say(f"making {prepared / AUGMENTED} from SBD")
+                sbd.prepare(source, prepared, config.complete)
+
+    @classmethod
+    def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
+        home = layout_root(source)
+        lists = home / "ImageSets" / "Segmentation"
+        augmented = _pool(config) == "train_aug"
+        train = _augmented(name, home, lists, prepared) if augmented else listed(home, "train")
+        return in_layout(name, config, source, CLASSES, {"train": train, "val": listed(home, "val")})
+
+
+def _pool(config: DatasetConfig) -> str:
+    return config.train_list or "train_aug"
+
+
+def listed(home: Path, subset: str) -> tuple[Sample, ...]:
+    return _samples(home, read_ids(home / "ImageSets" / "Segmentation" / f"{subset}.txt"), {})
+
+
+def in_layout(
+    name: str,
+    config: DatasetConfig,
+    source: Path,
+    classes: tuple[str, ...],
+    subsets: dict[str, tuple[Sample, ...]],
+) -> Dataset:
     return Dataset(
         name=name,
         root=source,

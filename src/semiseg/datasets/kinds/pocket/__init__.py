@@ -10,15 +10,48 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from semiseg.base.errors import UserError
 from semiseg.base.files import umask
+from semiseg.datasets.dataset import Dataset, raw_folder, read_class_names
+from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.kind import Kind, Say
+from semiseg.datasets.kinds import voc
 from semiseg.datasets.kinds.pocket.scene import CLASSES
 from semiseg.datasets.kinds.pocket.write import SUBSETS, pixels_sha256, write
 
 __all__ = ["CLASSES", "PIXELS_SHA256", "SUBSETS", "generate", "pixels_sha256"]
 
 PIXELS_SHA256 = "79778d5584c141b6a9d3630a3320a485ec24c5b1b4b8bd42a2455c7608e973bf"
+
+
+class Pocket(Kind):
+    counts = {subset: count for subset, (count, _) in SUBSETS.items()}
+    sizes = {"val": (72, 72), "test": (72, 72)}
+    has_test_set = True
+    background = 0
+    place = "ImageSets/Segmentation/{}.txt"
+
+    @classmethod
+    def expected(cls, config: DatasetConfig) -> dict[str, int]:
+        return {}  # the generated pixels have a hash; tests put a few images of their own in this layout
+
+    @classmethod
+    def pool(cls, config: DatasetConfig) -> int | None:
+        return cls.counts["train"]
+
+    @classmethod
+    def get(cls, name: str, config: DatasetConfig, root: Path, say: Say, **options: Any) -> None:
+        if not raw_folder(name, config, root).is_dir():
+            generate(raw_folder(name, config, root))
+
+    @classmethod
+    def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
+        home = voc.layout_root(source)
+        found = [name for name in SUBSETS if (home / "ImageSets" / "Segmentation" / f"{name}.txt").exists()]
+        subsets = {subset: voc.listed(home, subset) for subset in found}
+        return voc.in_layout(name, config, source, read_class_names(source / "classes.txt"), subsets)
 
 
 def generate(root: Path) -> None:

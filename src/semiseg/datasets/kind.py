@@ -1,0 +1,98 @@
+"""A kind of data set: how its files are read, how they are got, and what is known of it before they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from semiseg.base.errors import UserError
+from semiseg.base.registry import Registry
+from semiseg.base.strict import Strict
+
+if TYPE_CHECKING:
+    from semiseg.datasets.dataset import Dataset
+    from semiseg.datasets.dataset_config import DatasetConfig
+
+AFFECTS_RESULTS = False  # what it states is in the files of the kinds, and they count as data
+
+Say = Callable[[str], None]
+
+
+class NoOptions(Strict):
+    """For kinds without options of their own."""
+
+
+class Kind:
+    """One kind; a subclass reads its files and states what holds for every data set of this kind."""
+
+    Options: ClassVar[type[Strict]] = NoOptions  # the block `options` of a data set of this kind
+    counts: ClassVar[dict[str, int]] = {}  # images of the complete data set, by subset
+    sizes: ClassVar[dict[str, tuple[int, int]]] = {}  # typical height and width by subset, for estimates of time
+    has_test_set: ClassVar[bool] = False
+    background: ClassVar[int | None] = None  # the class that stands for `none of these`
+    restricted: ClassVar[bool] = False  # the terms do not allow to pass images on
+    own: ClassVar[bool] = False  # the user's images: a file of hers names the classes, and she can mend what is wrong
+    extra_by_default: ClassVar[bool] = False  # images without a mask join the unlabelled pool unless `extra: false`
+    literature: ClassVar[str] = ""  # the name under which published lists know this data set
+    place: ClassVar[str] = "{}"  # where the images of a subset are named
+
+    @classmethod
+    def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
+        """The samples of every subset; `prepared` is for files that were made from the sources."""
+        raise NotImplementedError
+
+    @classmethod
+    def has_test(cls, config: DatasetConfig) -> bool:
+        return cls.has_test_set
+
+    @classmethod
+    def expected(cls, config: DatasetConfig) -> dict[str, int]:
+        """Images by subset that the complete data set must have; empty where any number is right."""
+        return cls.counts
+
+    @classmethod
+    def pool(cls, config: DatasetConfig) -> int | None:
+        """Labelled training images of the complete data set, known before the files are there."""
+        return cls.expected(config).get("train")
+
+    @classmethod
+    def reference_list(cls, config: DatasetConfig, subset: str) -> str:
+        """The partition of the family `reference` that lists the ids of this subset."""
+        return subset
+
+    @classmethod
+    def parts(cls, config: DatasetConfig) -> set[str]:
+        """Which optional archives of sources.yaml this configuration needs."""
+        return set()
+
+    @classmethod
+    def get(cls, name: str, config: DatasetConfig, root: Path, say: Say, **options: Any) -> None:
+        """Bring the sources to data/<name>/raw; by default from the archives that sources.yaml lists for the kind."""
+        from semiseg.datasets.get.getting import get_archives
+
+        get_archives(name, config, cls.parts(config), root, say, **options)
+
+    @classmethod
+    def complete(cls, name: str, config: DatasetConfig, root: Path, say: Say) -> None:
+        """Make what the sources lack, after `get`."""
+
+    @classmethod
+    def inputs(cls, config: DatasetConfig) -> tuple[Path | None, ...]:
+        """Files outside of the sources that decide samples or labels."""
+        return ()
+
+
+REGISTRY = Registry("kind of data set", "semiseg.datasets.kinds", Kind)
+
+
+def kind_of(config: DatasetConfig) -> type[Kind]:
+    return REGISTRY.load(config.kind)
+
+
+class OwnKind(Kind):
+    """A kind whose sources the user provides."""
+
+    @classmethod
+    def get(cls, name: str, config: DatasetConfig, root: Path, say: Say, **options: Any) -> None:
+        raise UserError(f"the data set {name} is your own: set data_root to its folder")
