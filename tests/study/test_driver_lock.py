@@ -48,7 +48,8 @@ def living(request):
 
 def start(folder):
     """A process that guards this folder, says how that went, and works until it is given a line."""
-    code = "from semiseg import driver, errors\ntry:\n    driver.guard(['snakemake', 'all']); said = 'works'\n"
+    code = "from semiseg.base import errors\nfrom semiseg.study import driver_lock\ntry:\n"
+    code += "    driver_lock.guard(['snakemake', 'all']); said = 'works'\n"
     code += "except errors.UserError as error:\n    said = 'refused'\nprint(said, flush=True)\ninput()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", code], cwd=folder, **pipes)
@@ -146,3 +147,7 @@ def test_commands_that_take_no_lock_are_let_through(locked, living, argument):
     locked(living)
     guard(["snakemake", argument])
     assert list(LOCKS.glob("*.lock"))
+
+
+def test_the_package_of_a_clone_is_taken_for_its_own():
+    driver_lock._check_place(Path(driver_lock.__file__).parents[3])

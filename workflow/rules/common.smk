@@ -6,6 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+from semiseg.cluster import site
 from semiseg.cluster.patience import remember_min_job_age
 from semiseg.study.driver_lock import guard, only_reads, somebody_works_here
 from semiseg.base.errors import UserError
@@ -49,9 +50,13 @@ try:
         kind: {str(key): asked(product) for key, product in products.items()}
         for kind, products in STUDY.products().items()
     }
-    NEEDS = (
-        STUDY.needs
-    )  # reckoned here, so that what is wrong with slurm/site.yaml is said in a sentence
+    # Reckoned here, so that what is wrong with slurm/site.yaml is said in a sentence.
+    NEEDS = STUDY.needs
+    CONTAINER = str(Path(site.here().container or site.IMAGE).absolute())
+    if CONTAINED and not Path(CONTAINER).exists():
+        raise UserError(
+            f"the container {CONTAINER} does not exist; build it as docs/cluster.md says"
+        )
 except UserError as error:
     # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.
     print(f"semiseg: {error}", file=sys.stderr)

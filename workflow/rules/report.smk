@@ -19,7 +19,7 @@ rule tables:
         report(
             f"{FOLDER}/tables/comparison.md",
             category="Tables",
-            caption="../captions/comparison.rst",
+            caption="../report/comparison.rst",
         ),
     log:
         f"logs/{STUDY.name}/tables.log",
@@ -66,11 +66,11 @@ rule report:
         rules.tables.output,
         rules.plots.output,
     output:
-        f"{FOLDER}/report/made_from.json",
         report(
-            f"{FOLDER}/report/index.html",
+            directory(f"{FOLDER}/report"),
+            htmlindex="index.html",
             category="Report",
-            caption="../captions/report.rst",
+            caption="../report/pages.rst",
         ),
     log:
         f"logs/{STUDY.name}/report.log",

@@ -20,6 +20,7 @@ from semiseg.base.explain import explain
 
 PATH = Path("slurm/site.yaml")
 PREFIX = "SEMISEG_SLURM_"
+IMAGE = "semiseg.sif"  # in the root of the repository
 MINUTES = {"": 1, "m": 1, "h": 60, "d": 1440}
 
 
@@ -47,12 +48,18 @@ class Site(BaseModel):
     first_poll_seconds: int = Field(40, ge=1)
     status: str = Field("squeue", pattern="^(sacct|squeue)$")
     before: str | None = None
-    container: bool = False
+    container: str | None = None
 
     @field_validator("account", "partition", "cpu_partition", "qos", "gpu_model", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) else value  # an account may be a number, and so may a GPU
+
+    @field_validator("container", mode="before")
+    @classmethod
+    def _image(cls, value: Any) -> Any:
+        """`true` is the image in the place where docs/cluster.md builds it."""
+        return {"true": IMAGE, "false": None, "none": None}.get(str(value).lower(), value)
 
     @field_validator("max_minutes", mode="before")
     @classmethod

@@ -152,8 +152,10 @@ def _stamped(study: Any, kind: str) -> Iterator[None]:
     """Stamps are written last and say what was found before: a run that finishes meanwhile makes the files stale.
 
     They list the files beside them too, so that one which is deleted is made again; ends of logs aside, which stay
-    where they were written.
+    where they were written, and Snakemake's own mark.
     """
+    from semiseg.study.product import TIME_OF_FOLDER
+
     [product] = study.products()[kind].values()
     made_from = product.wanted()
     stamps = [path for path in product.files if path.name == "made_from.json"]
@@ -162,4 +164,5 @@ def _stamped(study: Any, kind: str) -> Iterator[None]:
     yield
     for stamp in stamps:
         found = (path.relative_to(stamp.parent) for path in stamp.parent.rglob("*") if path.is_file() and path != stamp)
-        write_json(stamp, made_from | {"files": sorted(path.as_posix() for path in found if path.parts[0] != "logs")})
+        listed = sorted(path.as_posix() for path in found if path.parts[0] not in ("logs", TIME_OF_FOLDER))
+        write_json(stamp, made_from | {"files": listed})

@@ -74,7 +74,7 @@ def _check_place(folder: Path) -> None:
             "`dvc exp run` with --temp or --queue works in a copy of the repository that has neither the data nor an "
             "environment of its own; leave these options out, or work in a second clone"
         )
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     if (folder / "src/semiseg").is_dir() and not package.samefile(folder / "src/semiseg"):
         raise UserError(
             f"the package semiseg is that of {package}, not the one of this folder; activate this folder's own "

@@ -21,6 +21,7 @@ from semiseg.base.files import peek_json, write_bytes
 REQUESTS = Path(".snakemake/requests")
 LEFT_BEHIND_SECONDS = 300
 EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
+TIME_OF_FOLDER = ".snakemake_timestamp"  # Snakemake reads a folder's time from this file in it
 CHAIN = ("request", "data", "split", "run", "stage", "evaluation", "tables", "plots", "report")
 
 
@@ -35,6 +36,7 @@ class Product:
     carried: Callable[[], Any]
     content: Any = None  # what the job needs to know, beside what decides
     sound: Callable[[], bool] = lambda: True  # a closer look, at files that came from elsewhere
+    folder: Path | None = None  # where the rule's output is a whole folder, which holds the files
 
     @property
     def request(self) -> Path:
@@ -63,6 +65,9 @@ class Product:
             os.utime(self.request, (EPOCH, EPOCH))
             for path in self.files:
                 _set_time(path, self.time)
+            if self.folder:
+                (self.folder / TIME_OF_FOLDER).touch()
+                _set_time(self.folder / TIME_OF_FOLDER, self.time)
         else:
             if self.kind == "run":
                 _withdraw(self.files)

@@ -172,7 +172,8 @@ class Study:
             found = [_stamped(stamp) for stamp in stamps]
             return found[0] if all(one == found[0] for one in found) else None
 
-        return Product(kind, self.name, paths, wanted, carried)
+        folder = self.folder / "report" if kind == "report" else None
+        return Product(kind, self.name, paths, wanted, carried, folder=folder)
 
     @property
     def plots(self) -> dict[str, dict[str, str]]:
