@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from semiseg.base.errors import UserError
 from semiseg.runs import lease
 from semiseg.runs.lease import identity
+from semiseg.study import driver_lock
 from semiseg.study.driver_lock import LOCKS, OWNER, guard
 
 
