@@ -107,10 +107,7 @@ def test_more_arithmetic_takes_longer():
     assert estimate.run_seconds(config(1), "h100") < estimate.run_seconds(config(1), "v100")
 
 
-def test_every_method_has_its_passes_and_cps_costs_twice_a_teacher():
-    from semiseg import methods
-
-    assert set(estimate.PASSES) == set(methods.names())
+def test_cps_costs_twice_a_teacher():
     fixmatch, cps = config(1), config(1)
     cps["method"] = {"name": "cps", "options": {}}
     assert estimate.step_gflops(cps) > estimate.step_gflops(fixmatch)

@@ -74,9 +74,16 @@ class StubStep:
         self.auxiliary = None
         self.draws = Draws(11, 5, range(20, 20 + UNLABELLED))
         self.rows = slice(0, UNLABELLED)
+        self.joint = True
         self.seen: list[torch.Tensor] = []
         self.replace = lambda logits: logits
         vars(self).update(changes)
+
+    @property
+    def labelled(self):
+        step = copy.copy(self)
+        step.draws, step.rows = Draws(11, 5, range(10, 10 + LABELLED)), slice(0, LABELLED)
+        return step
 
     def supervised(self, output, label):
         return nn.functional.cross_entropy(output.logits, label, ignore_index=255)

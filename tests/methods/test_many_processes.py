@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,6 +39,12 @@ class OneOfTwo(StubStep):
         super().__init__(auxiliary=discriminator, draws=Draws(11, 5, range(20 + 2 * rank, 22 + 2 * rank)))
         self.rank, self.meeting, self.rows = rank, meeting, slice(2 * rank, 2 * rank + 2)
 
+    @property
+    def labelled(self):
+        step = copy.copy(self)
+        step.draws, step.rows = Draws(11, 5, [10 + self.rank]), slice(self.rank, self.rank + 1)
+        return step
+
     def gather(self, rows):
         return torch.cat(self.meeting(self.rank, rows))
 
@@ -49,7 +56,10 @@ class OneOfTwo(StubStep):
         return self.global_mean(values, (label != 255).sum())
 
 
-@pytest.mark.parametrize(("name", "options"), [*CASES, ("scl", {"ramp_up": 0, "boundary_relaxation": True})])
+MORE = [("scl", {"ramp_up": 0, "boundary_relaxation": True}), ("supervised", {"strong": True, "cutmix_probability": 1})]
+
+
+@pytest.mark.parametrize(("name", "options"), [*CASES, *MORE])
 def test_two_processes_compute_what_one_does(batch, make, name, options):
     discriminator = nn.Conv2d(CLASSES, 1, 3, padding=1)
     whole = reference.values(make(name, **options).losses(batch, StubStep(auxiliary=discriminator)))

@@ -8,15 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.cluster.estimate import PASSES
 from semiseg.methods import names
 from tests.methods.conftest import CLASSES, LABELLED, UNLABELLED, StubNetwork
 
-DECODER = 0.3  # of a network, by estimate.py's reckoning
+DECODER = 0.3  # of a network, as `Passes` has it
 
 
-@pytest.mark.parametrize("name", names())
-def test_the_plan_counts_images_as_the_method_does(name, batch, step, make, monkeypatch):
+CASES = [(name, {}) for name in names()] + [("supervised", {"bn": True}), ("supervised", {"strong": True})]
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_the_plan_counts_images_as_the_method_does(name, options, joint, batch, step, make, monkeypatch):
     encoded, decoded = Counter(), Counter()
 
     def counted(function, counter):
@@ -30,8 +33,10 @@ def test_the_plan_counts_images_as_the_method_does(name, batch, step, make, monk
     monkeypatch.setattr(StubNetwork, "encode", counted(StubNetwork.encode, encoded))
     monkeypatch.setattr(StubNetwork, "decode", counted(StubNetwork.decode, decoded))
     step.auxiliary = nn.Conv2d(CLASSES, 1, 3, padding=1)
-    make(name).losses(batch, step)
-    passes = PASSES[name]
+    step.joint = joint
+    method = make(name, **options)
+    method.losses(batch, step)
+    passes = method.passes
     trained = encoded[True] + DECODER * (decoded[True] - encoded[True])
-    assert trained == pytest.approx(passes.networks * (passes.labelled * LABELLED + passes.unlabelled * UNLABELLED))
-    assert encoded[False] == passes.networks * passes.without_gradient * UNLABELLED
+    assert trained == pytest.approx(method.networks * (passes.labelled * LABELLED + passes.unlabelled * UNLABELLED))
+    assert encoded[False] == method.networks * passes.without_gradient * UNLABELLED

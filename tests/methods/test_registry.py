@@ -27,9 +27,12 @@ def test_declarations(name, setting):
     options = kind.Options()
     assert isinstance(options, MethodOptions)
     kind.check(options, setting)
-    assert kind.needs_teacher or kind.reports == "student"
+    method = kind(options, setting)
+    assert method.needs_teacher or method.reports == "student"
     assert kind.Options.model_validate(options.model_dump(mode="json")) == options
-    assert not kind.needs_unlabelled(options) or kind.uses_unlabelled
+    assert not kind.needs_unlabelled(options) or method.uses_unlabelled
+    assert kind.title and kind.year < 2030
+    assert (kind.fidelity == "") == (name == "supervised")
     for changes in kind.variant_names.values():
         kind.Options(**changes)
 
@@ -113,7 +116,8 @@ def test_words_for_numbers_and_what_json_has_not_are_refused(name, option, value
 
 
 def test_partners_are_those_that_a_step_sees_at_once():
-    recipe = {"iterations": 9, "crop": [64, 64], "batch": {"unlabelled": 4}, "augment": {"strength": 1.0}}
+    batch = {"labelled": 4, "unlabelled": 4}
+    recipe = {"iterations": 9, "crop": [64, 64], "batch": batch, "augment": {"strength": 1.0}}
     setting = methods.Setting.of(recipe | {"optimiser": {"accumulate": 4}}, "pocket")
     with pytest.raises(UserError, match="1 unlabelled image goes through a step at once"):
         methods.load("cutmix_seg").check(methods.load("cutmix_seg").Options(), setting)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semiseg import methods
 from semiseg.datasets.kind import REGISTRY
 
 AFFECTS_RESULTS = False
@@ -29,33 +30,6 @@ CPU_GFLOPS = 12.0  # what one core reaches with the small network
 CPU_STEP_OVERHEAD = 0.012
 START_SECONDS = 90  # imports, data, networks, compilation, final products
 CPU_START_SECONDS = 20
-
-
-@dataclass(frozen=True)
-class Passes:
-    """Passes of a step through one network, in images of the labelled and of the unlabelled batch."""
-
-    labelled: float  # forward and backward
-    unlabelled: float
-    without_gradient: float = 0.0  # forward only, unlabelled
-    networks: int = 1
-
-
-# As the methods' files call the networks; a decoder that runs alone counts as three tenths of a network.
-PASSES = {
-    "supervised": Passes(1, 0),
-    "advsemiseg": Passes(1, 1),
-    "mean_teacher": Passes(1, 1, 1),
-    "cutmix_seg": Passes(1, 1, 1),
-    "fixmatch": Passes(1, 2, 1),
-    "cps": Passes(1, 1, 1, networks=2),
-    "unimatch": Passes(1, 3.3, 1),
-    "augseg": Passes(1, 1, 1),
-    "imas": Passes(1, 3, 2),
-    "scl": Passes(1, 1, 2),
-    "rc2l": Passes(1, 1, 1),
-}
-UNKNOWN_METHOD = Passes(1, 2, 1)  # a method of your own: as FixMatch
 BACKWARD = 3.0  # forward and backward over forward alone
 
 UNKNOWN_SET = (500, 512 * 512)  # images and pixels, where the kind of data set states none
@@ -103,13 +77,13 @@ def gpus(config: dict[str, Any]) -> int:
 
 def step_gflops(config: dict[str, Any]) -> float:
     """Arithmetic of one step over the global batch."""
-    recipe = config["recipe"]
-    passes = PASSES.get(config["method"]["name"], UNKNOWN_METHOD)
+    recipe, method = config["recipe"], methods.of_run(config)
+    passes = method.passes
     nothing_left = config["split"]["partition"] == "full" and not config["dataset"].get("extra")
     unlabelled = 0 if nothing_left else recipe["batch"]["unlabelled"]
-    forward = network(recipe["network"], _head(config)).gflops_per_megapixel * _megapixels(*recipe["crop"])
+    forward = network(recipe["network"], method.head).gflops_per_megapixel * _megapixels(*recipe["crop"])
     trained = passes.labelled * recipe["batch"]["labelled"] + passes.unlabelled * unlabelled
-    return passes.networks * forward * (BACKWARD * trained + passes.without_gradient * unlabelled)
+    return method.networks * forward * (BACKWARD * trained + passes.without_gradient * unlabelled)
 
 
 def step_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
@@ -131,7 +105,7 @@ def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE) -> float
     if protocol["name"] == "sliding":
         views /= protocol["stride"] ** 2
     networks = 2 if recipe["ema"] else 1
-    gflops = network(recipe["network"], _head(config)).gflops_per_megapixel
+    gflops = network(recipe["network"], methods.of_run(config).head).gflops_per_megapixel
     total = sum(images * pixels / 1e6 for images, pixels in evaluated_sets(config).values()) * gflops * views * networks
     return total / (rate(device) if needs_gpu(config) else CPU_GFLOPS)
 
@@ -157,9 +131,9 @@ def run_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
 
 def run_bytes(config: dict[str, Any]) -> int:
     """What a finished run leaves: weights of every network in fp32, and its evaluations (compressed)."""
-    recipe = config["recipe"]
-    parameters = network(recipe["network"], _head(config)).million_parameters * 1e6
-    kept = PASSES.get(config["method"]["name"], UNKNOWN_METHOD).networks + (1 if recipe["ema"] else 0)
+    recipe, method = config["recipe"], methods.of_run(config)
+    parameters = network(recipe["network"], method.head).million_parameters * 1e6
+    kept = method.networks + (1 if recipe["ema"] else 0)
     images = sum(count for count, _ in evaluated_sets(config).values())
     matrices = images * evaluations(config) * (2 if recipe["ema"] else 1)
     return round(4 * parameters * kept + 60 * matrices + 200_000)
@@ -167,17 +141,10 @@ def run_bytes(config: dict[str, Any]) -> int:
 
 def checkpoint_bytes(config: dict[str, Any]) -> int:
     """A checkpoint while the run is trained: networks, teacher and the optimiser's moments."""
-    recipe = config["recipe"]
-    parameters = network(recipe["network"], _head(config)).million_parameters * 1e6
-    passes = PASSES.get(config["method"]["name"], UNKNOWN_METHOD)
+    recipe, method = config["recipe"], methods.of_run(config)
+    parameters = network(recipe["network"], method.head).million_parameters * 1e6
     moments = 2 if recipe["optimiser"]["name"] == "adamw" else 1
-    return round(4 * parameters * (passes.networks * (1 + moments) + (1 if recipe["ema"] else 0)))
-
-
-def _head(config: dict[str, Any]) -> str:
-    if config["method"]["name"] == "rc2l":
-        return "mask"
-    return config["method"]["options"].get("head", "pixel")
+    return round(4 * parameters * (method.networks * (1 + moments) + (1 if recipe["ema"] else 0)))
 
 
 def _megapixels(height: int, width: int) -> float:

@@ -41,7 +41,7 @@ def evaluate(folder: Path) -> dict:
         evaluated_on=settings["evaluated_on"],
         selected_on=settings["selected_on"],
         lastk=settings["lastk"],
-        reported_network=methods.load(spec["config"]["method"]["name"]).reports,
+        reported_network=methods.of_run(spec["config"]).reports,
     )
     write_json(folder / "eval.json", sealed(summary | {"code": evaluation_code()}))
     return summary

@@ -6,14 +6,15 @@ from semiseg import methods, views
 from semiseg.feed.loader import Loaded
 
 
-def cut(batch: Loaded, part: int, parts: int) -> tuple[methods.Batch, slice]:
-    """The part as a method sees it, and its rows among the unlabelled images."""
+def cut(batch: Loaded, part: int, parts: int) -> tuple[methods.Batch, slice, slice]:
+    """The part as a method sees it, and its rows among the labelled and among the unlabelled images."""
     labelled = _rows(len(batch.image), part, parts)
     image, label = views.to_pixels(batch.image[labelled]), batch.label[labelled]
     if batch.unlabelled is None:
-        return methods.Batch(image, label), slice(0, 0)
+        return methods.Batch(image, label), labelled, slice(0, 0)
     rows = _rows(len(batch.unlabelled), part, parts)
-    return methods.Batch(image, label, views.to_pixels(batch.unlabelled[rows]), batch.valid[rows]), rows
+    unlabelled = views.to_pixels(batch.unlabelled[rows])
+    return methods.Batch(image, label, unlabelled, batch.valid[rows]), labelled, rows
 
 
 def _rows(count: int, part: int, parts: int) -> slice:

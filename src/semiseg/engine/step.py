@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ class Step:
         criterion: Callable[[Output, Tensor], Tensor],
         draws: Draws,
         rows: slice,
+        of_labelled: tuple[Draws, slice] | None = None,
+        joint: bool = True,
         control: Callable[[Tensor], Tensor],
     ) -> None:
         self.iteration, self.iterations = iteration, iterations
@@ -40,5 +43,14 @@ class Step:
         self.teacher_owned: Any = teacher.owned if teacher else None
         self.supervised = criterion
         self.draws, self.rows = draws, rows
+        self.joint = joint
+        self._of_labelled = of_labelled
         self.targets = control
         self.gather, self.global_mean = distributed.gather, distributed.global_mean
+
+    @property
+    def labelled(self) -> Step:
+        """The same step, with the draws and the rows of the labelled images."""
+        step = copy.copy(self)
+        step.draws, step.rows = self._of_labelled
+        return step

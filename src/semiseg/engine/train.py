@@ -61,6 +61,8 @@ class Training:
         self._open_data(data, split)
         self.state = TrainState(self.recipe, self.method, len(self.classes), self.seed, self.speed, self.say)
         self.criterion = make_criterion(self.recipe["criterion"])
+        chosen = self.recipe["batch_norm"]
+        self.joint = (self.method.batch_norm if chosen == "official" else chosen) == "joint"
         self.meters = Meters(self.device)
 
     def _open_data(self, data: Path, split: Split) -> None:
@@ -101,11 +103,9 @@ class Training:
         self.pictures = spread(sets[settings["evaluated_on"]], settings["pictures"])
 
     def _make_method(self) -> methods.Method:
-        kind = methods.load(self.config["method"]["name"])
-        options = kind.Options.model_validate(self.config["method"]["options"])
-        setting = methods.Setting.of(self.recipe, self.config["dataset"]["kind"], len(self.classes))
-        methods.check(kind, options, setting)
-        return kind(options, setting)
+        method = methods.of_run(self.config, len(self.classes))
+        methods.check(type(method), method.options, method.setting)
+        return method
 
     # ---------------------------------------------------------------- the loop
 
@@ -144,20 +144,18 @@ class Training:
 
     def losses(self, batch: Loaded, part: int, parts: int) -> Iterator[dict[str, Tensor]]:
         """Of a part of the batch, the students' and then the second player's; the caller goes back through each."""
-        piece, rows = batch_parts.cut(batch, part, parts)
-        step = self._as_seen(batch, rows)
+        piece, labelled, rows = batch_parts.cut(batch, part, parts)
+        step = self._as_seen(batch, labelled, rows)
         with self.state.auxiliary_at_rest():
             yield self.method.losses(piece, step)
         if self.state.auxiliary is not None:
             yield self.method.auxiliary_losses(piece, step)
 
-    def _as_seen(self, batch: Loaded, rows: slice) -> Step:
-        """The step as the method sees it, for these of the unlabelled images."""
+    def _as_seen(self, batch: Loaded, labelled: slice, rows: slice) -> Step:
+        """The step as the method sees it, for these of the labelled and of the unlabelled images."""
         control = self.config["method"]["options"].get("control", "none")
         hidden = self.loader.hidden_labels(batch)[rows] if control == "oracle" else None
-        count = rows.stop - rows.start
-        first = distributed.rank() * count
-        of_all = slice(first, first + count)
+        of_all, of_labelled = _among_all(rows), _among_all(labelled)
         return Step(
             iteration=self.iteration,
             iterations=self.iterations,
@@ -168,6 +166,8 @@ class Training:
             criterion=self.criterion,
             draws=Draws(self.seed, self.iteration, batch.samples_unlabelled[rows]),
             rows=of_all,
+            of_labelled=(Draws(self.seed, self.iteration, batch.samples_labelled[labelled]), of_labelled),
+            joint=self.joint,
             control=controls.make(control, hidden, of_all),
         )
 
@@ -260,6 +260,13 @@ class Training:
                 "spec_sha256": self.spec_sha256,
             }
         )
+
+
+def _among_all(rows: slice) -> slice:
+    """Where the rows of this process stand in what is gathered from all processes."""
+    count = rows.stop - rows.start
+    first = distributed.rank() * count
+    return slice(first, first + count)
 
 
 def _silent(message: str) -> None:

@@ -30,7 +30,8 @@ class Loaded:
     label: Tensor  # int64 [Bl,H,W], 255 ignored
     unlabelled: Tensor | None  # uint8 [Bu,3,H,W]
     valid: Tensor | None  # bool [Bu,H,W], False on padding
-    samples_unlabelled: np.ndarray  # int64 [Bu], positions in the run: what the samples' draws are keyed by
+    samples_labelled: np.ndarray  # int64 [Bl], positions in the run: what the samples' draws are keyed by
+    samples_unlabelled: np.ndarray  # int64 [Bu]
     ids_unlabelled: tuple[str, ...]
 
 
@@ -146,6 +147,7 @@ class Loader:
             label=self._move(labels).long(),
             unlabelled=self._move(weak).permute(0, 3, 1, 2) if ids else None,
             valid=self._valid(regions) if ids else None,
+            samples_labelled=self._labelled.positions(iteration, self.parts, self.rank, self.world),
             samples_unlabelled=positions,
             ids_unlabelled=ids,
         )

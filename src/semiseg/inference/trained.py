@@ -49,7 +49,7 @@ def load(run: Path, label: str | None, device: torch.device, data: Path = Path("
         )
     config = spec["config"]
     classes = Evaluations.load(_present(run, "evaluations.npz")).classes
-    label = label or methods.load(config["method"]["name"]).reports
+    label = label or methods.of_run(config).reports
     weights = _weights(_present(run, "model.safetensors"), label)
     network = _build(run, config, len(classes))
     _fit(network, weights, run, len(classes))
@@ -84,12 +84,10 @@ def _build(run: Path, config: dict[str, Any], classes: int) -> nn.Module:
     """The architecture alone: start weights would be fetched only to be overwritten."""
     try:
         chosen = NetworkConfig.model_validate(config["recipe"]["network"])
-        kind = methods.load(config["method"]["name"])
-        options = kind.Options.model_validate(config["method"]["options"])
+        method = methods.of_run(config, classes)
     except ValidationError as error:
         problem = explain(error, NetworkConfig, run / "spec.json").splitlines()[0]
         raise UserError(f"{problem}; the run was trained by another version of semiseg") from error
-    method = kind(options, methods.Setting.of(config["recipe"], config["dataset"]["kind"], classes))
     bare = chosen.model_copy(update={"encoder_weights": "none", "encoder_weights_sha256": None})
     return networks.build(bare, classes, method.head)
 

@@ -8,12 +8,14 @@ from semiseg.methods.method import (
     Method,
     MethodOptions,
     Owned,
+    Passes,
     PseudoLabelOptions,
     Setting,
     Step,
     check,
     load,
     names,
+    of_run,
 )
 
 __all__ = [
@@ -22,10 +24,12 @@ __all__ = [
     "Method",
     "MethodOptions",
     "Owned",
+    "Passes",
     "PseudoLabelOptions",
     "Setting",
     "Step",
     "check",
     "load",
     "names",
+    "of_run",
 ]

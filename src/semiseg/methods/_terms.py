@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semiseg.base.errors import UserError
 from semiseg.base.lazy import F, torch
@@ -27,6 +27,18 @@ class Pseudo(NamedTuple):
 
     def partner(self, step: Step) -> Pseudo:
         return Pseudo(*(partner(x, step) for x in self))
+
+
+def beside(step: Step, network: Any, labelled: Tensor, *unlabelled: Tensor) -> list[Any]:
+    """Outputs of a network in training mode for the labelled images and for each of the unlabelled batches.
+
+    With `recipe.batch_norm: joint` all of them share one pass, and with it the statistics of batch norm; with
+    `separate` the labelled images have a pass of their own.
+    """
+    sizes = [len(labelled), *map(len, unlabelled)]
+    if step.joint:
+        return network(torch.cat([labelled, *unlabelled])).split(sizes)
+    return [network(labelled), *network(torch.cat(unlabelled)).split(sizes[1:])]
 
 
 def valid_pixels(batch: Batch) -> Tensor:

@@ -19,14 +19,19 @@ from pydantic import Field
 
 from semiseg.base.errors import UserError
 from semiseg.base.lazy import F, torch
-from semiseg.methods._terms import valid_pixels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods._terms import beside, valid_pixels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 class AdvSemiSeg(Method):
+    title = "AdvSemiSeg"
+    year = 2018
+    fidelity = "official code compared"
+    batch_norm = "separate"  # the code: a pass of its own for unlabelled images
+    passes = Passes(1, 1)
     variant_names = {"adv": {"lambda_semi": 0}, "adv_semi": {}}
 
     class Options(PseudoLabelOptions):
@@ -68,8 +73,11 @@ class AdvSemiSeg(Method):
         return self._trusted(auxiliary(logits.float().softmax(1)))
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        o = self.options
-        labelled = step.student(batch.image)
+        o, unlabelled = self.options, None
+        if batch.unlabelled is None:
+            labelled = step.student(batch.image)
+        else:
+            labelled, unlabelled = beside(step, step.student, batch.image, batch.unlabelled)
         probabilities = labelled.logits.float().softmax(1)
         self._fake = [(probabilities.detach(), batch.label != 255)]
         adversarial = _binary(step.auxiliary(probabilities), 1.0, batch.label != 255, step)
@@ -77,11 +85,10 @@ class AdvSemiSeg(Method):
             "supervised": step.supervised(labelled, batch.label),
             "adversarial": o.lambda_adv_labelled * adversarial,
         }
-        return losses if batch.unlabelled is None else losses | self._unlabelled(batch, step)
+        return losses if unlabelled is None else losses | self._unlabelled(unlabelled.logits.float(), batch, step)
 
-    def _unlabelled(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def _unlabelled(self, logits: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
         o, valid = self.options, valid_pixels(batch)
-        logits = step.student(batch.unlabelled).logits.float()
         probabilities = logits.softmax(1)
         self._fake += [(probabilities.detach(), valid)] * o.discriminate_unlabelled
         verdict = step.auxiliary(probabilities)

@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.base.lazy import F, torch
-from semiseg.methods._terms import Pseudo, check_partners, mean_over_pixels, pseudo_labels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.base.lazy import F
+from semiseg.methods._terms import Pseudo, beside, check_partners, mean_over_pixels, pseudo_labels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class AugSeg(Method):
+    title = "AugSeg"
+    year = 2023
+    fidelity = "official code compared"
+    batch_norm = "joint"  # the code
+    passes = Passes(1, 1, 1)
     reports = "teacher"
     needs_teacher = True
 
@@ -44,8 +49,7 @@ class AugSeg(Method):
         strong = views.rand_augment(weak, step.draws, "strong", (1, o.operations), views.AUGSEG, self.setting.strength)
         mixed, pseudo = self._mix(batch, strong, pseudo, confidence_of_images(logits), step)
 
-        output = step.student(torch.cat([batch.image, mixed]))
-        labelled, unlabelled = output.split([len(batch.image), len(weak)])
+        labelled, unlabelled = beside(step, step.student, batch.image, mixed)
         chosen = pseudo.valid & (pseudo.confidence >= o.confidence)
         values = F.cross_entropy(unlabelled.logits.float(), pseudo.label, reduction="none")
         return {

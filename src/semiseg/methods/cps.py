@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, field_validator
 
 from semiseg.base.lazy import F, torch
-from semiseg.methods._terms import check_partners, partner, valid_pixels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods._terms import beside, check_partners, partner, valid_pixels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,11 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class CPS(Method):
+    title = "CPS"
+    year = 2021
+    fidelity = "official code compared"
+    batch_norm = "separate"  # the code
+    passes = Passes(1, 1, 1)  # of each of the two networks
     networks = 2
 
     class Options(PseudoLabelOptions):
@@ -61,15 +66,16 @@ class CPS(Method):
             for name, network in networks.items():
                 label = step.targets(network(weak).logits).max(1).indices
                 labels[name] = torch.where(box, partner(label, step), label)
-        cross = {name: network(mixed).logits for name, network in networks.items()}
-        outputs = {name: network(batch.image) for name, network in networks.items()}
+        both = {name: beside(step, network, batch.image, mixed) for name, network in networks.items()}
+        outputs = {name: labelled for name, (labelled, _) in both.items()}
+        cross = {name: unlabelled.logits for name, (_, unlabelled) in both.items()}
         return self._total(batch, step, outputs, cross, labels, valid)
 
     def _plain(self, batch: Batch, step: Step, networks: dict) -> dict[str, Tensor]:
         outputs, cross, labels = {}, {}, {}
         for name, network in networks.items():
-            outputs[name] = network(batch.image)
-            logits = network(batch.unlabelled).logits
+            outputs[name], unlabelled = beside(step, network, batch.image, batch.unlabelled)
+            logits = unlabelled.logits
             cross[name] = torch.cat([outputs[name].logits, logits])
             targets = (outputs[name].logits, step.targets(logits.detach()))
             labels[name] = torch.cat([target.max(1).indices for target in targets])

@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from semiseg.base.lazy import torch
-from semiseg.methods._terms import check_partners, mean_over_pixels, partner, squared_difference, valid_pixels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods._terms import beside, check_partners, mean_over_pixels, partner, squared_difference, valid_pixels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class CutMixSeg(Method):
+    title = "CutMix-Seg"
+    year = 2020
+    fidelity = "official code compared"
+    batch_norm = "separate"  # the code
+    passes = Passes(1, 1, 1)
     reports = "teacher"
     needs_teacher = True
 
@@ -48,15 +53,15 @@ class CutMixSeg(Method):
         confident = (teacher.amax(1) >= o.confidence).float()
         share = step.gather(confident.mean((1, 2))).mean()
 
-        supervised = step.supervised(step.student(batch.image), batch.label)
         strong = weak
         if o.colour:
             strong = views.photometric(
                 weak, step.draws, "strong", jitter=(0.4, 0.4, 0.4, 0.1), p_blur=0.0, strength=self.setting.strength
             )
         mixed = cutmix.paste(strong, partner(strong, step), box)
-        difference = squared_difference(step.student(mixed).logits.float().softmax(1), teacher)
+        labelled, student = beside(step, step.student, batch.image, mixed)
+        difference = squared_difference(student.logits.float().softmax(1), teacher)
         return {
-            "supervised": supervised,
+            "supervised": step.supervised(labelled, batch.label),
             "consistency": o.lambda_consistency * share * mean_over_pixels(difference * valid, step),
         }

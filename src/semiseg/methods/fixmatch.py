@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.base.lazy import torch
-from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods._terms import beside, check_partners, confident_cross_entropy, partner, pseudo_labels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class FixMatch(Method):
+    title = "FixMatch"
+    year = 2023
+    fidelity = "official code compared"
+    batch_norm = "joint"  # UniMatch's code: labelled and weak images in one pass
+    passes = Passes(1, 2, 1)
+
     class Options(PseudoLabelOptions):
         confidence: float = Field(0.95, ge=0, le=1)  # tau; UniMatch: 0.95 on VOC, 0 on Cityscapes
         lambda_unlabelled: float = Field(1.0, ge=0)  # UniMatch
@@ -42,7 +47,7 @@ class FixMatch(Method):
         box = cutmix.mask(boxes, weak.shape[-2:], weak.device)
         mixed = cutmix.paste(strong, partner(strong, step), box)
 
-        labelled, own = step.student(torch.cat([batch.image, weak])).split([len(batch.image), len(weak)])
+        labelled, own = beside(step, step.student, batch.image, weak)
         pseudo = pseudo_labels(step.targets(own.logits.detach()), batch).mixed(donor, box)
         unlabelled = confident_cross_entropy(step.student(mixed).logits, pseudo, o.confidence, step)
         return {

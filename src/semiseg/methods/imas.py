@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from semiseg.base.lazy import F, torch
-from semiseg.methods._terms import Pseudo, check_partners, pseudo_labels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods._terms import Pseudo, beside, check_partners, pseudo_labels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class IMAS(Method):
+    title = "iMAS"
+    year = 2023
+    fidelity = "official code compared"
+    batch_norm = "joint"  # the code: labelled, weak and both strong images in one pass
+    passes = Passes(1, 3, 2)
     reports = "teacher"
     needs_teacher = True
 
@@ -68,8 +73,7 @@ class IMAS(Method):
         mixed_pseudo = pseudo.mixed(Pseudo(*(step.gather(x)[partners] for x in pseudo)), box)
 
         # The weak images take part for batch norm only.
-        output = step.student(torch.cat([batch.image, weak, mixed, strong]))
-        labelled, _, cut, intense = output.split([len(batch.image), *[len(weak)] * 3])
+        labelled, _, cut, intense = beside(step, step.student, batch.image, weak, mixed, strong)
         weights = easiness if o.loss_weighting else torch.ones_like(easiness)
         intensity_loss = self._weighted(intense.logits, pseudo, weights, step)
         cutmix_loss = self._weighted(cut.logits, mixed_pseudo, weights, step)

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from semiseg.base.lazy import torch
-from semiseg.methods._terms import check_ramp_up, gaussian_ramp_up, squared_difference, valid_pixels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods._terms import beside, check_ramp_up, gaussian_ramp_up, squared_difference, valid_pixels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class MeanTeacher(Method):
+    title = "Mean Teacher"
+    year = 2017
+    fidelity = "paper's formulas"
+    batch_norm = "joint"  # the code (of classification): one batch of both
+    passes = Passes(1, 1, 1)
     reports = "teacher"
     needs_teacher = True
 
@@ -38,7 +42,7 @@ class MeanTeacher(Method):
         teacher = step.targets(step.teacher(weak).logits).detach().float().softmax(1)
         # free choice: the paper's noise on the student's input is here the colour part of the strong view
         strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
-        labelled, student = step.student(torch.cat([batch.image, strong])).split([len(batch.image), len(weak)])
+        labelled, student = beside(step, step.student, batch.image, strong)
         difference = squared_difference(student.logits.float().softmax(1), teacher)
         consistency = step.global_mean((difference * valid).sum(), valid.sum())
         return {

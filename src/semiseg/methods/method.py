@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+# How a method compares with its source; "" where there is none, as for a baseline.
+Fidelity = Literal["", "official code compared", "paper's formulas", "our reading"]
+
+
 class MethodOptions(Strict):
     """A method's block of `params.yaml`; defaults are the paper's values, or marked `free choice` with the reason."""
 
@@ -37,14 +41,25 @@ class Setting:
     background: int | None = None  # the class that stands for `none of these`; None where there is no such class
     strength: float = 1.0  # of the strong views
     classes: int = 0  # 0 while a study is only planned: its data need not be there yet
+    batch_labelled: int = 2  # labelled images that a method sees at once, over all processes
 
     @classmethod
     def of(cls, recipe: Mapping[str, Any], kind: str, classes: int = 0) -> Setting:
         """From the blocks of params.yaml and the kind of data set."""
         background = KINDS.load(kind).background
         crop = tuple(recipe["crop"])
-        batch = recipe["batch"]["unlabelled"] // recipe["optimiser"]["accumulate"]
-        return cls(recipe["iterations"], crop, batch, background, recipe["augment"]["strength"], classes)
+        parts, strength = recipe["optimiser"]["accumulate"], recipe["augment"]["strength"]
+        labelled, unlabelled = (recipe["batch"][name] // parts for name in ("labelled", "unlabelled"))
+        return cls(recipe["iterations"], crop, unlabelled, background, strength, classes, labelled)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Passes of a step through one network, in images of the labelled and of the unlabelled batch."""
+
+    labelled: float  # forward and backward
+    unlabelled: float  # a decoder that runs alone counts as three tenths of a network
+    without_gradient: float = 0.0  # forward only, unlabelled
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,8 @@ class Step(Protocol):
     buffers: dict[str, Tensor]  # what `Method.buffers` declared; written in place, by every process alike
     draws: Any  # semiseg.feed.draws.Draws, one row per unlabelled image of this process
     rows: slice  # this process's rows of a gathered tensor
+    labelled: Step  # this step with the draws and the rows of the labelled images
+    joint: bool  # labelled and unlabelled images share a forward pass: `_terms.beside` asks
 
     def student(self, pixels: Tensor) -> Any:
         """Output of the student in training mode (`encode` and `decode` are its two halves)."""
@@ -115,10 +132,16 @@ class Method:
     class Options(MethodOptions):
         pass
 
-    reports: ClassVar[Literal["student", "teacher"]] = "student"
-    needs_teacher: ClassVar[bool] = False
+    title: ClassVar[str] = ""  # as tables and plots write it; "" takes the name of the file
+    year: ClassVar[int] = 9999  # methods are listed by the year of their paper
+    fidelity: ClassVar[Fidelity] = ""
+    # Whether labelled and unlabelled images share the student's batch statistics. This is the official behaviour, which
+    # `recipe.batch_norm` can replace.
+    batch_norm: ClassVar[Literal["joint", "separate"]] = "joint"
+    passes: Passes = Passes(1, 2, 1)  # what `semiseg plan` reckons with
+    reports: Literal["student", "teacher"] = "student"
+    needs_teacher: bool = False
     networks: ClassVar[int] = 1
-    uses_unlabelled: ClassVar[bool] = True
     variant_names: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __init__(self, options: MethodOptions, setting: Setting) -> None:
@@ -132,7 +155,17 @@ class Method:
     @classmethod
     def needs_unlabelled(cls, options: Any) -> bool:
         """False where there is something to train with all labels and no unlabelled images."""
-        return cls.uses_unlabelled
+        return True
+
+    @classmethod
+    def as_dear_as_any(cls, options: Any) -> bool:
+        """True where a training is as long as makes it cost what the dearest method of its suite costs."""
+        return False
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """False where no step looks at unlabelled images, so that none are read."""
+        return True
 
     @property
     def head(self) -> Literal["pixel", "mask"]:
@@ -182,3 +215,10 @@ def check(kind: type[Method], options: Any, setting: Setting) -> None:
             "raise batch.unlabelled or lower accumulate"
         )
     kind.check(options, setting)
+
+
+def of_run(config: Mapping[str, Any], classes: int = 0) -> Method:
+    """The method of a run's configuration, with its options."""
+    kind = load(config["method"]["name"])
+    options = kind.Options.model_validate(config["method"]["options"])
+    return kind(options, Setting.of(config["recipe"], config["dataset"]["kind"], classes))

@@ -21,15 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from semiseg.base.lazy import F, torch
-from semiseg.methods._terms import Pseudo, check_partners, confident_cross_entropy, partner, pseudo_labels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.base.lazy import F
+from semiseg.methods._terms import Pseudo, beside, check_partners, confident_cross_entropy, partner, pseudo_labels
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class RC2L(Method):
+    title = "RC2L (our reading)"
+    year = 2022
+    fidelity = "our reading"
+    batch_norm = "joint"  # free choice
+    passes = Passes(1, 1, 1)
     reports = "teacher"
     needs_teacher = True
     head = "mask"
@@ -66,8 +71,7 @@ class RC2L(Method):
         coarse = F.interpolate(box[:, None].float(), pixels.shape[-2:], mode="nearest")[:, 0] > 0
         pixels = cutmix.paste(pixels, partner(pixels, step), coarse)
 
-        output = step.student(torch.cat([batch.image, mixed]))
-        labelled, student = output.split([len(batch.image), len(weak)])
+        labelled, student = beside(step, step.student, batch.image, mixed)
         losses = {"supervised": step.supervised(labelled, batch.label)}
         if o.lambda_smc:
             smc = confident_cross_entropy(student.logits, pseudo, o.confidence, step)

@@ -18,6 +18,7 @@ from pydantic import Field
 from semiseg.base.errors import UserError
 from semiseg.base.lazy import F, torch
 from semiseg.methods._terms import (
+    beside,
     check_partners,
     check_ramp_up,
     gaussian_ramp_up,
@@ -25,7 +26,7 @@ from semiseg.methods._terms import (
     squared_difference,
     valid_pixels,
 )
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
 
 class SCL(Method):
+    title = "SCL (our reading)"
+    year = 2020
+    fidelity = "our reading"
+    batch_norm = "joint"  # free choice
+    passes = Passes(1, 1, 2)
     reports = "teacher"
     needs_teacher = True
 
@@ -75,8 +81,7 @@ class SCL(Method):
         strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         mixed = cutmix.paste(strong, partner(strong, step), box)
 
-        output = step.student(torch.cat([batch.image, mixed]))
-        labelled, unlabelled = output.split([len(batch.image), len(weak)])
+        labelled, unlabelled = beside(step, step.student, batch.image, mixed)
         student = unlabelled.logits.float().softmax(1)
         supervised = (
             criteria.boundary_relaxed(labelled.logits, batch.label, mean=step.global_mean)

@@ -1,25 +1,93 @@
-"""Labelled images alone: the baseline of every comparison, and the `all labels` row above it."""
+"""Labelled images alone: the baseline of every comparison, and the `all labels` row above it.
+
+L = L_x, the recipe's criterion on the weak view. Variants that are harder to beat:
+
+`bn`: unlabelled images pass through the student beside the labelled ones. They have no loss; what changes is the
+statistics of batch norm, which most methods get from unlabelled images as well.
+`strong`: L = 1/2 (L_x + L_s). L_s is the criterion on strong views of the labelled images, mixed among each other by
+CutMix with their labels. The EMA teacher is reported.
+`strong_long`: `strong` with more iterations, as many as cost the arithmetic of the suite's dearest method.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from semiseg.methods.method import Batch, Method, MethodOptions, Step
+from pydantic import Field
+
+from semiseg.base.errors import UserError
+from semiseg.methods._terms import beside, partner
+from semiseg.methods.method import Batch, Method, MethodOptions, Passes, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Supervised(Method):
-    uses_unlabelled = False
+    title = "Supervised"
+    year = 0
+    batch_norm = "joint"  # of the variant bn; the others see no unlabelled image
+    variant_names = {"bn": {"bn": True}, "strong": {"strong": True}, "strong_long": {"long": True, "strong": True}}
 
     class Options(MethodOptions):
         # `mask` is the baseline of rc2l: methods are compared with a baseline of the same head only
         head: Literal["pixel", "mask"] = "pixel"
+        bn: bool = False  # unlabelled images take part in batch norm's statistics, without a loss
+        strong: bool = False  # a second view with the methods' strong colours and CutMix; the teacher is reported
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # of `strong`; free choice: as in UniMatch
+        long: bool = False  # as many iterations as cost what the suite's dearest method costs
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        if options.strong and options.cutmix_probability > 0 and setting.batch_labelled < 2:
+            raise UserError(
+                f"strong: {setting.batch_labelled} labelled image goes through a step at once (batch.labelled over "
+                "optimiser.accumulate), but CutMix pastes one into another; raise batch.labelled or lower accumulate"
+            )
+
+    @classmethod
+    def needs_unlabelled(cls, options) -> bool:
+        return options.bn
+
+    @classmethod
+    def as_dear_as_any(cls, options) -> bool:
+        return options.long
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        return self.options.bn
 
     @property
     def head(self) -> Literal["pixel", "mask"]:
         return self.options.head
 
+    @property
+    def needs_teacher(self) -> bool:
+        return self.options.strong
+
+    @property
+    def reports(self) -> Literal["student", "teacher"]:
+        return "teacher" if self.options.strong else "student"
+
+    @property
+    def passes(self) -> Passes:
+        return Passes(2 if self.options.strong else 1, 1 if self.options.bn else 0)
+
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        return {"supervised": step.supervised(step.student(batch.image), batch.label)}
+        output = beside(step, step.student, batch.image, batch.unlabelled)[0] if self.options.bn else None
+        weak = step.supervised(output or step.student(batch.image), batch.label)
+        if not self.options.strong:
+            return {"supervised": weak}
+        return {"supervised": 0.5 * weak, "strong": 0.5 * self._strong(batch, step.labelled)}
+
+    def _strong(self, batch: Batch, step: Any) -> Tensor:
+        from semiseg import views
+        from semiseg.views import cutmix
+
+        size = batch.image.shape[-2:]
+        strong = views.photometric(batch.image, step.draws, "labelled_strong", strength=self.setting.strength)
+        boxes = cutmix.unimatch_boxes(step.draws, "labelled_cutmix", size, p=self.options.cutmix_probability)
+        box = cutmix.mask(boxes, size, strong.device)
+        mixed = cutmix.paste(strong, partner(strong, step), box)
+        label = cutmix.paste(batch.label, partner(batch.label, step), box)
+        return step.supervised(step.student(mixed), label)

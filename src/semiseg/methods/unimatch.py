@@ -11,13 +11,19 @@ from pydantic import Field
 
 from semiseg.base.lazy import torch
 from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
-from semiseg.methods.method import Batch, Method, PseudoLabelOptions, Step
+from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class UniMatch(Method):
+    title = "UniMatch"
+    year = 2023
+    fidelity = "official code compared"
+    batch_norm = "joint"  # the code: labelled and weak images in one pass
+    passes = Passes(1, 3.3, 1)
+
     class Options(PseudoLabelOptions):
         confidence: float = Field(0.95, ge=0, le=1)  # paper: 0.95 on VOC, 0 on Cityscapes
         lambda_strong: float = Field(0.25, ge=0)  # of each of the two strong views; code
@@ -35,7 +41,6 @@ class UniMatch(Method):
         from semiseg.views import cutmix
 
         o, weak, size = self.options, batch.unlabelled, batch.unlabelled.shape[-2:]
-        bounds = [len(batch.image), len(weak)]
         # The pasted pixels are labelled by a forward pass of their own, in evaluation mode: so does the official code.
         donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
         views_and_boxes = []
@@ -47,10 +52,13 @@ class UniMatch(Method):
 
         # One pass of the decoder over clean and perturbed features. The official code perturbs labelled features too
         # and throws the result away; only batch norm would notice.
-        features = step.student.encode(torch.cat([batch.image, weak]))
-        perturbed = self._perturbed([feature[bounds[0] :] for feature in features], step)
+        ahead = len(batch.image) if step.joint else 0
+        features = step.student.encode(torch.cat([batch.image, weak]) if step.joint else weak)
+        perturbed = self._perturbed([feature[ahead:] for feature in features], step)
         both = [torch.cat(pair) for pair in zip(features, perturbed, strict=True)]
-        labelled, own, feature_view = step.student.decode(both, size).split([*bounds, len(weak)])
+        labelled, own, feature_view = step.student.decode(both, size).split([ahead, len(weak), len(weak)])
+        if not step.joint:
+            labelled = step.student(batch.image)
         pseudo = pseudo_labels(step.targets(own.logits.detach()), batch)
 
         strong = step.student(torch.cat([view for view, _ in views_and_boxes])).split([len(weak)] * 2)

@@ -95,6 +95,10 @@ class Recipe(Strict):
     augment: Augment = Augment()
     ema: Ema | None = Field(Ema(), description="of the teacher; null: none, for methods that need none")
     engine: Engine = Engine()
+    # One choice for all methods; `official` is what each method's own code does (docs/methods).
+    batch_norm: Literal["official", "joint", "separate"] = Field(
+        "official", description="joint: labelled and unlabelled images share a pass and its batch statistics"
+    )
     gpus: int = Field(1, ge=1, description="of one training, all on one node; the batch is divided among them")
 
     @field_validator("crop", mode="before")

@@ -23,8 +23,8 @@ AFFECTS_RESULTS = False
 
 PLANNED = (
     "suite", "run", "dataset", "split", "split_family", "partition", "split_sha256", "labelled", "unlabelled",
-    "method", "variant", "options", "head", "seed", "network", "architecture", "encoder", "output_stride", "crop",
-    "iterations", "block", "cells",
+    "method", "title", "fidelity", "variant", "options", "head", "seed", "network", "architecture", "encoder",
+    "output_stride", "crop", "iterations", "block", "cells",
 )  # fmt: skip
 
 

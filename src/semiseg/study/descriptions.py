@@ -57,10 +57,12 @@ def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
         "options": place.options,
         "head": method.head,
         "network": method.reports,
+        "title": method.title or place.method,
+        "fidelity": method.fidelity,
         "architecture": recipe.network.architecture,
         "encoder": recipe.network.encoder or recipe.network.architecture,
         "output_stride": recipe.network.output_stride,
         "crop": list(recipe.crop),
-        "iterations": recipe.iterations,
+        "iterations": place.iterations or recipe.iterations,
         "block": study.suite.block,
     }

@@ -6,6 +6,7 @@ Snakemake, DVC, the command line and the report all ask here, so they cannot dis
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from semiseg import methods
 from semiseg.base.errors import UserError
 from semiseg.base.explain import explain
 from semiseg.base.files import sha256_json
+from semiseg.cluster import estimate
 from semiseg.params.schema import Ablation, MethodEntry, Params, Suite
 from semiseg.splits.families import FULL, split_name
 
@@ -45,6 +47,10 @@ class Run:
     def path(self) -> Path:
         return RESULTS / self.suite / "runs" / self.name
 
+    @property
+    def iterations(self) -> int:
+        return self.config["recipe"]["iterations"]
+
     @functools.cached_property
     def name(self) -> str:
         return f"{self.dataset}/{self.split}/{self.method}/{self.variant}/seed{self.seed}"
@@ -63,6 +69,10 @@ class Cell:
     options: dict[str, Any]
     runs: tuple[Run, ...]
     reason: str = ""  # why the cell does not apply, when it has no runs
+
+    @property
+    def iterations(self) -> int | None:
+        return self.runs[0].iterations if self.runs else None
 
 
 @dataclass(frozen=True)
@@ -149,12 +159,11 @@ class _Builder:
         values = options.model_dump(mode="json")
         variant = self._variant(method, values)
         reason = self._not_applicable(method, options, partition)
-        recipe = self._recipe(method, options)
-        runs = (
-            ()
-            if reason
-            else tuple(self._run(method, variant, values, recipe, family, partition, seed) for seed in seeds)
-        )
+        runs = ()
+        if not reason:
+            recipe, evaluation = self._as_long_as_the_dearest(method, options)
+            shared = (method, variant, values, recipe, evaluation, family, partition)
+            runs = tuple(self._run(*shared, seed) for seed in seeds)
         if runs:
             self._check(method, options, runs[0])
         label = arm if arm is not None else variant
@@ -178,12 +187,12 @@ class _Builder:
 
     def _check(self, method: str, options: Any, run: Run) -> None:
         """Combinations that no single value shows: the method's own checks, and a teacher without EMA."""
-        recipe, kind = self.suite.recipe, methods.load(method)
+        recipe, kind, one = self.suite.recipe, methods.load(method), methods.of_run(run.config)
         where = f"{self.source}: suites.{self.name}.methods.{method}"
-        if recipe.ema is None and (kind.needs_teacher or kind.reports == "teacher"):
+        if recipe.ema is None and (one.needs_teacher or one.reports == "teacher"):
             raise UserError(f"{where}: {method} needs a teacher; give recipe.ema a decay instead of null")
         try:
-            methods.check(kind, options, methods.Setting.of(run.config["recipe"], self.dataset.kind))
+            methods.check(kind, options, one.setting)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
 
@@ -193,6 +202,7 @@ class _Builder:
         variant: str,
         values: dict[str, Any],
         recipe: dict[str, Any],
+        evaluation: dict[str, Any],
         family: str,
         partition: str,
         seed: int,
@@ -202,7 +212,7 @@ class _Builder:
             "split": {"family": FULL if partition == FULL else family, "partition": partition},
             "method": {"name": method, "options": values},
             "recipe": recipe,
-            "evaluation": self._evaluation,
+            "evaluation": evaluation,
             "seed": seed,
         }
         return Run(self.name, self.suite.dataset, family, partition, method, variant, values, seed, config)
@@ -215,6 +225,45 @@ class _Builder:
         if of_masks is not None and methods.load(method)(options, setting).head == "mask":
             recipe["optimiser"] = of_masks
         return recipe
+
+    def _as_long_as_the_dearest(self, method: str, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Recipe and evaluation. A training that may be as dear as any in the suite gets more iterations.
+
+        The number of evaluations stays, or `best` would be chosen from more of them.
+        """
+        recipe, evaluation = self._recipe(method, options), self._evaluation
+        if not methods.load(method).as_dear_as_any(options):
+            return recipe, evaluation
+        head = methods.load(method)(options, methods.Setting.of(recipe, self.dataset.kind)).head
+        longer = max(1.0, self._dearest_step(head) / self._step_gflops(method, options))
+        return (
+            recipe | {"iterations": math.ceil(longer * recipe["iterations"])},
+            evaluation | {"every": math.ceil(longer * evaluation["every"])},
+        )
+
+    @functools.cache  # noqa: B019 - a builder lives as long as its plan
+    def _dearest_step(self, head: str) -> float:
+        """Arithmetic of a step of the suite's dearest method; differences are taken between networks of one head."""
+        dearest = 0.0
+        for method, entries in self.suite.methods.items():
+            kind = methods.load(method)
+            for variant in (variant for entry in entries for variant in entry.variants):
+                options = self._options(method, variant, f"suites.{self.name}.methods.{method}")
+                one = kind(options, methods.Setting.of(self._whole_recipe, self.dataset.kind))
+                if one.head == head and not kind.as_dear_as_any(options):
+                    dearest = max(dearest, self._step_gflops(method, options))
+        return dearest
+
+    def _step_gflops(self, method: str, options: Any) -> float:
+        """Where there are unlabelled images."""
+        return estimate.step_gflops(
+            {
+                "dataset": {"kind": self.dataset.kind},
+                "split": {"partition": None},
+                "method": {"name": method, "options": options.model_dump(mode="json")},
+                "recipe": self._recipe(method, options),
+            }
+        )
 
     @functools.cached_property
     def _whole_recipe(self) -> dict[str, Any]:

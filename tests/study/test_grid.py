@@ -1,0 +1,59 @@
+"""From a suite to its runs: what the expansion of the grid decides by itself."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from semiseg.base.errors import UserError
+from semiseg.cluster import estimate
+from semiseg.params.schema import Params
+from semiseg.study import grid
+from tests import tiny
+
+
+def planned(methods: dict, **changes) -> grid.Plan:
+    return grid.plan(Params.model_validate(tiny.params(methods, **changes)))
+
+
+def runs(methods: dict, **changes) -> dict[tuple[str, str, str], grid.Run]:
+    return {(run.method, run.variant, run.partition): run for run in planned(methods, **changes).runs}
+
+
+def test_strong_long_costs_what_the_dearest_method_of_its_head_costs():
+    supervised = {"variants": ["default", "strong", "strong_long", {"long": True, "strong": True, "head": "mask"}]}
+    found = runs({"supervised": supervised, "unimatch": {"at": [4]}, "mean_teacher": {"at": [4]}, "rc2l": {"at": [4]}})
+    dearest, strong = found["unimatch", "default", "4"], found["supervised", "strong", "4"]
+    longer = found["supervised", "strong_long", "4"]
+    assert {run.iterations for key, run in found.items() if "long" not in key[1]} == {12}
+    costs = [run.iterations * estimate.step_gflops(run.config) for run in (strong, dearest, longer)]
+    assert costs[0] < costs[1] <= costs[2] < costs[1] * (1 + 1 / longer.iterations)
+    # Passes of labelled and unlabelled images, both in batches of 2, with a backward pass for all but UniMatch's first.
+    assert longer.iterations == math.ceil(12 * (3 * (1 + 3.3) + 1) / (3 * 2))
+    assert found["supervised", "strong_long", "full"].iterations == longer.iterations
+    assert estimate.evaluations(longer.config) == estimate.evaluations(strong.config) == 3
+    of_masks = found["supervised", "head=mask,long=on,strong=on", "4"]
+    assert of_masks.iterations != longer.iterations, "its rival is rc2l"
+
+
+def test_with_nothing_dearer_strong_long_is_as_long_as_the_others():
+    found = runs({"supervised": {"variants": ["default", "strong_long"]}})
+    assert {run.iterations for run in found.values()} == {12}
+
+
+def test_bn_does_not_apply_where_all_images_have_labels():
+    plan = planned({"supervised": {"variants": ["bn", "strong"]}})
+    states = {(cell.variant, cell.partition): bool(cell.runs) for cell in plan.cells}
+    assert states == {("bn", "4"): True, ("bn", "full"): False, ("strong", "4"): True, ("strong", "full"): True}
+
+
+def test_strong_reports_a_teacher_and_needs_one():
+    with pytest.raises(UserError, match="supervised needs a teacher; give recipe.ema a decay instead of null"):
+        planned({"supervised": {"variants": ["strong"]}}, recipe={"ema": None})
+    planned({"supervised": {}}, recipe={"ema": None})
+
+
+def test_cutmix_among_labelled_images_needs_two_of_them():
+    with pytest.raises(UserError, match="1 labelled image goes through a step at once"):
+        planned({"supervised": {"variants": ["strong"]}}, recipe={"batch": {"labelled": 1, "unlabelled": 2}})
