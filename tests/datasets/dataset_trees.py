@@ -110,3 +110,25 @@ def camvid(root: Path, names: dict[str, list[str]], layout: str = "segnet", size
                 save(root / subset / f"{name}.png", rgb(number, size))
                 save(root / f"{subset}annot" / f"{name}.png", index)
     return root
+
+
+def oxford_pets(root: Path, trainval: list[str], test: list[str], size: tuple = SIZE) -> Path:
+    """The official layout: trimaps of 1 (pet), 2 (background) and 3 (border), and lists with a comment and columns."""
+    for number, key in enumerate([*trainval, *test]):
+        save(root / "images" / f"{key}.jpg", rgb(number, size))
+        save(root / "annotations/trimaps" / f"{key}.png", trimap(number, size))
+    for name, ids in (("trainval", trainval), ("test", test)):
+        lines(root / f"annotations/{name}.txt", ["#Image CLASS-ID SPECIES BREED ID", *(f"{key} 1 1 1" for key in ids)])
+    return root
+
+
+def trimap(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.array([2, 1, 3], np.uint8)[np.minimum(label(seed, 2, size), 2)]
+
+
+def in_folders(root: Path, names: dict[str, list[str]], classes: int, size: tuple = SIZE) -> Path:
+    """images/SUBSET/NAME.jpg and masks/SUBSET/NAME.png of class indices."""
+    for number, (subset, name) in enumerate((subset, name) for subset, listed in names.items() for name in listed):
+        save(root / "images" / subset / f"{name}.jpg", rgb(number, size))
+        save(root / "masks" / subset / f"{name}.png", label(number, classes, size))
+    return root

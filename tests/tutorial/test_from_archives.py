@@ -59,6 +59,12 @@ def cityscapes(made: Path) -> dict[str, bytes]:
     return {f"{part}_trainvaltest.zip": zipped(made / part, part) for part in ("leftImg8bit", "gtFine")}
 
 
+def oxford_pets(made: Path) -> dict[str, bytes]:
+    ids = [f"Abyssinian_{number}" for number in range(9)]
+    trees.oxford_pets(made, ids[:7], ids[7:], size=SIZE)
+    return {f"{part}.tar.gz": tarred(made / part, "w:gz") for part in ("images", "annotations")}
+
+
 @pytest.fixture
 def server(tmp_path):
     """(folder, address): what lies in the folder is served."""
@@ -86,15 +92,16 @@ def known(path: Path, contents: dict[str, bytes], address: str) -> None:
     path.write_text(yaml.safe_dump(text))
 
 
-@pytest.mark.parametrize("kind", [voc, camvid, cityscapes])
+@pytest.mark.parametrize("kind", [voc, camvid, cityscapes, oxford_pets])
 def test_from_archives_to_a_trained_run(kind, server, tmp_path, monkeypatch):
     name = kind.__name__
-    evaluated_on = "test" if name == "camvid" else "val"
+    evaluated_on = "test" if name in ("camvid", "oxford_pets") else "val"
     content = tiny.params(
         {"fixmatch": {}}, dataset=name, splits={"family": "stride", "partitions": ["1/2"]},
         recipe={"iterations": 3}, evaluation={"every": 3, "evaluated_on": evaluated_on},
     )  # fmt: skip
-    content |= {"dataset": name, "datasets": {name: {"kind": name, "complete": False}}}
+    own = {"options": {"side": 40}} if name == "oxford_pets" else {}
+    content |= {"dataset": name, "datasets": {name: {"kind": name, "complete": False, **own}}}
     (tmp_path / "study").mkdir()
     (tmp_path / "study/params.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.chdir(tmp_path / "study")
@@ -115,7 +122,7 @@ def test_from_archives_to_a_trained_run(kind, server, tmp_path, monkeypatch):
     summary = json.loads((run / "eval.json").read_text())
     assert summary["evaluated_on"] == evaluated_on
     assert summary["networks"]["student"]["last"]["iteration"] == 3
-    assert len(summary["classes"]) == {"voc": 21, "camvid": 11, "cityscapes": 19}[name]
+    assert len(summary["classes"]) == {"voc": 21, "camvid": 11, "cityscapes": 19, "oxford_pets": 2}[name]
     assert {entry["status"] for entry in json.loads(Path(f"data/{name}/sources.lock.json").read_text()).values()} == {
         "verified"
     }

@@ -16,7 +16,9 @@ from semiseg.datasets.kind import REGISTRY
 class DatasetConfig(Strict):
     """One data set: its kind, where it lies and which parts of it are used."""
 
-    kind: str = Field(description="pocket, voc, cityscapes, camvid, folder, or one of a plugin")
+    kind: str = Field(
+        description="pocket, voc, cityscapes, cityscapes_mini, camvid, oxford_pets, folder, or one of a plugin"
+    )
     data_root: Path | None = Field(None, description="an existing copy, used in place; default `data/<name>/raw`")
     train_list: Literal["train_aug", "train"] | None = Field(
         None, description="pool of training images; VOC: train_aug (default, with SBD) or train"

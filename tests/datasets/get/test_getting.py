@@ -269,7 +269,7 @@ def test_what_cannot_be_got(config: DatasetConfig, sentence: str, tmp_path: Path
 def test_the_true_sources_state_where_each_hash_was_read() -> None:
     load_sources.cache_clear()
     known = load_sources()
-    assert set(known) == {"voc", "cityscapes", "camvid"}
+    assert set(known) == {"voc", "cityscapes", "camvid", "oxford_pets"}
     for source in known.values():
         for archive in source.archives:
             assert all(url.startswith("http") for url in archive.urls)
@@ -279,6 +279,7 @@ def test_the_true_sources_state_where_each_hash_was_read() -> None:
                 assert one.read_in
     # torchvision's md5 sums are read again, from its files: importing it takes seconds.
     torchvision = Path(importlib.util.find_spec("torchvision").submodule_search_locations[0])
-    for archive, file in zip(known["voc"].archives, ("voc.py", "sbd.py"), strict=True):
+    files = ("voc.py", "sbd.py", "oxford_iiit_pet.py", "oxford_iiit_pet.py")
+    for archive, file in zip((*known["voc"].archives, *known["oxford_pets"].archives), files, strict=True):
         (md5,) = [one.value for one in archive.hashes if one.algorithm == "md5"]
         assert md5 in (torchvision / "datasets" / file).read_text()

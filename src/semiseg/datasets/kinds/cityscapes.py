@@ -58,9 +58,9 @@ class Cityscapes(Kind):
 
     @classmethod
     def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
-        subsets = {subset: _samples(source, subset, masks=True) for subset in ("train", "val")}
+        subsets = {subset: read_samples(source, subset) for subset in ("train", "val")}
         if config.extra:
-            subsets["extra"] = _samples(source, "train_extra", masks=False)
+            subsets["extra"] = read_samples(source, "train_extra", masks=False)
         return Dataset(
             name=name,
             root=source,
@@ -72,7 +72,7 @@ class Cityscapes(Kind):
         )
 
 
-def _samples(source: Path, subset: str, masks: bool) -> tuple[Sample, ...]:
+def read_samples(source: Path, subset: str, masks: bool = True) -> tuple[Sample, ...]:
     folder = source / "leftImg8bit" / subset
     images = sorted(folder.glob(f"*/*{_IMAGE}"))
     if not images:
