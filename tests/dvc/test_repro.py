@@ -70,10 +70,10 @@ def test_code_that_matters_and_code_that_does_not(work):
     assert work.trained() == trained
 
     # A correction of the scores: everything is scored anew, and nothing trained.
-    (base / "runs/selection.py").write_text((base / "runs/selection.py").read_text() + "\nUNUSED = 1\n")
+    (base / "scoring/selection.py").write_text((base / "scoring/selection.py").read_text() + "\nUNUSED = 1\n")
     repro = work.repro()
     assert repro.jobs("train") == 0
-    assert repro.jobs("evaluate") == len(trained)
+    assert repro.jobs("evaluate") == 1
     assert repro.jobs("tables", "plots", "report") == 3
     assert work.trained() == trained
 

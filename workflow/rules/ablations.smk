@@ -12,12 +12,12 @@ for ABLATION in STUDY.suite.ablations:
             f"ablation_{ABLATION}"
         input:
             each(
-                "eval.json",
+                "spec.json",
                 [cell for cell in STUDY.plan.cells if cell.kind == ABLATION],
             ),
         localrule: True
         message:
-            f"The runs of the ablation {ABLATION} are scored"
+            f"The runs of the ablation {ABLATION} are trained and scored"
 
 
 rule ablations_all:

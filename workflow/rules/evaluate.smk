@@ -1,4 +1,5 @@
-# Scores under all selection rules, from the stored confusion matrices: no network, no images.
+# Scores under all selection rules, from the stored confusion matrices: no network, no images. Each training scores itself
+# at the end of its own job; this one job sees to what is left, as after a change of the code of the scores.
 
 
 localrules:
@@ -8,28 +9,28 @@ localrules:
 
 rule evaluate:
     input:
-        request=of_run("evaluation"),
-        spec=f"{RUN}/spec.json",
+        request=ASKED["evaluation"][STUDY.name],
+        specs=each("spec.json"),
     output:
-        f"{RUN}/eval.json",
+        f"{FOLDER}/stages/scores.json",
     log:
-        f"logs/{STUDY.name}/evaluate/{RUN_LOG}.log",
+        f"logs/{STUDY.name}/evaluate.log",
     benchmark:
-        f"logs/{STUDY.name}/evaluate/{RUN_LOG}.tsv"
+        f"logs/{STUDY.name}/evaluate.tsv"
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=30,
     params:
         semiseg=SEMISEG,
-        run=subpath(output[0], parent=True),
+        suite=STUDY.name,
     message:
-        "Scoring {wildcards.method} ({wildcards.variant}) on {wildcards.split}, seed {wildcards.seed}"
+        "Looking whether all runs are scored"
     shell:
-        "{params.semiseg} evaluate {params.run} > {log} 2>&1"
+        "{params.semiseg} evaluate --suite {params.suite} --list {output} > {log} 2>&1"
 
 
 rule evaluate_all:
     input:
-        each("eval.json"),
+        rules.evaluate.output,
     message:
         "All runs are scored"

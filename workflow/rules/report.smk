@@ -10,7 +10,7 @@ localrules:
 rule tables:
     input:
         ASKED["tables"][STUDY.name],
-        each("eval.json"),
+        rules.evaluate.output,
     output:
         f"{FOLDER}/records.jsonl",
         f"{FOLDER}/tables/made_from.json",

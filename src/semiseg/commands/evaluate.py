@@ -1,23 +1,51 @@
-"""semiseg evaluate RUN"""
+"""semiseg evaluate RUN…, or all finished runs of a suite"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def define(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, nargs="+", help="folders of finished runs")
+    parser.add_argument("folder", type=Path, nargs="*", help="folders of finished runs")
+    parser.add_argument("--suite", help="score what is finished and not scored yet in this suite")
+    parser.add_argument("--list", type=Path, help="with --suite: write which runs are scored; what the rules call")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
+    from semiseg.base.errors import UserError
     from semiseg.engine.training_progress import say
 
+    if not options.folder and not options.suite:
+        raise UserError("name the folders of finished runs, or a suite with --suite")
     for folder in options.folder:
         summary = evaluate(folder)
         last = summary["networks"][summary["reported_network"]]["last"]
         say(f"{folder}: {summary['evaluated_on']} mIoU {last['miou']:.2f} ({summary['reported_network']}, last)")
+    if options.suite:
+        _suite(options.suite, options.list)
+
+
+def _suite(name: str, listed: Path | None) -> None:
+    from semiseg.base.files import write_json
+    from semiseg.study.study import Study
+
+    study = Study.load(name)
+    print(f"{score_what_is_finished(study)} runs scored")
+    if listed:
+        write_json(listed, study.scores.wanted())
+
+
+def score_what_is_finished(study: Any) -> int:
+    """Runs without the evaluation that is wanted: the code of the scores has changed, or a training was cut off."""
+    lacking = [
+        run.path for run in study.plan.runs if study.runs[run.path].fresh() and not study.evaluations[run.path].fresh()
+    ]
+    for path in lacking:
+        evaluate(path)
+    return len(lacking)
 
 
 def evaluate(folder: Path) -> dict:

@@ -39,12 +39,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _tables(study: Any) -> None:
+    from semiseg.commands.evaluate import score_what_is_finished
     from semiseg.report import tables
     from semiseg.runs import collect
     from semiseg.study.descriptions import descriptions
 
     _keep_what_nothing_here_can_replace(study)
-    _score_what_is_finished(study)
+    score_what_is_finished(study)
     with _stamped(study, "tables"):
         rows = collect.collect(study.folder, descriptions(study))
         collect.write(study.folder / "records.jsonl", rows)
@@ -67,15 +68,6 @@ def _keep_what_nothing_here_can_replace(study: Any) -> None:
             f"them; get the folders (`dvc pull`), make the pages alone (`semiseg report html --suite {study.name}`), "
             f"or remove {path}"
         )
-
-
-def _score_what_is_finished(study: Any) -> None:
-    """Runs whose evaluation never came about: a member of their group failed, or the driver was stopped before it."""
-    from semiseg.commands.evaluate import evaluate
-
-    for run in study.plan.runs:
-        if study.runs[run.path].fresh() and not study.evaluations[run.path].fresh():
-            evaluate(run.path)
 
 
 def _plots(study: Any) -> None:

@@ -51,6 +51,17 @@ def run(options: argparse.Namespace) -> None:
     finally:
         for lock in held:
             lock.close()
+    if os.environ.get("RANK", "0") == "0":
+        _score(options.folder)
+
+
+def _score(folder: Path) -> None:
+    """Here and not in a job of its own, which would cost a start of Python for every run, where the driver runs."""
+    from semiseg.commands.evaluate import evaluate
+    from semiseg.study.study import is_scored
+
+    if not is_scored(folder):
+        evaluate(folder)
 
 
 def _wanted(options: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from semiseg import methods
 from semiseg.base.files import read_json
-from semiseg.runs.spec import spec_sha256
 from semiseg.splits.families import FULL, split_name
 from semiseg.study.grid import Cell, Run
 from semiseg.study.study import Study
@@ -33,7 +32,7 @@ def _of_run(study: Study, run: Run) -> dict[str, Any]:
     return _common(study, run) | {
         "run": str(run.path.relative_to(study.folder)),
         "seed": run.seed,
-        "spec_sha256": spec_sha256(study.wanted_spec(run)),
+        "spec_sha256": study.wanted_sha256(run),
     }
 
 

@@ -45,6 +45,8 @@ class Study:
         self.plan = grid.plan(params, self.name)
         self.suite = params.suites[self.name]
         self.folder = RESULTS / self.name
+        self._data_sha256: str | None = None
+        self._lists: dict[Path, str | None] = {}  # list of labelled images -> its hash, once it is there
 
     @classmethod
     def load(cls, suite: str | None = None, path: str | Path = "params.yaml") -> Study:
@@ -118,7 +120,7 @@ class Study:
             "run",
             f"{run.suite}/{run.name}",
             (run.path / "spec.json",),
-            lambda: spec.spec_sha256(self.wanted_spec(run)),
+            lambda: self.wanted_sha256(run),
             lambda: folder.spec_sha256 if folder.complete else None,
             content,
             lambda: _undamaged(folder),
@@ -130,15 +132,29 @@ class Study:
 
     def _evaluation(self, run: Run) -> Product:
         path = run.path / "eval.json"
+        name = f"{run.suite}/{run.name}"
+        return Product(
+            "evaluation",
+            name,
+            (path,),
+            lambda: _made_from(run.path),
+            lambda: {key: peek_json(path, key) for key in ("spec_sha256", "code")},
+            sound=lambda: evaluation_is_whole(path),
+        )
+
+    @functools.cached_property
+    def scores(self) -> Product:
+        """That every run has its evaluation: a training writes its own, and one job makes those that lack."""
+        path = self.folder / "stages" / "scores.json"
+        evaluations = tuple(run.path / "eval.json" for run in self.plan.runs)
 
         def wanted() -> dict[str, Any]:
-            return {"spec_sha256": RunFolder(run.path).spec_sha256, "code": evaluation_code()}
+            return {"code": evaluation_code(), "runs": self._hashes(self.plan.runs)}
 
-        def carried() -> dict[str, Any]:
-            return {key: peek_json(path, key) for key in ("spec_sha256", "code")}
+        def sound() -> bool:
+            return all(product.fresh() for product in self.evaluations.values())
 
-        name = f"{run.suite}/{run.name}"
-        return Product("evaluation", name, (path,), wanted, carried, sound=lambda: evaluation_is_whole(path))
+        return Product("evaluation", self.name, (path, *evaluations), wanted, lambda: peek_json(path), sound=sound)
 
     @functools.cached_property
     def stages(self) -> dict[str, Product]:
@@ -147,12 +163,10 @@ class Study:
 
     def _stage(self, name: str, comparison: bool) -> Product:
         path = self.folder / "stages" / f"{name}.json"
-        runs = {
-            run.name: run for cell in self.plan.cells if (cell.kind == "comparison") == comparison for run in cell.runs
-        }
+        cells = [cell for cell in self.plan.cells if (cell.kind == "comparison") == comparison]
 
         def wanted() -> dict[str, str]:
-            return {name: spec.spec_sha256(self.wanted_spec(run)) for name, run in sorted(runs.items())}
+            return self._hashes(run for cell in cells for run in cell.runs)
 
         return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: peek_json(path))
 
@@ -187,7 +201,7 @@ class Study:
             "split": self.splits,
             "run": self.runs,
             "stage": self.stages,
-            "evaluation": self.evaluations,
+            "evaluation": {self.name: self.scores},
             "tables": {self.name: self.assembled("tables", TABLES)},
             "plots": {self.name: self.assembled("plots", [f"plots/{name}.svg" for name in self.plots])},
             "report": {self.name: self.assembled("report", ["report/index.html"])},
@@ -195,9 +209,12 @@ class Study:
 
     # ---------------------------------------------------------------- what products are made from
 
-    @functools.cached_property
+    @property
     def data_sha256(self) -> str | None:
-        return preparing.data_sha256(self.suite.dataset, DATA)
+        """Asked again until the data are prepared: a driver that began without them looks on while trainings end."""
+        if self._data_sha256 is None:
+            self._data_sha256 = preparing.data_sha256(self.suite.dataset, DATA)
+        return self._data_sha256
 
     def split_file(self, family: str, partition: str) -> Path:
         return self.folder / "splits" / f"{split_name(family, partition)}.json"
@@ -207,9 +224,26 @@ class Study:
             run.config, self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition))
         )
 
+    def wanted_sha256(self, run: Run) -> str:
+        data, split = self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition))
+        return self._spec_sha256(run.path, data, split)
+
     @functools.cache  # noqa: B019 - a study lives as long as the command
+    def _spec_sha256(self, path: Path, *made_from: str | None) -> str:
+        """`made_from` may change while a driver works; whoever asks a thousand runs again asks for few hashes."""
+        return spec.spec_sha256(self.wanted_spec(self._by_path[path]))
+
+    @functools.cached_property
+    def _by_path(self) -> dict[Path, Run]:
+        return {run.path: run for run in self.plan.runs}
+
+    def _hashes(self, runs: Iterable[Run]) -> dict[str, str]:
+        return {name: self.wanted_sha256(run) for name, run in sorted({run.name: run for run in runs}.items())}
+
     def _split_sha256(self, path: Path) -> str | None:
-        return peek_json(path, "sha256")
+        if self._lists.get(path) is None:
+            self._lists[path] = peek_json(path, "sha256")
+        return self._lists[path]
 
     @property
     def redistributable(self) -> bool:
@@ -262,6 +296,17 @@ def evaluation_code() -> str:
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
     """With the hash of what it says, so that damage on the way from a remote is seen."""
     return content | {"sha256": sha256_json(content)}
+
+
+def _made_from(folder: Path) -> dict[str, Any]:
+    """What the evaluation of a finished run is made from."""
+    return {"spec_sha256": RunFolder(folder).spec_sha256, "code": evaluation_code()}
+
+
+def is_scored(folder: Path) -> bool:
+    """Whether the evaluation that a finished run carries is the one that it should carry."""
+    found = peek_json(folder / "eval.json") or {}
+    return _made_from(folder).items() <= found.items() and evaluation_is_whole(folder / "eval.json")
 
 
 def evaluation_is_whole(path: Path) -> bool:
