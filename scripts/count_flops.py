@@ -3,7 +3,9 @@
     python scripts/count_flops.py [--add ARCHITECTURE ENCODER OUTPUT_STRIDE]
 
 Counted by PyTorch's own FlopCounterMode in the forward pass of one image, 21 classes; multiplications and additions
-count separately. The table holds GFLOPs per megapixel, which for convolutions hardly depends on the image's size.
+count separately. The table holds GFLOPs per megapixel, which for convolutions hardly depends on the image's size. In a
+plain vision transformer all patches attend to all: its figures come from two sizes, and have a part that grows with
+the square of the image.
 """
 
 from __future__ import annotations
@@ -12,42 +14,50 @@ import argparse
 import csv
 import sys
 
+import timm
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from semiseg.base.errors import UserError
-from semiseg.cluster.estimate import TABLE
+from semiseg.cluster.estimate import FIGURES, TABLE
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
 
-COLUMNS = ("architecture", "encoder", "output_stride", "head", "gflops_per_megapixel", "million_parameters")
+COLUMNS = ("architecture", "encoder", "output_stride", "head", *FIGURES)
 CLASSES = 21
-SIZES = {"small": (64, 64)}
+SIDES = {"small": 64, "dpt": 448}  # the latter a multiple of patches of 8, 14 and 16
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 ENCODERS = (*RESNETS, "mit_b2", "mit_b4", "tu-convnext_tiny", "tu-mobilenetv3_large_100")
 LIBRARY = ("unet", "fpn", "upernet", "segformer")
+DINO = ("patch14_dinov2", "patch16_dinov3")
 DEFAULT = [("small", "", 16)]
 DEFAULT += [("deeplab_v2", encoder, 8) for encoder in ("resnet50", "resnet101")]
 DEFAULT += [("deeplab_v3plus", encoder, stride) for encoder in RESNETS for stride in (8, 16)]
 DEFAULT += [(architecture, encoder, 16) for architecture in LIBRARY for encoder in ENCODERS]
+DEFAULT += [("dpt", "tiny_vit", 16)]
+DEFAULT += [("dpt", f"tu-vit_{size}_{kind}", 16) for kind in DINO for size in ("small", "base")]
 
 
 def count(architecture: str, encoder: str, stride: int, head: str) -> dict[str, object]:
-    height, width = SIZES.get(architecture, (256, 256))
     config = NetworkConfig(architecture=architecture, encoder=encoder, output_stride=stride)
-    network = networks.build(config, CLASSES, head).eval().requires_grad_(False)
-    with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, height, width))
+    device = torch.device("meta" if architecture == "dpt" else "cpu")  # for a transformer shapes are enough
+    with device:
+        network = networks.build(config, CLASSES, head).eval().requires_grad_(False)
+    side = SIDES.get(architecture, 256)
+    per_megapixel, growth = forward_gflops(network, side, device) / (side**2 / 1e6), 0.0
+    if architecture == "dpt":
+        twice = forward_gflops(network, 2 * side, device) / (4 * side**2 / 1e6)
+        growth = (twice - per_megapixel) / (3 * side**2 / 1e6)
+        per_megapixel -= growth * side**2 / 1e6
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    values = (
-        architecture,
-        encoder.removeprefix("tu-"),
-        stride,
-        head,
-        f"{counter.get_total_flops() / 1e9 / (height * width / 1e6):.1f}",
-        f"{parameters / 1e6:.2f}",
-    )
-    return dict(zip(COLUMNS, values, strict=True))
+    figures = (f"{per_megapixel:.1f}", f"{growth:.1f}", f"{parameters / 1e6:.2f}")
+    return dict(zip(COLUMNS, (architecture, encoder.removeprefix("tu-"), stride, head, *figures), strict=True))
+
+
+def forward_gflops(network: torch.nn.Module, side: int, device: torch.device) -> float:
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, side, side, device=device))
+    return counter.get_total_flops() / 1e9
 
 
 def main() -> None:
@@ -57,7 +67,7 @@ def main() -> None:
     rows = []
     if added:
         rows = [*csv.DictReader(TABLE.open())]
-    torch.set_num_threads(1)
+    timm.layers.set_fused_attn(False)  # the counter knows products of matrices, not fused attention
     for architecture, encoder, stride in [(*added[:2], int(added[2]))] if added else DEFAULT:
         for head in ("pixel", "mask"):
             if head == "mask" and architecture not in ("small", "deeplab_v3plus"):

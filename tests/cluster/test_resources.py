@@ -128,16 +128,49 @@ def test_the_networks_of_all_suites_are_counted():
         assert estimate.network(suite.recipe.network.model_dump()).counted, name
 
 
-def test_the_counted_figure_is_what_torch_counts_today():
-    """One row of the table again, so that it cannot drift from the network unnoticed."""
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({}, (64, 64)),
+        ({"architecture": "dpt", "encoder": "tiny_vit"}, (128, 192)),
+        ({"architecture": "dpt", "encoder": "tu-vit_small_patch14_dinov2.lvd142m"}, (518, 518)),
+    ],
+)
+def test_the_counted_figure_is_what_torch_counts_today(settings, size, monkeypatch):
+    """Rows of the table again, so that they cannot drift from the networks unnoticed; the sizes are not the table's."""
     import torch
+    from timm.layers import config as fused
     from torch.utils.flop_counter import FlopCounterMode
 
     from semiseg.models import networks
     from semiseg.models.network_config import NetworkConfig
 
-    network = networks.build(NetworkConfig(), 21).eval().requires_grad_(False)
+    monkeypatch.setattr(fused, "_USE_FUSED_ATTN", 0)  # the counter knows products of matrices
+    config = NetworkConfig(**settings)
+    device = torch.device("meta" if settings else "cpu")
+    with device:
+        network = networks.build(config, 21).eval().requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, 64, 64))
-    row = estimate.network(NetworkConfig().model_dump())
-    assert counter.get_total_flops() / 1e9 / 0.004096 == pytest.approx(row.gflops_per_megapixel, rel=0.02)
+        network(torch.zeros(1, 3, *size, device=device))
+    found = estimate.network(config.model_dump())
+    assert found.counted
+    assert counter.get_total_flops() / 1e9 == pytest.approx(found.gflops(size[0] * size[1] / 1e6), rel=0.02)
+    parameters = sum(p.numel() for p in network.parameters()) / 1e6
+    assert parameters == pytest.approx(found.million_parameters, abs=0.01)
+
+
+def test_attention_grows_with_the_square_of_the_image_and_a_window_bounds_it():
+    vit = {**config(1)["recipe"]["network"], "architecture": "dpt", "encoder": "tu-vit_base_patch14_dinov2.lvd142m"}
+    assert estimate.network(vit).gflops(1.0) > 2.2 * estimate.network(vit).gflops(0.5)
+    whole = config(1, network=vit)
+    whole["dataset"]["kind"] = "cityscapes"
+    sliding = copy.deepcopy(whole)
+    sliding["evaluation"]["protocol"] |= {"name": "sliding", "size": [798, 798], "stride": 1.0}
+    saved = 1 - estimate.evaluation_seconds(sliding) / estimate.evaluation_seconds(whole)
+    assert 0.3 < saved < 0.6, "2 megapixels at once have three times the attention of windows of 0.6"
+
+
+def test_the_tiny_transformer_needs_no_gpu():
+    network = {**config()["recipe"]["network"], "architecture": "dpt", "encoder": "tiny_vit"}
+    assert estimate.gpus(config(network=network)) == 0
+    assert estimate.gpus(config(network=network | {"encoder": "tu-vit_small_patch14_dinov2.lvd142m"})) == 1

@@ -65,11 +65,15 @@ def untrained(config: dict, head: str = "pixel") -> Trained:
         ({"architecture": "small"}, "mask"),
         ({"architecture": "deeplab_v3plus", "encoder": "tu-mobilenetv3_small_050"}, "pixel"),
         ({"architecture": "unet", "encoder": "tu-mobilenetv3_small_050"}, "pixel"),
+        ({"architecture": "dpt", "encoder": "tiny_vit"}, "pixel"),
+        ({"architecture": "dpt", "encoder": "tiny_vit"}, "mask"),
     ],
-    ids=["mask head", "deeplab_v3plus", "unet"],
+    ids=["mask head", "deeplab_v3plus", "unet", "dpt", "dpt with a mask head"],
 )
 def test_other_networks(config, head, tmp_path):
     trained = untrained(config, head)
+    if config["architecture"] == "dpt":  # fresh position embeddings are next to nothing
+        torch.nn.init.normal_(trained.network.encoder.body.pos_embed)
     for size, difference in export.export(trained, tmp_path / "network.onnx"):
         assert difference < 1e-4, size
     # A third size, larger than those that `export` compares itself.

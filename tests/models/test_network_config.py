@@ -31,6 +31,21 @@ DIGEST = "0" * 64
         ({"architecture": "unet", "encoder": "resnet18", "aspp_dilations": (6, 12)}, "no meaning for unet"),
         ({"architecture": "deeplab_v3plus", "encoder": "resnet18", "aspp_dilations": (6, 12)}, "takes three"),
         ({"architecture": "deeplab_v2", "encoder": "resnet18", "aspp_dilations": ()}, "at least one"),
+        ({"architecture": "dpt"}, "needs an encoder, such as tu-vit_small"),
+        ({"architecture": "dpt", "encoder": "resnet50"}, "dpt needs a plain vision transformer.* and resnet50 is none"),
+        ({"architecture": "dpt", "encoder": "tu-swin_tiny_patch4_window7_224"}, "swin_tiny_patch4_window7_224 is none"),
+        (
+            {"architecture": "deeplab_v3plus", "encoder": "tu-vit_small_patch14_dinov2.lvd142m"},
+            "deeplab_v3plus needs .* several strides.* choose `architecture: dpt`",
+        ),
+        ({"architecture": "unet", "encoder": "tiny_vit"}, "choose `architecture: dpt`"),
+        ({"architecture": "dpt", "encoder": "tiny_vit", "auxiliary_head": True}, "no batch normalisation"),
+        ({"architecture": "dpt", "encoder": "tiny_vit", "frozen_affine": True}, "no batch normalisation"),
+        ({"architecture": "dpt", "encoder": "tiny_vit", "encoder_weights": "hub"}, "nobody has trained tiny_vit"),
+        (
+            {"architecture": "dpt", "encoder": "tu-vit_small_patch14_dinov2", "encoder_weights": "imagenet"},
+            "write `encoder_weights: hub`",
+        ),
         ({"output_stride": 32}, "8 or 16"),
         ({"queries": 0}, "greater than or equal to 1"),
         ({"decoder_layers": 1}, "greater than or equal to 2"),
@@ -42,6 +57,16 @@ DIGEST = "0" * 64
 def test_wrong_settings_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         NetworkConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    ["tiny_vit", "tu-vit_small_patch14_dinov2", "tu-vit_base_patch16_dinov3.lvd1689m", "tu-deit3_small_patch16_224"],
+)
+def test_plain_transformers_are_known_by_their_names(encoder: str) -> None:
+    assert NetworkConfig(architecture="dpt", encoder=encoder).encoder == encoder
+    with pytest.raises(ValidationError):
+        NetworkConfig(architecture="fpn", encoder=encoder)
 
 
 def test_default_dilations_follow_network_and_stride() -> None:

@@ -26,8 +26,10 @@ PIXEL = {
     "v3 separable, auxiliary": V3.model_copy(update={"aspp_separable": True, "auxiliary_head": True}),
     "unet": NetworkConfig(architecture="unet", **LIGHT),
     "fpn auxiliary": NetworkConfig(architecture="fpn", auxiliary_head=True, **LIGHT),
+    "dpt": NetworkConfig(architecture="dpt", encoder="tiny_vit", queries=5),
 }
 CASES = [(name, config, "pixel") for name, config in PIXEL.items()] + [("small", SMALL, "mask"), ("v3", V3, "mask")]
+CASES += [("dpt", PIXEL["dpt"], "mask")]
 EACH = pytest.mark.parametrize(("config", "head"), [c[1:] for c in CASES], ids=[f"{n}-{h}" for n, _, h in CASES])
 
 
@@ -222,5 +224,5 @@ def test_unknown_encoder_is_answered_with_the_nearest_name(encoder: str, hint: s
 def test_impossible_pair_of_encoder_and_architecture() -> None:
     with pytest.raises(UserError, match="pan cannot be built"):
         build(NetworkConfig(architecture="pan", encoder="resnet18", output_stride=8), CLASSES)
-    with pytest.raises(UserError, match="tu-vit_tiny_patch16_224 cannot be built"):
-        build(NetworkConfig(architecture="deeplab_v3plus", encoder="tu-vit_tiny_patch16_224"), CLASSES)
+    with pytest.raises(UserError, match="tu-efficientvit_m0 cannot be built"):
+        build(NetworkConfig(architecture="deeplab_v3plus", encoder="tu-efficientvit_m0"), CLASSES)

@@ -13,10 +13,12 @@ from typing import Any
 
 from semiseg import methods
 from semiseg.datasets.kind import REGISTRY
+from semiseg.models.network_config import TINY_VIT
 
 AFFECTS_RESULTS = False
 
 TABLE = Path(__file__).with_name("flops.csv")  # made by scripts/count_flops.py
+FIGURES = ("gflops_per_megapixel", "gflops_per_squared_megapixel", "million_parameters")
 
 # Dense bf16 tensor throughput in TFLOP/s by the makers' data sheets; cards without bf16 with what they have in fp32.
 PEAKS = {
@@ -38,8 +40,13 @@ UNKNOWN_SET = (500, 512 * 512)  # images and pixels, where the kind of data set 
 @dataclass(frozen=True)
 class Network:
     gflops_per_megapixel: float
+    gflops_per_squared_megapixel: float  # of attention among all patches of an image
     million_parameters: float
     counted: bool  # False: this one is not in the table, another stands in
+
+    def gflops(self, megapixels: float) -> float:
+        """A forward pass of one image."""
+        return (self.gflops_per_megapixel + self.gflops_per_squared_megapixel * megapixels) * megapixels
 
 
 def network(config: dict[str, Any], head: str = "pixel") -> Network:
@@ -51,23 +58,24 @@ def network(config: dict[str, Any], head: str = "pixel") -> Network:
     wider = (config["width"] / 16) ** 2 if config["architecture"] == "small" else 1.0
     found = table.get(key) or table.get((*key[:2], "16", "pixel"))
     counted = found is not None
-    gflops, parameters = found or table["deeplab_v3plus", "resnet101", "16", "pixel"]
-    return Network(gflops * wider, parameters * wider, counted)
+    linear, squared, parameters = found or table["deeplab_v3plus", "resnet101", "16", "pixel"]
+    return Network(linear * wider, squared, parameters * wider, counted)
 
 
 @functools.cache
-def _table() -> dict[tuple[str, str, str, str], tuple[float, float]]:
+def _table() -> dict[tuple[str, ...], tuple[float, ...]]:
     with TABLE.open() as stream:
         return {
             (row["architecture"], row["encoder"], row["output_stride"], row["head"]):
-            (float(row["gflops_per_megapixel"]), float(row["million_parameters"]))
+            tuple(float(row[name]) for name in FIGURES)
             for row in csv.DictReader(stream)
         }  # fmt: skip
 
 
 def needs_gpu(config: dict[str, Any]) -> bool:
-    """The small network was made for one CPU core; every other one is hopeless there."""
-    return config["recipe"]["network"]["architecture"] != "small"
+    """The small networks were made for one CPU core; every other one is hopeless there."""
+    network = config["recipe"]["network"]
+    return network["architecture"] != "small" and network["encoder"] != TINY_VIT
 
 
 def gpus(config: dict[str, Any]) -> int:
@@ -81,7 +89,7 @@ def step_gflops(config: dict[str, Any]) -> float:
     passes = method.passes
     nothing_left = config["split"]["partition"] == "full" and not config["dataset"].get("extra")
     unlabelled = 0 if nothing_left else recipe["batch"]["unlabelled"]
-    forward = network(recipe["network"], method.head).gflops_per_megapixel * _megapixels(*recipe["crop"])
+    forward = network(recipe["network"], method.head).gflops(_megapixels(*recipe["crop"]))
     trained = passes.labelled * recipe["batch"]["labelled"] + passes.unlabelled * unlabelled
     return method.networks * forward * (BACKWARD * trained + passes.without_gradient * unlabelled)
 
@@ -101,12 +109,21 @@ def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE) -> float
     """One evaluation of student and teacher on every set that is looked at, by one GPU or core."""
     settings, recipe = config["evaluation"], config["recipe"]
     protocol = settings["protocol"]
-    views = sum(scale**2 for scale in protocol["scales"]) * (2 if protocol["flip"] else 1)
-    if protocol["name"] == "sliding":
-        views /= protocol["stride"] ** 2
-    networks = 2 if recipe["ema"] else 1
-    gflops = network(recipe["network"], methods.of_run(config).head).gflops_per_megapixel
-    total = sum(images * pixels / 1e6 for images, pixels in evaluated_sets(config).values()) * gflops * views * networks
+    counted = network(recipe["network"], methods.of_run(config).head)
+
+    def gflops(image: float) -> float:
+        """Of an image of so many megapixels, at one scale."""
+        if protocol["name"] != "sliding":
+            return counted.gflops(image)
+        window = _megapixels(*protocol["size"])
+        return image / (window * protocol["stride"] ** 2) * counted.gflops(window)
+
+    passes = (2 if protocol["flip"] else 1) * (2 if recipe["ema"] else 1)
+    total = passes * sum(
+        images * gflops(pixels / 1e6 * scale**2)
+        for images, pixels in evaluated_sets(config).values()
+        for scale in protocol["scales"]
+    )
     return total / (rate(device) if needs_gpu(config) else CPU_GFLOPS)
 
 

@@ -23,7 +23,7 @@ from semiseg.inference.trained import Trained
 
 AFFECTS_RESULTS = False
 
-OPSET = 17
+OPSET = 18  # the first that resizes with antialiasing
 TRACED = (1, 97, 129)  # batch, height, width: of no stride's multiple, so that padding is part of the graph
 CHECKED = (TRACED, (2, 160, 96))
 TOLERANCE = 1e-3  # of a probability; float32 in another order of summation
@@ -112,11 +112,32 @@ def _replace_attention(model: nn.Module) -> None:
                 setattr(parent, name, Attention(child))
 
 
+def _resize_bicubic(graph: Any, x: Any, size: Any, align_corners: Any, scales: Any) -> Any:
+    """`interpolate(mode="bicubic", antialias=True)` for ONNX, of which PyTorch's exporter has nothing.
+
+    timm brings position embeddings to an image's grid with it; the coefficient is the one of PyTorch's kernel.
+    """
+    from torch.onnx import symbolic_helper
+
+    def constant(values: list[int], dtype: torch.dtype) -> Any:
+        return graph.op("Constant", value_t=torch.tensor(values, dtype=dtype))
+
+    sides = [symbolic_helper._unsqueeze_helper(graph, side, [0]) for side in symbolic_helper._unpack_list(size)]
+    rows = graph.op("Slice", graph.op("Shape", x), constant([0], torch.int64), constant([2], torch.int64))
+    sizes = graph.op("Concat", rows, *sides, axis_i=0)
+    nothing = constant([], torch.float32)
+    return graph.op(
+        "Resize", x, nothing, nothing, sizes, mode_s="cubic", cubic_coeff_a_f=-0.5, antialias_i=1, exclude_outside_i=1,
+        coordinate_transformation_mode_s="half_pixel",
+    )  # fmt: skip
+
+
 def _write(model: nn.Module, path: Path, trained: Trained) -> None:
     sides = {0: "batch", 2: "height", 3: "width"}
     axes = {"image": sides, "probabilities": sides, "label": {0: "batch", 1: "height", 2: "width"}}
     try:
         with warnings.catch_warnings(), _silent(), torch.no_grad():
+            torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize_bicubic, OPSET)
             warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant; `export` compares
             # The tracing exporter: the other one takes minutes per network and needs a further package.
             torch.onnx.export(

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from semiseg.base.errors import UserError
 from semiseg.base.explain import nearest
+from semiseg.models.network_config import TINY_VIT
 
 
 class Encoder(nn.Module):
@@ -44,10 +45,12 @@ def make_body(name: str, output_stride: int = 32) -> nn.Module:
 
 
 def check_name(name: str) -> None:
-    """Raise UserError for a name that neither library knows."""
+    """Raise UserError for a name that neither library knows, `tiny_vit` excepted."""
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
 
+    if name == TINY_VIT:
+        return
     if name.startswith("tu-"):
         if not timm.is_model(name.removeprefix("tu-")):
             known = [f"tu-{model}" for model in timm.list_models()]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from semiseg.base.explain import nearest
 
-# The names of segmentation_models_pytorch, except `deeplabv3plus`, which is built here for any input size, and `dpt`,
-# whose plain transformers have no feature pyramid.
+# The names of segmentation_models_pytorch, except `deeplabv3plus` and `dpt`: the former is built here for any input
+# size, the latter without the library's batch normalisation.
 SMP_ARCHITECTURES = (
     "deeplabv3",
     "fpn",
@@ -22,7 +23,10 @@ SMP_ARCHITECTURES = (
     "unetplusplus",
     "upernet",
 )
-ARCHITECTURES = ("small", "deeplab_v2", "deeplab_v3plus", *SMP_ARCHITECTURES)
+ARCHITECTURES = ("small", "deeplab_v2", "deeplab_v3plus", "dpt", *SMP_ARCHITECTURES)
+TINY_VIT = "tiny_vit"
+# timm writes the patch of a plain vision transformer into its name; Swin's patches of 4 pixels belong to a pyramid.
+PLAIN_VIT = re.compile(rf"{TINY_VIT}|tu-\w*_patch(8|14|16|32)(_[\w.]*|\.\w+)?")
 
 
 class NetworkConfig(BaseModel):
@@ -33,14 +37,18 @@ class NetworkConfig(BaseModel):
     )
 
     architecture: str = "small"
-    """`small` (0.07 M parameters, for one CPU thread), `deeplab_v2`, `deeplab_v3plus`, or one of
-    segmentation_models_pytorch's. With a mask head it names the encoder that the head sits on."""
+    """`small` (0.07 M parameters, for one CPU thread), `deeplab_v2`, `deeplab_v3plus`, `dpt` (for plain vision
+    transformers), or one of segmentation_models_pytorch's. With a mask head it names the encoder that the head sits
+    on."""
 
     encoder: str = ""
-    """A name of segmentation_models_pytorch, or `tu-` and a timm name (`tu-resnet101.tv_in1k`); empty for `small`."""
+    """A name of segmentation_models_pytorch, or `tu-` and a timm name (`tu-resnet101.tv_in1k`); empty for `small`. For
+    `dpt` a vision transformer of timm (`tu-vit_small_patch14_dinov2.lvd142m`), or `tiny_vit` (13 thousand parameters,
+    for one CPU thread)."""
 
     encoder_weights: str = "none"
-    """`none` (random), `imagenet` (from the hub, through its cache), or the path of a `.safetensors` file."""
+    """`none` (random), `hub` (those that the encoder's name stands for, through the hub's cache), `imagenet` (the same,
+    where they were trained on ImageNet), or the path of a `.safetensors` file."""
 
     encoder_weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 of that file: a run is known by its start weights, not by the name of a file."""
@@ -89,18 +97,42 @@ class NetworkConfig(BaseModel):
         if small and self.auxiliary_head:
             raise ValueError("the small network has no stage for an auxiliary head: set auxiliary_head to false")
         if not small and not self.encoder:
-            raise ValueError(f"{self.architecture} needs an encoder, such as resnet50 or tu-resnet101.tv_in1k")
+            such = "tu-vit_small_patch14_dinov2.lvd142m" if self.architecture == "dpt" else "tu-resnet101.tv_in1k"
+            raise ValueError(f"{self.architecture} needs an encoder, such as {such}")
+        return self
+
+    @model_validator(mode="after")
+    def _transformers_have_a_head_of_their_own(self) -> NetworkConfig:
+        plain, dpt = bool(PLAIN_VIT.fullmatch(self.encoder)), self.architecture == "dpt"
+        if dpt and not plain:
+            raise ValueError(
+                "dpt needs a plain vision transformer, such as tu-vit_small_patch14_dinov2.lvd142m, and "
+                f"{self.encoder} is none; choose another encoder, or another architecture (deeplab_v3plus)"
+            )
+        if plain and not dpt:
+            raise ValueError(
+                f"{self.architecture} needs an encoder with feature maps of several strides, and {self.encoder} has "
+                "them all of one; choose `architecture: dpt`, or another encoder"
+            )
+        if dpt and (self.auxiliary_head or self.frozen_affine):
+            raise ValueError(
+                "a vision transformer has no batch normalisation: set auxiliary_head and frozen_affine to false"
+            )
+        if self.encoder == TINY_VIT and self.encoder_weights in ("hub", "imagenet"):
+            raise ValueError("nobody has trained tiny_vit: leave encoder_weights at none")
+        if dpt and self.encoder_weights == "imagenet" and "dino" in self.encoder:
+            raise ValueError("DINO's weights were not trained on ImageNet; write `encoder_weights: hub`")
         return self
 
     @model_validator(mode="after")
     def _weights_are_known(self) -> NetworkConfig:
         weights, digest = self.encoder_weights, self.encoder_weights_sha256
-        if weights in ("none", "imagenet"):
+        if weights in ("none", "hub", "imagenet"):
             if digest:
                 raise ValueError("encoder_weights_sha256 belongs to a file; encoder_weights names none")
         elif not weights.endswith(".safetensors"):
             raise ValueError(
-                f"encoder_weights is {weights!r}; expected none, imagenet or a path ending in .safetensors"
+                f"encoder_weights is {weights!r}; expected none, hub, imagenet or a path ending in .safetensors"
             )
         elif not digest:
             raise ValueError(f"encoder_weights_sha256 is missing: give what `sha256sum {weights}` prints")

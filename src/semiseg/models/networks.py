@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from semiseg.models import weights
 from semiseg.models.deeplab import AuxiliaryHead, DeepLabV2Head, DeepLabV3PlusHead
+from semiseg.models.dpt import DPTHead, ViTEncoder, make_vit
 from semiseg.models.encoders import Encoder, freeze_affine, make_body
 from semiseg.models.mask_head import MaskHead
 from semiseg.models.network_config import NetworkConfig
@@ -75,6 +76,9 @@ def _pixel_network(config: NetworkConfig, classes: int) -> Network:
             encoder = Encoder(make_body(config.encoder, stride), (2, *levels))
             fine, coarse = encoder.channels[0], encoder.channels[-1]
             head = DeepLabV3PlusHead(fine, coarse, classes, config.dilations, stride, config.aspp_separable)
+        case "dpt":
+            encoder = ViTEncoder(make_vit(config.encoder))
+            head = DPTHead(encoder.channels[-1], encoder.patch, classes)
         case architecture:
             encoder, head = make_parts(architecture, config.encoder, stride, classes)
     return Network(encoder, head, AuxiliaryHead(encoder.channels[-2], classes) if config.auxiliary_head else None)
@@ -84,6 +88,9 @@ def _mask_network(config: NetworkConfig, classes: int) -> Network:
     if config.architecture == "small":
         encoder = SmallEncoder(config.width)
         channels = encoder.channels[1:]  # masks at stride 4, as for the large encoders
+    elif config.architecture == "dpt":
+        encoder = ViTEncoder(make_vit(config.encoder))
+        channels = encoder.channels
     else:
         dilated = config.architecture in ("deeplab_v2", "deeplab_v3plus", "deeplabv3")
         encoder = Encoder(make_body(config.encoder, config.output_stride if dilated else 32), (2, 3, 4, 5))

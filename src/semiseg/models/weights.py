@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 def load(body: nn.Module, encoder: str, weights: str, sha256: str | None) -> None:
     """Put the start weights that the configuration names into `body`; `none` leaves the random ones."""
-    if weights == "imagenet":
-        fit(body, _from_hub(encoder), f"ImageNet weights of {encoder}")
+    if weights in ("hub", "imagenet"):
+        fit(body, _from_hub(encoder), f"the hub's weights of {encoder}")
     elif weights != "none":
         fit(body, _from_file(Path(weights), sha256), weights)
 
@@ -68,7 +68,7 @@ def _from_file(path: Path, sha256: str | None) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise UserError(
-            f"network.encoder_weights: there is no file {path}; give its path, `imagenet` for the library's own, or "
+            f"network.encoder_weights: there is no file {path}; give its path, `hub` for the library's own, or "
             "`none` to start from scratch (docs/datasets.md)"
         )
     found = sha256_file(path)
@@ -88,12 +88,12 @@ def _from_hub(encoder: str) -> dict[str, Tensor]:
         with _cache_only():
             return _pretrained(encoder)
     except _UNAVAILABLE:
-        log.info("the ImageNet weights of %s are not in the hub's cache: asking the hub", encoder)
+        log.info("the weights of %s are not in the hub's cache: asking the hub", encoder)
     try:
         return _pretrained(encoder)
     except _UNAVAILABLE as error:
         raise UserError(
-            f"network.encoder_weights: the ImageNet weights of {encoder} are not in the hub's cache and cannot be "
+            f"network.encoder_weights: the weights of {encoder} are not in the hub's cache and cannot be "
             f"fetched ({_first_line(error)}). {_fetch(encoder)}, or give a .safetensors file with "
             "encoder_weights_sha256, or choose `encoder_weights: none` to start from scratch"
         ) from error

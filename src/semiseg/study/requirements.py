@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 from semiseg.base.errors import UserError
 from semiseg.base.files import sha256_file
+from semiseg.models.network_config import TINY_VIT
 from semiseg.study import grid
 
 if TYPE_CHECKING:
     from semiseg.models.network_config import NetworkConfig
     from semiseg.params.schema import Params
 
-NO_FILE = ("imagenet", "none")  # start weights that are not a path
+NO_FILE = ("hub", "imagenet", "none")  # start weights that are not a path
 
 # Names that are known to exist: importing the libraries that know all of them takes seconds.
 COMMON_ENCODERS = frozenset(
-    {f"{prefix}resnet{depth}" for prefix in ("", "tu-") for depth in (18, 34, 50, 101)} | {"tu-mobilenetv2_100"}
+    {f"{prefix}resnet{depth}" for prefix in ("", "tu-") for depth in (18, 34, 50, 101)}
+    | {"tu-mobilenetv2_100", TINY_VIT}
 )
 
 
