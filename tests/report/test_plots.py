@@ -89,9 +89,9 @@ def test_a_resumed_training_logs_no_point_twice(study):
 
 
 def test_methods_look_different_and_the_same_everywhere():
-    things = [{"method": method, "variant": "default"} for method in names.METHODS]
+    things = [{"method": method, "variant": "default"} for method in names.in_order()]
     looks = style.looks(things)
-    assert len({(one["color"], one["marker"]) for one in looks.values()}) == len(names.METHODS)
+    assert len({(one["color"], one["marker"]) for one in looks.values()}) == len(names.in_order())
     assert style.looks(things[3:5])[names.of(things[3])] == looks[names.of(things[3])]
     variants = style.looks([{"method": "imas", "variant": variant} for variant in ("default", "a=1", "b=2")])
     assert len({(one["marker"], one["dashes"]) for one in variants.values()}) == 3

@@ -8,6 +8,16 @@ L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]        (th
 The paper writes sums over pixels; these are means, as its code has them, or its weights would mean nothing. Padding of
 unlabelled images has no loss, where the code lets it take part. `adv` is lambda_semi = 0, as the code's switch has it;
 the paper's rows "+L_adv" may come from labelled images alone, `lambda_adv_unlabelled: 0` (an arm of its suite).
+
+Reference: Hung, Tsai, Liou, Lin, Yang: Adversarial Learning for Semi-Supervised Semantic Segmentation. BMVC 2018.
+Code: hfslyc/AdvSemiSeg at 841d546.
+
+Known to go wrong:
+- The published figures start from COCO weights (the code's; the text says ImageNet), and others do not reach them with
+  ImageNet weights. They are not comparable with those of methods that start from ImageNet.
+- The discriminator becomes too strong; its loss should stay between 0.2 and 0.5.
+- If no pixel passes T_semi, L_semi is 0. The diagnostics of a run show the share of pixels that teach.
+- The code's Cityscapes part was never published.
 """
 
 from __future__ import annotations

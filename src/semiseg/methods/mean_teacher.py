@@ -1,6 +1,12 @@
 """Mean Teacher (Tarvainen & Valpola, NeurIPS 2017) for segmentation: a student under noise agrees with its own average.
 
 L = L_x + w(t) lambda (1/N) sum_j sum_c (p^s_jc - p^t_jc)^2,   w(t) = exp(-5 (1-t)^2) during the ramp-up
+
+Reference: Tarvainen, Valpola: Mean teachers are better role models. NeurIPS 2017.
+
+Known to go wrong:
+- The paper classifies images: every published figure for segmentation is of a version that others have made.
+- Without a ramp-up the untrained teacher's predictions pull the student to uniform ones.
 """
 
 from __future__ import annotations

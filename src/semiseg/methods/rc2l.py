@@ -1,7 +1,5 @@
-"""RC2L, region-level contrast and consistency (Zhang et al., IJCAI 2022): OUR INTERPRETATION.
+"""RC2L, region-level contrast and consistency (Zhang et al., IJCAI 2022), our reading.
 
-Only the paper's abstract and figure captions are public: four losses between the regions that a mask-classification
-network (MaskFormer) gives for student and teacher. Forms, weights and temperature below are free choices.
 A teacher region is what its semantic map gives to one class: m^t_k. Each is paired with one of the student's N queries,
 k -> q(k), by the Hungarian method on class probability and dice; K is the number of teacher regions, r are features
 averaged over a mask.
@@ -13,6 +11,23 @@ SMC = (1/N_pixels) sum_j 1[conf^t_j >= threshold] CE(semantic map^s_j, argmax^t_
 L = L_MaskFormer(labelled) + lambda_rmc RMC + lambda_rfc RFC + lambda_rcc RCC + lambda_smc SMC
 
 The cost is that of N K pairs of regions, where pixel contrast has (HW)^2 pairs of pixels.
+
+The paper's code is not public, and of its text only abstract, captions and a short review are. What is known and
+is used here:
+- regions in place of pixels, because pixel contrast costs the square of the number of pixels;
+- an EMA teacher, and a network that classifies masks, as MaskFormer does, with N queries in the student;
+- features of the pixel decoder averaged over masks (mask average pooling);
+- the names of the four losses and what each compares.
+Not known, and a free choice here: the form of every loss, the matching, what a teacher region is, the temperature,
+every weight, N, the teacher's momentum, the strong augmentation.
+
+Reference: Zhang, Wu, Ding, Zhao, Guo: Region-level Contrastive and Consistency Learning for Semi-Supervised Semantic
+Segmentation. IJCAI 2022.
+
+Known to go wrong:
+- A mask head learns more slowly than a pixel head, and on short schedules it ends far below; so does the supervised
+  baseline with that head. Differences are taken to that baseline only.
+- No region passes the threshold as long as the teacher is unsure, and the three region losses are 0.
 """
 
 from __future__ import annotations

@@ -1,12 +1,27 @@
-"""SCL, structured consistency (Kim et al. 2020): student and teacher agree on pixels, and on how pixels resemble.
+"""SCL, structured consistency (Kim et al. 2020), our reading: student and teacher agree on how pixels resemble.
 
 a_ij = p_i . p_j / (|p_i| |p_j|),   L_SC = (1/|pairs|) sum over pairs (a^s_ij - a^t_ij)^2
 L = L_x + w(t) [lambda_cons (1/N) sum_j sum_c (p^s_jc - p^t_jc)^2 + lambda_sc L_SC]
 
 The images are mixed by CutMix, and pairs never cross the border of the mix: on its two sides are two scenes. All pairs
 of an HxW map cost (HW)^2; n pixels drawn inside the box cost n^2, whatever the size of the image.
-The paper's text and code are not public: every number here is a free choice, and so is the vector p, which is the
-vector of class probabilities.
+
+The paper's text and code are not public. What is known of it (abstract and reviews) and is used here:
+- a mean teacher, and a loss on the similarities between pixels of student and teacher;
+- CutMix, which makes that loss cheap: pairs are formed of pixels sampled inside the boxes;
+- pseudo-labels of the teacher from several augmentations (`mirror`);
+- boundary-label relaxation as the loss on labelled images (`boundary_relaxation`; off by default, for equal terms).
+Known, but not used: DeepLabV3+ with WideResNet-38 and video propagation. Not known, and a free choice here: the form of
+a_ij and of the loss, the vector p (class probabilities), every weight, the number of pixels, the law of the boxes, the
+teacher's momentum, the ramp-up.
+
+Reference: Kim, Jang, Park, Jeong: Structured Consistency Loss for semi-supervised semantic segmentation. arXiv
+2001.04647, 2020.
+
+Known to go wrong:
+- The published figures (Cityscapes, all labels and the extra images) are no test of this reading: network, pre-training
+  and schedule are others.
+- Cosine similarity of probabilities is close to 1 for most pairs, so that L_SC is small where predictions are sure.
 """
 
 from __future__ import annotations

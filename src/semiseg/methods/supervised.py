@@ -7,6 +7,11 @@ statistics of batch norm, which most methods get from unlabelled images as well.
 `strong`: L = 1/2 (L_x + L_s). L_s is the criterion on strong views of the labelled images, mixed among each other by
 CutMix with their labels. The EMA teacher is reported.
 `strong_long`: `strong` with more iterations, as many as cost the arithmetic of the suite's dearest method.
+
+Known to go wrong:
+- With few labels, batch norm estimates its statistics from few images. Compare with `bn` before a gain is put down to a
+  method's loss: a method whose unlabelled images share the forward pass has that gain for free.
+- `strong` helps only where the strong colours suit the data; `recipe.augment.strength` is the same for all methods.
 """
 
 from __future__ import annotations

@@ -1,29 +1,32 @@
-"""How methods are written and told apart, the same in every table, plot and page."""
+"""How methods are written and told apart, the same in every table, plot and page; their own files say how."""
 
 from __future__ import annotations
 
 from typing import Any
 
-METHODS = {
-    "supervised": "Supervised",
-    "advsemiseg": "AdvSemiSeg",
-    "scl": "SCL",
-    "rc2l": "RC2L",
-    "imas": "iMAS",
-    "mean_teacher": "Mean Teacher",
-    "cutmix_seg": "CutMix-Seg",
-    "fixmatch": "FixMatch",
-    "cps": "CPS",
-    "unimatch": "UniMatch",
-    "augseg": "AugSeg",
-}
+from semiseg import methods
+from semiseg.base.errors import UserError
+
 MAIN_VARIANTS = ("default", "adv_semi")
 
 
+def title(method: str) -> str:
+    """As the method's file writes it; a method that is not here any more keeps its plain name."""
+    kind = _kind(method)
+    return (kind and kind.title) or method
+
+
+def in_order() -> list[str]:
+    """All methods by the year of their paper, the supervised baseline first."""
+    return sorted(methods.names(), key=lambda name: (methods.load(name).year, name))
+
+
 def label(method: str, variant: str = "default") -> str:
-    """ "UniMatch", "AdvSemiSeg (adv)"."""
-    name = METHODS.get(method, method)
-    return name if variant in MAIN_VARIANTS else f"{name} ({variant})"
+    """ "UniMatch", "AdvSemiSeg (adv)", "SCL (our reading; scope=full)"."""
+    name = title(method)
+    if variant in MAIN_VARIANTS:
+        return name
+    return f"{name[:-1]}; {variant})" if name.endswith(")") else f"{name} ({variant})"
 
 
 def of(thing: Any) -> str:
@@ -34,7 +37,14 @@ def of(thing: Any) -> str:
 
 
 def rank(thing: Any) -> tuple[Any, ...]:
-    """Sort key: the order of METHODS, a method's main variant first."""
+    """Sort key: by the year of the method's paper, and a method's main variant first."""
     method, variant = (thing["method"], thing["variant"]) if isinstance(thing, dict) else (thing.method, thing.variant)
-    known = list(METHODS)
-    return (known.index(method) if method in known else len(known), method, variant not in MAIN_VARIANTS, variant)
+    kind = _kind(method)
+    return (kind.year if kind else methods.Method.year, method, variant not in MAIN_VARIANTS, variant)
+
+
+def _kind(method: str) -> type[methods.Method] | None:
+    try:
+        return methods.load(method)
+    except UserError:
+        return None

@@ -56,7 +56,7 @@ def look(method: str, position: int) -> dict[str, Any]:
             "marker": MARKERS[4 * position % len(MARKERS)],
             "dashes": DASHES[position % len(DASHES)],
         }
-    known = [name for name in names.METHODS if name != "supervised"]
+    known = [name for name in names.in_order() if name != "supervised"]
     index = known.index(method) if method in known else len(known)
     return {
         "color": COLOURS[index % len(COLOURS)],
