@@ -21,8 +21,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs/params.md"
 HEAD = """\
 # params.yaml, key by key
 
-Written by `scripts/params_reference.py` from the schema. A suite with `extends: NAME` is that suite with its own keys
-laid over it, and `null` takes an entry away. Keys without a default have to be given.
+Written by `scripts/params_reference.py` from the schema. Keys without a default have to be given. A suite with
+`extends: NAME` is that suite with its own keys laid over it; `only: [...]` keeps some of its methods.
+`params.local.yaml`, which git ignores, is laid over the file.
 """
 WORDS = {int: "integer", float: "number", str: "text", bool: "`true`, `false`", Path: "path"}
 BLOCKS = (

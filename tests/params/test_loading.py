@@ -137,7 +137,7 @@ def _set(path, value):
         ),
         (_set("suites.pocket.seeds", [-1]), "suites.pocket.seeds: expected seeds of 0 and more"),
         (_set("suites.pocket.splits.partitions", [480]), "splits: 480 labels are all of them; write `full`"),
-        (_set("suites.pocket.methods", ["supervised"]), "suites.pocket.methods"),
+        (_set("suites.pocket.methods", [3]), "suites.pocket.methods"),
         (_set("suites.pocket.recipe.gpus", 3), "must be a multiple of gpus x accumulate"),
         (_set("suites.pocket.recipe.optimiser.warmup", 10_000), "must be below iterations"),
         (_set("suites.pocket.recipe.crop", -5), "suites.pocket.recipe.crop: expected a side"),

@@ -23,7 +23,7 @@ from semiseg.study import grid
 from tests.datasets import dataset_trees as trees
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-LOADED = loading.load(PARAMS)
+LOADED = loading.load(PARAMS, local=False)
 SUITES = list(LOADED.suites)
 ENCODER = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": "none", "encoder_weights_sha256": None}
 RUNTIME = schema.Runtime().model_dump(mode="json")

@@ -13,17 +13,24 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from semiseg import methods
+from semiseg.base import plugins
 from semiseg.base.errors import UserError
 from semiseg.base.explain import explain, nearest
 from semiseg.base.yaml_loader import UniqueKeys
+from semiseg.datasets import kind
 from semiseg.params.cross_check import cross_check
 from semiseg.params.schema import Params
 
+LOCAL = "params.local.yaml"
+REGISTRIES = (methods.REGISTRY, kind.REGISTRY)
 
-def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
-    """Read and validate params.yaml; `suite` stands in for the one that the file names."""
+
+def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool = True) -> Params:
+    """Read and validate params.yaml, with params.local.yaml; `suite` stands in for the one that the files name."""
     path = Path(path)
-    raw = _read_yaml(path)
+    raw = _with_local(_read_yaml(path), path) if local else _read_yaml(path)
+    _use_plugins(raw, path)
     suites = raw.get("suites")
     bases: dict[str, str] = {}
     if isinstance(suites, dict):
@@ -39,9 +46,34 @@ def load(path: str | Path = "params.yaml", suite: str | None = None) -> Params:
         raise UserError(f"{path}: suite: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
     cross_check(params, path)
     own = params.suites[params.suite].dataset
-    if suite is None and params.dataset != own:
+    if suite is None and params.dataset and params.dataset != own:
         raise UserError(f"{path}: dataset: the suite {params.suite} uses the data set {own}; write `dataset: {own}`")
     return params
+
+
+def _with_local(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What lies beside params.yaml in params.local.yaml, which git ignores, is laid over it."""
+    local = path.with_name(LOCAL)
+    if not local.exists():
+        return raw
+    own = _read_yaml(local)
+    unknown = [key for key in own if key not in Params.model_fields]
+    if unknown:
+        raise UserError(f"{local}: {unknown[0]}: unknown key{nearest(str(unknown[0]), Params.model_fields)}")
+    if "suite" in own and "dataset" not in own:
+        raw = {key: value for key, value in raw.items() if key != "dataset"}
+    return _overlay(raw, own)
+
+
+def _use_plugins(raw: dict[str, Any], path: Path) -> None:
+    listed = raw.get("plugins", [])
+    if not isinstance(listed, list):
+        raise UserError(f"{path}: plugins: expected a list of Python files, found {listed!r}")
+    plugins.use([path.parent / str(one) for one in listed])
+    for module in plugins.modules():
+        if not any(registry.defined_in(module) for registry in REGISTRIES):
+            words = ", ".join(registry.what for registry in REGISTRIES)
+            raise UserError(f"{path}: plugins: {module.__file__} defines nothing that can be added ({words})")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -69,8 +101,20 @@ def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ..
         raise UserError(
             f"{path}: suites.{name}.extends: the suites {', '.join((*seen, name))} extend each other in a ring"
         )
-    own = {key: value for key, value in block.items() if key != "extends"}
-    return _overlay(_extended(suites, base, path, (*seen, name)), own)
+    own = {key: value for key, value in block.items() if key not in ("extends", "only")}
+    merged = _overlay(_extended(suites, base, path, (*seen, name)), own)
+    return _chosen(merged, block["only"], f"{path}: suites.{name}.only") if "only" in block else merged
+
+
+def _chosen(suite: dict[str, Any], names: Any, where: str) -> dict[str, Any]:
+    """The suite with these of its methods alone."""
+    methods = suite.get("methods")
+    if not isinstance(methods, dict) or not isinstance(names, list):
+        raise UserError(f"{where}: expected a list of the suite's methods, found {names!r}")
+    unknown = [name for name in names if name not in methods]
+    if unknown:
+        raise UserError(f"{where}: the suite has no method {unknown[0]!r}{nearest(str(unknown[0]), methods)}")
+    return suite | {"methods": {name: methods[name] for name in names}}
 
 
 def _overlay(base: Any, own: Any) -> Any:

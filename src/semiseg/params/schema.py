@@ -246,7 +246,9 @@ class Suite(Strict):
     recipe: Recipe
     evaluation: Evaluation
     runtime: Runtime = Runtime()
-    methods: dict[str, tuple[MethodEntry, ...]] = Field(description="name -> block, or a list of them")
+    methods: dict[str, tuple[MethodEntry, ...]] = Field(
+        description="name -> block or a list of blocks; or a list of names"
+    )
     ablations: dict[str, Ablation] = {}
     block: int | None = Field(None, ge=1, description="neighbours in a group that intervals draw as one; null: all")
 
@@ -254,6 +256,8 @@ class Suite(Strict):
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         """A method usually has one entry; a list of them puts different variants at different partitions."""
+        if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+            value = {name: {} for name in value}
         if not isinstance(value, dict):
             return value
         return {name: entry if isinstance(entry, list | tuple) else [entry] for name, entry in value.items()}
@@ -261,7 +265,8 @@ class Suite(Strict):
 
 class Params(Strict):
     suite: str
-    dataset: str = Field(description="the suite's data set once more: dvc.yaml cannot look it up")
+    dataset: str = Field("", description="the suite's data set once more: dvc.yaml cannot look it up")
+    plugins: tuple[str, ...] = Field((), description="Python files that add methods, kinds of data set, architectures")
     datasets: dict[str, DatasetConfig]
-    methods: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, Any]] = Field({}, description="options of a method for all suites")
     suites: dict[str, Suite]

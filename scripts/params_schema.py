@@ -1,0 +1,47 @@
+"""Write params.schema.json, from which editors complete and check params.yaml."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods
+from semiseg.params.schema import MethodEntry, Params, Suite
+
+FILE = Path(__file__).resolve().parents[1] / "params.schema.json"
+
+
+def schema() -> dict[str, Any]:
+    """The model's, with what loading understands besides: suites that extend others, entries without a list."""
+    content = Params.model_json_schema()
+    content["required"] = ["suite", "datasets", "suites"]
+    content["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    definitions = content["$defs"]
+    suite = definitions[Suite.__name__]
+    suite["properties"] |= {
+        "extends": {"type": "string", "description": "the suite that this one is laid over"},
+        "only": {"type": "array", "items": {"type": "string"}, "description": "those of the methods that stay"},
+        "methods": {"anyOf": [{"type": "array", "items": {"enum": methods.names()}}, _entries(methods.names())]},
+    }
+    suite["required"] = []  # a suite that extends another one gives what differs
+    for definition in definitions.values():
+        definition.pop("required", None)
+        for name, place in definition.get("properties", {}).items():
+            if name in ("crop", "size", "family", "partitions", "at", "ablations"):
+                definition["properties"][name] = {"description": place.get("description", "")}
+    return content
+
+
+def _entries(names: list[str]) -> dict[str, Any]:
+    entry = {"$ref": f"#/$defs/{MethodEntry.__name__}"}
+    one = {"anyOf": [entry, {"type": "array", "items": entry}, {"type": "null"}]}
+    return {"type": "object", "properties": dict.fromkeys(names, one), "additionalProperties": one}
+
+
+def text() -> str:
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text())
