@@ -87,6 +87,19 @@ class Judge:
         self.evaluations.save(self.path)
         return scores[self.settings["evaluated_on"], reported]
 
+    def alarm(self, reported: str, iteration: int, iterations: int) -> str:
+        """What the first and the last evaluation say of classes that the network never predicts."""
+        if iteration != iterations and len(self.evaluations.iterations) > 1:
+            return ""
+        name = self.settings["evaluated_on"]
+        matrix = self.evaluations.total(name, reported, -1)
+        names = [one for one, true, found in zip(self.evaluations.classes, matrix.sum(1), matrix.sum(0), strict=True)
+                 if true and not found]  # fmt: skip
+        if not names:
+            return ""
+        cure = "; if that stays so, `criterion: {class_weights: balanced, dice: 0.5}` in the recipe helps rare classes"
+        return f"{', '.join(names)} is never predicted on {name} at iteration {iteration}{cure}"
+
     def diagnose(self, iteration: int, method: Method, state: TrainState) -> None:
         if not self.hidden:
             return

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from semiseg.hardware.distributed import gather, global_mean
+from semiseg.base.errors import UserError
+from semiseg.base.explain import nearest
+from semiseg.hardware.distributed import gather, global_mean, global_sum
 from semiseg.models import criteria
 from semiseg.models.outputs import Output
 
 
-def make_criterion(settings: dict[str, Any]) -> Callable[[Output, Tensor], Tensor]:
+def make_criterion(settings: dict[str, Any], weights: Tensor | None = None) -> Callable[[Output, Tensor], Tensor]:
     """Pixel heads: the chosen loss, plus the weighted auxiliary head. Mask heads: MaskFormer's set loss."""
-    loss = partial(_pixel_loss(settings), mean=global_mean)
+    pixel_loss = partial(_pixel_loss(settings), mean=global_mean, weights=weights)
+
+    def loss(logits: Tensor, label: Tensor) -> Tensor:
+        found = pixel_loss(logits, label)
+        if settings["dice"]:
+            found = found + settings["dice"] * criteria.soft_dice(logits, label, total=global_sum)
+        return found
 
     def criterion(output: Output, label: Tensor) -> Tensor:
         if output.regions is not None:
@@ -28,6 +38,21 @@ def make_criterion(settings: dict[str, Any]) -> Callable[[Output, Tensor], Tenso
         return total
 
     return criterion
+
+
+def class_weights(
+    chosen: str | dict[str, float], classes: Sequence[str], labels: Iterable[np.ndarray], device: torch.device
+) -> Tensor | None:
+    """The weight of each class in the loss; `labels` are those that the method may see, read where they are counted."""
+    if chosen == "none":
+        return None
+    if chosen == "balanced":
+        counts = sum((np.bincount(label.ravel(), minlength=256) for label in labels), np.zeros(256, np.int64))
+        return criteria.class_weights(torch.from_numpy(counts[: len(classes)])).to(device)
+    for name in chosen:
+        if name not in classes:
+            raise UserError(f"recipe.criterion.class_weights: there is no class {name!r}{nearest(name, classes)}")
+    return torch.tensor([chosen.get(name, 1.0) for name in classes], device=device)
 
 
 def _pixel_loss(settings: dict[str, Any]) -> Callable[..., Tensor]:

@@ -16,7 +16,7 @@ from semiseg.engine import batch_parts, checkpoint, controls, record, saving
 from semiseg.engine.meters import Meters
 from semiseg.engine.periodic_evaluation import Judge, spread
 from semiseg.engine.step import Step
-from semiseg.engine.supervision import make_criterion
+from semiseg.engine.supervision import class_weights, make_criterion
 from semiseg.engine.train_state import TrainState
 from semiseg.engine.training_progress import Progress
 from semiseg.feed.draws import Draws
@@ -60,7 +60,10 @@ class Training:
         self.costs = record.Costs(self.device)
         self._open_data(data, split)
         self.state = TrainState(self.recipe, self.method, len(self.classes), self.seed, self.speed, self.say)
-        self.criterion = make_criterion(self.recipe["criterion"])
+        settings = self.recipe["criterion"]
+        labels = (self.store.label(one) for one in split.labelled)
+        weights = class_weights(settings["class_weights"], self.classes, labels, self.device)
+        self.criterion = make_criterion(settings, weights)
         chosen = self.recipe["batch_norm"]
         self.joint = (self.method.batch_norm if chosen == "official" else chosen) == "joint"
         self.meters = Meters(self.device)
@@ -184,6 +187,8 @@ class Training:
         if self.judge.due(self.iteration, self.iterations) and distributed.rank() == 0:
             progress.miou = self.judge.evaluate(self.iteration, self.state.evaluated, self.method.reports)
             self.judge.diagnose(self.iteration, self.method, self.state)
+            if alarm := self.judge.alarm(self.method.reports, self.iteration, self.iterations):
+                self.say(f"{self.folder.path}: warning: {alarm}")
         progress.step(self.iteration)
 
     def _keep(self) -> None:

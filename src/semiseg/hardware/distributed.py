@@ -56,6 +56,15 @@ def global_mean(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
     return total * world() / summed.clamp(min=1)
 
 
+def global_sum(values: torch.Tensor) -> torch.Tensor:
+    """A sum over all processes, scaled so that averaging the gradients afterwards gives its gradient."""
+    if world() == 1:
+        return values
+    summed = values.detach().clone()
+    dist.all_reduce(summed)
+    return values * world() + (summed - values.detach() * world())
+
+
 def average(values: torch.Tensor) -> torch.Tensor:
     if world() > 1:
         dist.all_reduce(values)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from semiseg.base.labels import IGNORE
 
+SMOOTH = 1.0  # pixels added to both sides of a Dice coefficient: a class of few pixels does not rule the loss
 Mean = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -30,9 +31,11 @@ def one_hot(label: Tensor, classes: int, ignore: int = IGNORE) -> Tensor:
     return maps.scatter_(1, inside[:, None], 1.0)[:, :classes]
 
 
-def cross_entropy(logits: Tensor, label: Tensor, ignore: int = IGNORE, mean: Mean = ratio) -> Tensor:
+def cross_entropy(
+    logits: Tensor, label: Tensor, ignore: int = IGNORE, mean: Mean = ratio, weights: Tensor | None = None
+) -> Tensor:
     """Cross-entropy over the valid pixels of the batch; 0 where there is none."""
-    return mean(_pixel_losses(logits, label, ignore).sum(), (label != ignore).sum())
+    return _mean(_pixel_losses(logits, label, ignore), label != ignore, label, mean, weights)
 
 
 def ohem(
@@ -43,6 +46,7 @@ def ohem(
     ignore: int = IGNORE,
     mean: Mean = ratio,
     gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Online hard example mining: cross-entropy over pixels whose true class has at most the threshold's probability.
 
@@ -52,7 +56,7 @@ def ohem(
     processes' pixels are ranked together (`gather`): the number of GPUs does not change which pixels are hard.
     """
     if min_kept == 0:
-        return cross_entropy(logits, label, ignore, mean)
+        return cross_entropy(logits, label, ignore, mean, weights)
     valid = label != ignore
     losses = _pixel_losses(logits, label, ignore)
     probability = torch.exp(-losses.detach()).masked_fill(~valid, 1.0)
@@ -60,11 +64,16 @@ def ohem(
     threshold = torch.kthvalue(everyones, min(min_kept, everyones.numel())).values.clamp(min=thresh)
     enough = gather(valid.sum()[None]).sum() >= min_kept
     kept = valid & ((probability <= threshold) | ~enough)
-    return mean((losses * kept).sum(), kept.sum())
+    return _mean(losses, kept, label, mean, weights)
 
 
 def boundary_relaxed(
-    logits: Tensor, label: Tensor, window: int = 3, ignore: int = IGNORE, mean: Mean = ratio
+    logits: Tensor,
+    label: Tensor,
+    window: int = 3,
+    ignore: int = IGNORE,
+    mean: Mean = ratio,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Boundary label relaxation (Zhu et al. 2019): -log of the summed probability of the classes in the window.
 
@@ -77,8 +86,48 @@ def boundary_relaxed(
         # A pixel amid ignored ones has no class near: a finite floor keeps NaN out of its gradient until it is masked.
         allowed = log_probability.masked_fill(~near, torch.finfo(torch.float32).min)
         losses = -torch.logsumexp(allowed, dim=1)
-        valid = label != ignore
-        return mean(losses.masked_fill(~valid, 0.0).sum(), valid.sum())
+        return _mean(losses, label != ignore, label, mean, weights)
+
+
+def soft_dice(
+    logits: Tensor, label: Tensor, ignore: int = IGNORE, total: Callable[[Tensor], Tensor] = lambda values: values
+) -> Tensor:
+    """1 - mean over classes of the soft Dice coefficient (Milletari et al. 2016, with plain sums below).
+
+    Sums run over the valid pixels of the whole batch, of all processes by `total`. Classes that no label of the batch
+    shows do not count; a batch without valid pixels gives 0.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        truth = one_hot(label, logits.shape[1], ignore)
+        probability = logits.float().softmax(1) * (label != ignore)[:, None]
+        over = (0, 2, 3)
+        common, predicted, true = total(
+            torch.stack([(probability * truth).sum(over), probability.sum(over), truth.sum(over)])
+        )
+        coefficient = (2 * common + SMOOTH) / (predicted + true + SMOOTH)
+        present = (true > 0).float()
+        return ((1 - coefficient) * present).sum() / present.sum().clamp(min=1)
+
+
+def class_weights(counts: Tensor) -> Tensor:
+    """sqrt(median / own) of the classes' pixels; 1 for a class without any.
+
+    Median frequency balancing (Eigen & Fergus 2015) without the root lets a class of 0.5 % outweigh all others.
+    """
+    counts = counts.double()
+    present = counts > 0
+    if not present.any():
+        return torch.ones_like(counts, dtype=torch.float32)
+    weights = (counts[present].quantile(0.5) / counts.clamp(min=1)).sqrt()
+    return torch.where(present, weights, 1.0).float()
+
+
+def _mean(losses: Tensor, kept: Tensor, label: Tensor, mean: Mean, weights: Tensor | None) -> Tensor:
+    """Over the kept pixels, each with the weight of its class."""
+    if weights is None:
+        return mean(losses.masked_fill(~kept, 0.0).sum(), kept.sum())
+    share = weights[label.clamp(max=len(weights) - 1)] * kept
+    return mean((losses.masked_fill(~kept, 0.0) * share).sum(), share.sum())
 
 
 def _pixel_losses(logits: Tensor, label: Tensor, ignore: int) -> Tensor:

@@ -47,6 +47,10 @@ class Criterion(Strict):
     threshold: float = Field(0.7, gt=0, lt=1, description="ohem: pixels whose own class is less probable are hard")
     min_kept: int = Field(100_000, ge=0, description="ohem: pixels of a batch that count in any case")
     auxiliary_weight: float = Field(0.4, ge=0, description="of the auxiliary head's loss")
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        "none", description="by class name (1 unless given), or balanced: sqrt(median frequency / own frequency)"
+    )
+    dice: float = Field(0.0, ge=0, description="weight of a soft Dice loss beside it; pixel heads only")
 
 
 class Augment(Strict):
