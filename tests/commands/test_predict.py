@@ -163,8 +163,8 @@ def test_a_large_image_in_tiles_agrees_with_one_piece(run, tmp_path, monkeypatch
     image = noise(tmp_path / "large.png", (160, 224))
     assert predict(run, image, tmp_path / "whole", "--confidence") == 0
     seen = []
-    piece = predicting.Predictor._piece
-    monkeypatch.setattr(predicting.Predictor, "_piece", lambda self, x: (seen.append(x.shape[1:3]), piece(self, x))[1])
+    piece = predicting.Predictor._scores
+    monkeypatch.setattr(predicting.Predictor, "_scores", lambda self, x: (seen.append(x.shape[1:3]), piece(self, x))[1])
     for name, value in (("PIECE", 128 * 128), ("TILE", 64), ("MARGIN", 32)):
         monkeypatch.setattr(predicting, name, value)
     assert predict(run, image, tmp_path / "tiled", "--confidence") == 0

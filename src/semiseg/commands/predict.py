@@ -31,6 +31,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", metavar="N", type=_count, default=1, help="images of one size that go through together; default 1"
     )
+    parser.add_argument("--gallery", action="store_true", help="also a page to look through, in DIR/gallery/index.html")
     parser.set_defaults(run=run)
 
 
@@ -58,11 +59,18 @@ def run(options: argparse.Namespace) -> None:
         name = loaded.config["dataset"]["name"]
         print(f"colours: those of VOC, as no data/{name}/manifest.json with the run's classes is at hand")
     predictor = predict.Predictor(loaded, device)
+    gallery = None
+    if options.gallery:
+        from semiseg.inference.gallery import Gallery
+
+        gallery = Gallery(options.out, f"{loaded.label} of {options.run_folder}", loaded.classes, loaded.palette)
     with progress("predicting", len(sources)) as advance:
-        failures = predict.predict(predictor, sources, options.out, options.batch, options.confidence, advance)
+        failures = predict.predict(predictor, sources, options.out, options.batch, options.confidence, advance, gallery)
     _note(options.out, loaded, sources, failures)
     print(f"{options.out}: index, colour{', overlay and confidence' if options.confidence else ' and overlay'} of "
           f"{len(sources) - len(failures)} images, {loaded.label} of {options.run_folder}")  # fmt: skip
+    if gallery is not None:
+        print(f"{gallery.write()}: a page to look through them, the least certain first")
     if failures:
         raise Incomplete(_listed(failures, len(sources), options.out))
 

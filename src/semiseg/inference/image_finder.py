@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semiseg.base.errors import UserError
+from semiseg.base.files import below
 from semiseg.datasets.images import SUFFIXES
 
 AFFECTS_RESULTS = False
@@ -36,9 +37,9 @@ def find(paths: Sequence[Path], out: Path) -> list[Source]:
 
 
 def _below(folder: Path, out: Path) -> Iterator[tuple[Path, Path]]:
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(below(folder)):
         wanted = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        if wanted and path.is_file() and not path.resolve().is_relative_to(out):
+        if wanted and not path.resolve().is_relative_to(out):
             yield path, path.relative_to(folder)
 
 

@@ -21,6 +21,7 @@ from semiseg.base.errors import OutOfMemory, UserError
 from semiseg.base.files import DISK_FULL, atomic
 from semiseg.datasets.images import read_image
 from semiseg.hardware.device import Speed
+from semiseg.inference.gallery import Gallery
 from semiseg.inference.image_finder import Source
 from semiseg.inference.trained import Trained
 from semiseg.scoring import protocols
@@ -45,10 +46,22 @@ class Predictor:
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [B,H,W,3] to class indices and their probability (0..255), both uint8 [B,H,W]."""
+        label, confidence = self._in_tiles(images, self._labels)
+        return label, confidence
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [B,H,W,3] to float32 [B,C,H,W]."""
+        [scores] = self._in_tiles(images, lambda piece: (self._scores(piece).cpu().numpy(),))
+        return scores
+
+    def _in_tiles(
+        self, images: np.ndarray, of_piece: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
+        """What `of_piece` finds, for images of any size; height and width are its arrays' last dimensions."""
         size = images.shape[1:3]
         if size[0] * size[1] <= PIECE:
-            return self._piece(images)
-        label, confidence = np.empty(images.shape[:3], np.uint8), np.empty(images.shape[:3], np.uint8)
+            return of_piece(images)
+        wholes: tuple[np.ndarray, ...] = ()
         for top, bottom in spans(size[0]):
             for left, right in spans(size[1]):
                 outer = (slice(max(top - MARGIN, 0), bottom + MARGIN), slice(max(left - MARGIN, 0), right + MARGIN))
@@ -56,21 +69,26 @@ class Predictor:
                     slice(top - outer[0].start, bottom - outer[0].start),
                     slice(left - outer[1].start, right - outer[1].start),
                 )
-                found = self._piece(images[:, outer[0], outer[1]])
-                for whole, part in zip((label, confidence), found, strict=True):
-                    whole[:, top:bottom, left:right] = part[:, inside[0], inside[1]]
-        return label, confidence
+                found = of_piece(images[:, outer[0], outer[1]])
+                wholes = wholes or tuple(np.empty((*part.shape[:-2], *size), part.dtype) for part in found)
+                for whole, part in zip(wholes, found, strict=True):
+                    whole[..., top:bottom, left:right] = part[..., inside[0], inside[1]]
+        return wholes
 
     @torch.inference_mode()
-    def _piece(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _labels(self, images: np.ndarray) -> tuple[np.ndarray, ...]:
+        label, confidence = protocols.label_map(self._scores(images))
+        return label.byte().cpu().numpy(), (confidence * 255).byte().cpu().numpy()
+
+    @torch.inference_mode()
+    def _scores(self, images: np.ndarray) -> torch.Tensor:
         height, width = images.shape[1:3]
         uint8 = torch.from_numpy(np.ascontiguousarray(images)).to(self.speed.device)
         pixels = views.normalise(views.to_pixels(uint8.permute(0, 3, 1, 2)))
         pixels = F.pad(pixels, (0, max(STRIDE - width, 0), 0, max(STRIDE - height, 0)))
         with self.speed.autocast():
             scores = protocols.probabilities(lambda part: self.network(part).logits, pixels, self.protocol)
-        label, confidence = protocols.label_map(scores[..., :height, :width])
-        return label.byte().cpu().numpy(), (confidence * 255).byte().cpu().numpy()
+        return scores[..., :height, :width]
 
 
 def spans(side: int) -> list[tuple[int, int]]:
@@ -87,6 +105,7 @@ def predict(
     batch: int,
     confidence: bool,
     advance: Callable[[int], None],
+    gallery: Gallery | None = None,
 ) -> dict[str, str]:
     """Write the pictures of every image below `out`; what could not be read is returned, with the reason."""
     failures: dict[str, str] = {}
@@ -100,6 +119,8 @@ def predict(
                     if confidence:
                         pictures["confidence"] = Image.fromarray(certainty)
                     writing.append(pool.submit(_write, pictures, out, source.name))
+                    if gallery is not None:
+                        writing.append(pool.submit(gallery.add, source.name, image, label, certainty))
                 while len(writing) > THREADS:
                     writing.popleft().result()
                 advance(len(group))
