@@ -60,7 +60,7 @@ RECORD = Path(__file__).parents[2] / "results/fuzz/readers.json"
 
 def readers() -> str:
     """Which code was tried: comments and docstrings aside, it is the same as long as this hash is."""
-    modules = [f"semiseg.datasets.{name}" for name in ("images", "masks", "classes", "get.sbd", "get.matfile")]
+    modules = [f"semiseg.datasets.{name}" for name in ("images", "masks", "classes", "get.sbd", "matfile")]
     found = fingerprint(*modules, of_training=False)
     return files.sha256_json({name: found[name] for name in modules})
 

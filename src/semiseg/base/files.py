@@ -43,6 +43,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def below(folder: str | Path) -> Iterator[Path]:
+    """Files below a folder. Links to folders are followed, but for those that lead back to where they stand."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = Path(place).resolve()
+        folders[:] = [name for name in folders if not here.is_relative_to((Path(place) / name).resolve())]
+        yield from (path for path in (Path(place) / name for name in names) if path.is_file())
+
+
 @contextmanager
 def locked(path: str | Path) -> Iterator[None]:
     """Wait for a file lock and hold it; it belongs to the open file and goes when its process dies, however it dies."""

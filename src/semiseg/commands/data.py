@@ -44,9 +44,39 @@ def get(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
+    from semiseg.base.files import peek_json
+    from semiseg.datasets import changes
     from semiseg.datasets.get.getting import check
+    from semiseg.datasets.manifest import manifest_path
+    from semiseg.datasets.preparing import data_sha256
 
-    check(options.name, _settings(options.name))
+    path = manifest_path(options.name)
+    before, trained_on = peek_json(path), data_sha256(options.name)
+    try:
+        check(options.name, _settings(options.name))
+    finally:
+        after = peek_json(path)
+        found = changes.between(before, after) if before and after else None
+        if found:
+            print(f"since the last check: {found}")
+            if sentence := _stale(options.name, trained_on):
+                print(sentence)
+
+
+def _stale(name: str, data: str | None) -> str:
+    """Which finished runs were trained on files that are no longer there."""
+    from semiseg.runs.run_folder import RunFolder
+    from semiseg.study.grid import RESULTS
+
+    folders = [RunFolder(path.parent) for path in sorted(RESULTS.glob(f"*/runs/{name}/*/*/*/*/spec.json"))]
+    stale = [folder.path for folder in folders if (folder.spec or {}).get("data") == data]
+    if not stale:
+        return ""
+    suites = dict.fromkeys(path.parts[1] for path in stale)
+    return (
+        f"{len(stale)} finished runs were trained on the former files (suites {', '.join(suites)}): the next "
+        "`snakemake` trains those again that it is asked for. To keep them, put the former files back"
+    )
 
 
 def prepare(options: argparse.Namespace) -> None:

@@ -58,6 +58,7 @@ def why(study: Any, path: str) -> str:
 def overview(study: Any, device: str) -> list[Any]:
     """A table with a line per method and variant, and the sums."""
     from semiseg.cluster import budget, site
+    from semiseg.study.hints import hints
 
     done = {run.path for run in study.plan.runs if study.runs[run.path].fresh()}
     costs = budget.of_runs(study, done, device)
@@ -69,6 +70,7 @@ def overview(study: Any, device: str) -> list[Any]:
     if left:
         lines.append(f"on a cluster: {budget.jobs(asked, site.here().group_size)} jobs")
         lines.append(_calendar([costs[run.path] for run in left]))
+    lines += [f"warning: {hint}" for hint in hints(study, done, costs)]
     return [_table(study, done, costs), "\n".join(filter(None, lines))]
 
 

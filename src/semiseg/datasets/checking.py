@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from semiseg.splits.lists import ids_sha256, known_lists
 
 _MOST = 20  # problems of one kind that are spelled out
 _DUPLICATES_LISTED = 50
+RARE = 0.01  # share of labelled pixels below which a class may never be predicted
 Findings = dict[str, list[Inspection]]
 
 
@@ -45,6 +47,8 @@ def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[s
         problems += _official(config, findings)
     problems += _label_problems(dataset, findings)
     warnings += _label_warnings(dataset, findings)
+    if kind_of(config).own:
+        warnings += rare_classes(dataset.classes, findings)
     duplicates = find_duplicates(findings)
     across = [pair for pair in duplicates if len({place.split("/")[0] for place in pair}) > 1]
     if across:
@@ -142,6 +146,30 @@ def _label_warnings(dataset: Dataset, findings: Findings) -> list[str]:
         empty = [one.sample.id for one in masks if one.pixels[:IGNORE].sum() == 0]
         if empty:
             sentences.append(f"{len(empty)} masks of {subset} hold ignored pixels only, first: {empty[0]}")
+    return sentences
+
+
+def rare_classes(classes: Sequence[str], findings: Findings) -> list[str]:
+    """Classes that no mask shows, and those that a training on these masks may never predict."""
+    masks = {subset: [one for one in found if one.pixels is not None] for subset, found in findings.items()}
+    everywhere = _totals([one for found in masks.values() for one in found])
+    never = [name for name, count in zip(classes, everywhere, strict=False) if not count]
+    sentences = []
+    if never and everywhere[: len(classes)].any():
+        sentences.append(
+            f"no mask of any subset shows {', '.join(never)}; look at the values or colours, or remove it from "
+            "classes.yaml"
+        )
+    pixels = _totals(masks["train"])[: len(classes)]
+    for k, (name, count) in enumerate(zip(classes, pixels, strict=False)):
+        share = count / max(pixels.sum(), 1)
+        if 0 < share < RARE:
+            images = sum(one.pixels[k] > 0 for one in masks["train"])
+            sentences.append(
+                f"{name} has {100 * share:.2g} % of the labelled pixels of train, in {images} of {len(masks['train'])} "
+                "images: a training may never predict it. `criterion: {class_weights: balanced, dice: 0.5}` in the "
+                "suite's recipe helps, and so do more labels of it"
+            )
     return sentences
 
 

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from semiseg.base.errors import UserError
+from semiseg.base.explain import nearest
 from semiseg.base.labels import IGNORE, voc_palette
 from semiseg.datasets.dataset import MaskCoding, read_class_names
+from semiseg.datasets.folder_masks import FolderMasks
 from semiseg.datasets.masks import MAX_CLASSES, ColourMasks, IndexMasks
 
+EXAMPLES = {
+    "masks": "masks: index",
+    "background": "background: soil",
+    "tolerance": "tolerance: 40",
+    "classes": "classes: [{name: soil, value: 0}, {name: crop, value: 1}]",
+    "name": "{name: crop, value: 1}",
+    "value": "{name: crop, value: 1}",
+    "colour": "{name: crop, colour: [0, 160, 0]}, or colour: '#00a000'",
+    "ignore": "ignore: [255], or for masks in colour ignore: [[128, 128, 128]]",
+}
+WHOLE = "masks: index\nclasses:\n  - {name: soil, value: 0}\n  - {name: crop, value: 1}\nignore: [255]"
+
+
+def _rgb(value: Any) -> Any:
+    """`#00a000` is a colour, too."""
+    if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
+        return tuple(bytes.fromhex(value[1:]))
+    return value
+
+
 Byte = Annotated[int, Field(ge=0, le=255)]
-Colour = tuple[Byte, Byte, Byte]
+Colour = Annotated[tuple[Byte, Byte, Byte], BeforeValidator(_rgb)]
 Value = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -26,6 +49,11 @@ class ClassEntry(BaseModel):
     value: Value | None = Field(None, description="value in index masks; default: the position in the list")
     colour: Colour | None = Field(None, description="colour in colour masks; for index masks only for display")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
 
 class ClassesFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,10 +61,23 @@ class ClassesFile(BaseModel):
     masks: Literal["index", "colour"]
     classes: list[ClassEntry] = Field(min_length=2, max_length=MAX_CLASSES)
     ignore: list[Value | Colour] = [IGNORE]
+    background: str | None = Field(None, description="LabelMe and COCO: the class outside of all shapes; null: ignored")
+    tolerance: int = Field(
+        0, ge=0, le=442, description="largest distance to the value or colour that a pixel counts as"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_list(cls, value: Any) -> Any:
+        """A list of names: index masks, the first name for 0."""
+        return {"masks": "index", "classes": value} if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> ClassesFile:
-        _distinct("name", [entry.name for entry in self.classes])
+        names = [entry.name for entry in self.classes]
+        _distinct("name", names)
+        if self.background is not None and self.background not in names:
+            raise ValueError(f"background is {self.background!r}, which is no class{nearest(self.background, names)}")
         if self.masks == "index":
             if any(not isinstance(mark, int) for mark in self.ignore):
                 raise ValueError("ignore holds a colour, but masks are index: give values")
@@ -57,7 +98,7 @@ class ClassesFile(BaseModel):
             v for v in self.ignore if isinstance(v, int) and ("ignore" in self.model_fields_set or v not in claimed)
         ]
 
-    def ignored_colours(self) -> list[Colour]:
+    def ignored_colours(self) -> list[tuple[int, int, int]]:
         return [mark for mark in self.ignore if not isinstance(mark, int)]
 
 
@@ -72,13 +113,14 @@ class Classes:
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     coding: MaskCoding
+    notes: tuple[str, ...] = ()
 
 
 def read_classes(path: Path) -> Classes:
     """classes.yaml, or classes.txt with lines `index name` for index masks with 255 as ignore."""
     if path.suffix == ".txt":
         names = read_class_names(path)
-        return Classes(names, voc_palette(len(names)), IndexMasks.plain(len(names)))
+        return Classes(names, voc_palette(len(names)), FolderMasks(IndexMasks.plain(len(names)), names))
     return _from_file(_parse(path))
 
 
@@ -89,22 +131,65 @@ def _parse(path: Path) -> ClassesFile:
         raise UserError(f"{path} cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict | list):
+        raise UserError(f"{path} holds {_found(content)}, expected keys and lists such as\n{WHOLE}")
     try:
         return ClassesFile.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise UserError(f"{path}: {_sentence(error.errors()[0])}") from error
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    """What was found, and a line to write, in words that know nothing of the library that checks."""
+    location = problem["loc"]
+    keys = [part for part in location if part in EXAMPLES]
+    key = keys[-1] if keys else None
+    place = _place(location)
+    if problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        known = ClassesFile.model_fields if len(location) == 1 else ClassEntry.model_fields
+        return f"{place} is an unknown key{nearest(str(location[-1]), known)}"
+    if problem["type"] == "missing":
+        return f"{place} is missing; write for example `{EXAMPLES[str(location[-1])]}`"
+    if problem["type"] in ("too_short", "too_long"):
+        return f"{place} has {len(problem['input'])} entries; between 2 and {MAX_CLASSES} are possible"
+    example = f"; write for example `{EXAMPLES[key]}`" if key else f"; write for example\n{WHOLE}"
+    return f"{place} is {_found(problem['input'])}{example}"
+
+
+def _place(location: tuple[Any, ...]) -> str:
+    """`colour of class 3 in the list`, counted from 1."""
+    if not location:
+        return "the file"
+    if location[0] == "classes" and len(location) > 1:
+        entry = f"class {location[1] + 1} of the list" if isinstance(location[1], int) else "classes"
+        return f"`{location[2]}` of {entry}" if len(location) > 2 else entry
+    return f"`{location[0]}`"
+
+
+def _found(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _from_file(file: ClassesFile) -> Classes:
     names = tuple(entry.name for entry in file.classes)
     standard = voc_palette(len(names))
     palette = tuple(entry.colour or standard[k] for k, entry in enumerate(file.classes))
+    outside = IGNORE if file.background is None else names.index(file.background)
+    coloured = sum(entry.colour is not None for entry in file.classes) if file.masks == "index" else 0
+    notes = (f"the colours of {coloured} classes are for display only: masks are index, and values decide",)
+    return Classes(names, palette, FolderMasks(_pixels(file), names, outside), notes if coloured else ())
+
+
+def _pixels(file: ClassesFile) -> IndexMasks | ColourMasks:
     if file.masks == "colour":
         pairs = [(entry.colour, k) for k, entry in enumerate(file.classes)]
         pairs += [(colour, IGNORE) for colour in file.ignored_colours()]
-        return Classes(names, palette, ColourMasks(tuple(pairs)))
+        return ColourMasks(tuple(pairs), file.tolerance)
     values = [(value, k) for k, value in enumerate(file.index_values())]
     values += [(value, IGNORE) for value in file.ignored_values()]
-    return Classes(names, palette, IndexMasks(tuple(values)))
+    return IndexMasks(tuple(values), file.tolerance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Sample:
 
 class MaskCoding(Protocol):
     def decode(self, data: bytes, where: str | Path) -> np.ndarray: ...
+
+    def identity(self) -> list[Any]: ...
 
 
 @dataclass(frozen=True)

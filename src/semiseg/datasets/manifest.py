@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def build_manifest(
     dataset: Dataset, config: DatasetConfig, hashes: dict[Path, str], verdict: dict[str, Any]
 ) -> dict[str, Any]:
     """A function of names and contents alone: no dates and no absolute paths, so equal data are equal bytes."""
-    listed = {_relative(dataset, path): digest for path, digest in hashes.items()}
+    listed = {relative(dataset, path): digest for path, digest in hashes.items()}
     subsets = {subset: _subset(samples) for subset, samples in dataset.subsets.items()}
     content = {
         "format": FORMAT,
@@ -52,14 +51,7 @@ def _coding(dataset: Dataset, config: DatasetConfig) -> dict[str, Any]:
 
     Of all other kinds the code says it, whose hash stands beside the manifest's.
     """
-    return {"coding": sorted(_pairs(dataset.coding))} if kind_of(config).own else {}
-
-
-def _pairs(coding: Any) -> list[list[Any]]:
-    """[value or colour, class]; the order of the lines of classes.yaml has gone into the class."""
-    return [
-        [list(mark) if isinstance(mark, tuple) else mark, k] for pairs in asdict(coding).values() for mark, k in pairs
-    ]
+    return {"coding": dataset.coding.identity()} if kind_of(config).own else {}
 
 
 def write_manifest(content: dict[str, Any], root: Path) -> None:
@@ -79,11 +71,12 @@ def _subset(samples: Iterable[Sample]) -> dict[str, Any]:
     }
 
 
-def _relative(dataset: Dataset, path: Path) -> str:
+def relative(dataset: Dataset, path: Path) -> str:
     """Below the source folder, or below prepared/ for masks that we made from the sources."""
     if path.is_relative_to(dataset.root):
         return path.relative_to(dataset.root).as_posix()
-    return "prepared/" + "/".join(path.parts[-2:])
+    last = len(path.parts) - 1 - path.parts[::-1].index("prepared")
+    return "/".join(path.parts[last:])
 
 
 def config_hash(config: DatasetConfig) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,7 @@ GREY_MODES = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 _VALUES = 65536
 _UNKNOWN = -1
+_SHOWN = 5  # unknown values or colours that a message lists
 
 
 def open_mask(data: bytes, where: str | Path) -> Image.Image:
@@ -39,9 +41,13 @@ def _lossy(data: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class IndexMasks:
-    """Greyscale or palette masks: (value, class) pairs; values mapped to 255 are ignored, all others are errors."""
+    """Greyscale or palette masks: (value, class) pairs; values mapped to 255 are ignored, all others are errors.
+
+    With a tolerance, a value that is nobody's counts as the nearest one that is, up to that distance.
+    """
 
     values: tuple[tuple[int, int], ...]
+    tolerance: int = 0
 
     @classmethod
     def plain(cls, classes: int, ignored: tuple[int, ...] = (IGNORE,)) -> IndexMasks:
@@ -54,23 +60,36 @@ class IndexMasks:
                 f"{where} is a mask of mode {image.mode}, expected one channel of class indices; "
                 "for colour masks give `masks: colour` and the colours in classes.yaml"
             )
-        values = np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image)
+        return self.of_values(np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image), where)
+
+    def of_values(self, values: np.ndarray, where: str | Path) -> np.ndarray:
+        """Classes of an array of whole numbers."""
         if values.size and not 0 <= values.min() <= values.max() < _VALUES:
             raise UserError(f"{where} holds 32-bit values; save masks with 8 or 16 bits")
         table = np.full(_VALUES, _UNKNOWN, np.int16)
         for value, k in self.values:
             table[value] = k
         label = table[values]
-        if label.min(initial=0) == _UNKNOWN:
-            raise _unknown(where, values[label == _UNKNOWN], str)
+        unknown = label == _UNKNOWN
+        if unknown.any():
+            known = np.array(sorted(self.values), np.int64)
+            label[unknown] = _nearest(values[unknown][:, None], known[:, :1], known[:, 1], self.tolerance, where, str)
         return label.astype(np.uint8)
+
+    def identity(self) -> list[Any]:
+        """What decides the labels, as JSON has it."""
+        return [sorted(map(list, self.values)), self.tolerance]
 
 
 @dataclass(frozen=True)
 class ColourMasks:
-    """RGB or palette masks: ((red, green, blue), class) pairs; colours mapped to 255 are ignored, others are errors."""
+    """RGB or palette masks: ((red, green, blue), class) pairs; colours mapped to 255 are ignored, others are errors.
+
+    With a tolerance, a colour that is nobody's counts as the nearest one that is, up to that distance.
+    """
 
     colours: tuple[tuple[tuple[int, int, int], int], ...]
+    tolerance: int = 0
 
     def decode(self, data: bytes, where: str | Path) -> np.ndarray:
         image = open_mask(data, where)
@@ -80,14 +99,57 @@ class ColourMasks:
         packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
         known = np.array(sorted((r << 16 | g << 8 | b, k) for (r, g, b), k in self.colours), dtype=np.int32)
         place = np.searchsorted(known[:, 0], packed).clip(max=len(known) - 1)
+        label = known[place, 1]
         wrong = known[place, 0] != packed
         if wrong.any():
-            raise _unknown(where, packed[wrong], lambda v: f"({v >> 16}, {v >> 8 & 255}, {v & 255})")
-        return known[place, 1].astype(np.uint8)
+            colours = np.array([colour for colour, _ in self.colours])
+            classes = np.array([k for _, k in self.colours])
+            label[wrong] = _nearest(rgb[wrong], colours, classes, self.tolerance, where, _spelled)
+        return label.astype(np.uint8)
+
+    def identity(self) -> list[Any]:
+        """What decides the labels, as JSON has it."""
+        return [sorted([list(colour), k] for colour, k in self.colours), self.tolerance]
 
 
-def _unknown(where: str | Path, values: np.ndarray, show: Callable[[int], str]) -> UserError:
-    found, counts = np.unique(values, return_counts=True)
-    listed = ", ".join(f"{show(int(v))} on {n} pixels" for v, n in zip(found[:5], counts[:5], strict=True))
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return UserError(f"{where} holds labels that are no class: {listed}{more}; mend the mask or the list of classes")
+def _spelled(colour: str) -> str:
+    return f"({colour})"
+
+
+def _nearest(
+    found: np.ndarray,
+    known: np.ndarray,
+    classes: np.ndarray,
+    tolerance: int,
+    where: str | Path,
+    show: Callable[[str], str],
+) -> np.ndarray:
+    """The class of the nearest known value or colour of each row of `found`; UserError where none is near enough."""
+    rows, inverse, counts = np.unique(found, axis=0, return_inverse=True, return_counts=True)
+    squared = (rows.astype(np.int64)[:, None] - known.astype(np.int64)[None]) ** 2
+    distances = np.sqrt(squared.sum(-1))
+    place, distance = distances.argmin(1), distances.min(1)
+    far = distance > tolerance
+    if far.any():
+        ranked = sorted(np.flatnonzero(far), key=lambda row: -counts[row])
+        listed = ", ".join(
+            f"{show(_text(rows[row]))} on {counts[row]} pixels, nearest {_named(classes[place[row]])} "
+            f"{show(_text(known[place[row]]))} at distance {np.ceil(distance[row]):.0f}"
+            for row in ranked[:_SHOWN]
+        )
+        enough = f"{np.ceil(distance.max()):.0f}"
+        more = f" and {len(ranked) - _SHOWN} more" if len(ranked) > _SHOWN else ""
+        raise UserError(
+            f"{where} holds labels that are no class: {listed}{more} ({int(counts[far].sum())} pixels in all); mend "
+            f"the mask or the list of classes, or, if edges are smoothed, write `tolerance: {enough}` "
+            "into classes.yaml: each such pixel then counts as the nearest class"
+        )
+    return classes[place][inverse.reshape(-1)]
+
+
+def _text(row: np.ndarray) -> str:
+    return ", ".join(map(str, row))
+
+
+def _named(k: int) -> str:
+    return "ignored" if k == IGNORE else f"class {k}"

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from semiseg.base.files import below
 from semiseg.datasets.images import FORMATS, SUFFIXES
 
 
-def ignored(folders: Iterable[Path], but: Path | None = None) -> str:
+def ignored(folders: Iterable[Path], but: Path | None = None, read: Collection[str] = SUFFIXES) -> str:
     """`2 files of other kinds ignored (.heic)`, or nothing; hidden files and those below `but` are not counted."""
     kinds = Counter(
         path.suffix.lower() or "no suffix"
         for folder in folders
-        for path in folder.rglob("*")
-        if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        for path in below(folder)
+        if path.suffix.lower() not in read and not path.name.startswith(".")
         and not (but and path.resolve().is_relative_to(but.resolve()))
     )  # fmt: skip
     count = kinds.total()

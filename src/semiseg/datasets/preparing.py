@@ -154,10 +154,9 @@ def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
     if not source.is_dir():
         return None
     listed = []
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            status = path.stat()
-            listed.append([path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns])
+    for path in sorted(files.below(source)):
+        status = path.stat()
+        listed.append([path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns])
     return files.sha256_json([listed, inputs] if (inputs := _inputs(config)) else listed)
 
 

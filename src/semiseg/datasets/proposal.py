@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+import tempfile
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
-from semiseg.base.labels import IGNORE
+from semiseg.datasets import class_proposal
 from semiseg.datasets.classes import read_classes
 from semiseg.datasets.dataset import Sample
-from semiseg.datasets.images import image_size, read_bytes
+from semiseg.datasets.folder_masks import MASK_SUFFIXES
+from semiseg.datasets.images import image_size
 from semiseg.datasets.kinds.folder import pair
-from semiseg.datasets.masks import GREY_MODES, MAX_CLASSES, open_mask
 from semiseg.datasets.other_files import ignored
 
-MOST_MASKS = 500  # looked at for the proposal; `semiseg data check` reads all
-_RARE = 1e-4  # share of pixels below which one of many colours is likelier a smoothed edge than a class
-_MOST_COLOURS = 64
-_MANY_VALUES, _LITTLE = 16, 0.05  # above so many values, the rarer half on less than this share of pixels is suspicious
 _LABELLED_TO_HIDE = 3  # one for val, one that keeps its mask, one that loses it
 _READ = 100  # images whose sizes decide the crop
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -41,12 +35,17 @@ def init(path: Path, say: Callable[[str], None] = print, taken: Container[str] =
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path} does not exist; give the folder that holds images/ and masks/")
-    samples = pair(path, None)
+    with tempfile.TemporaryDirectory() as scratch:
+        return _init(path, Path(scratch), say, taken)
+
+
+def _init(path: Path, scratch: Path, say: Callable[[str], None], taken: Container[str]) -> Proposal:
+    samples = pair(path, None, scratch)
     masks = [sample for sample in samples if sample.mask]
     if not masks:
         raise UserError(f"{path}/masks holds no mask with the stem of an image; label some images first")
     say(f"{path}: {len(samples)} images, {len(masks)} of them with a mask")
-    if sentence := ignored((path / "images", path / "masks")):
+    if sentence := ignored((path / "images", path / "masks"), read=MASK_SUFFIXES):
         say(sentence)
     present = next(
         (path / file for file in ("classes.yaml", "classes.yml", "classes.txt") if (path / file).exists()), None
@@ -55,7 +54,7 @@ def init(path: Path, say: Callable[[str], None] = print, taken: Container[str] =
         classes = present.read_text(encoding="utf-8")
         say(f"{present} exists and is kept: {', '.join(read_classes(present).names)}")
     else:
-        classes = propose_classes(masks, say)
+        classes = class_proposal.propose(masks, say)
         files.write_text(path / "classes.yaml", classes)
         say(f"wrote {path / 'classes.yaml'}; replace the names by your own:\n\n{classes}")
     if len(masks) < 2:
@@ -78,93 +77,6 @@ def init(path: Path, say: Callable[[str], None] = print, taken: Container[str] =
         f"`snakemake --profile local all --config suite={name}`:\n\n{suite}"
     )
     return Proposal(classes, suite)
-
-
-def propose_classes(masks: list[Sample], say: Callable[[str], None]) -> str:
-    values: Counter[int] = Counter()
-    colours: Counter[Colour] = Counter()
-    display: dict[int, Colour] = {}
-    for sample in masks[:MOST_MASKS]:
-        _count(sample.mask, values, colours, display)
-    if len(masks) > MOST_MASKS:
-        say(f"looked at {MOST_MASKS} of {len(masks)} masks; `semiseg data check` reads them all")
-    if values and colours:
-        raise UserError("some masks have one channel, others are in colour; convert them to one kind")
-    if values:
-        _warn_of_smoothed_edges(values, say)
-        return _index_classes(values, display)
-    return _colour_classes(colours)
-
-
-def _count(mask: Path, values: Counter[int], colours: Counter[Colour], display: dict[int, Colour]) -> None:
-    # The opening of the check and the training: what they refuse (a JPEG, whose labels are not exact) is refused here.
-    image = open_mask(read_bytes(mask), mask)
-    if image.mode in ("RGB", "RGBA"):
-        rgb = np.asarray(image).astype(np.int32)
-        found, counts = np.unique(rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2], return_counts=True)
-        colours.update({_colour(int(c)): int(n) for c, n in zip(found, counts, strict=True)})
-        return
-    if image.mode not in GREY_MODES:
-        raise UserError(f"{mask} is a mask of mode {image.mode}; save it as PNG with one channel or in RGB colours")
-    found, counts = np.unique(np.asarray(image).astype(np.int64), return_counts=True)
-    values.update({int(v): int(n) for v, n in zip(found, counts, strict=True)})
-    if image.mode == "P":
-        table = image.getpalette("RGB") or []
-        display.update({int(v): tuple(table[3 * v : 3 * v + 3]) for v in found if 3 * v + 3 <= len(table)})
-
-
-def _warn_of_smoothed_edges(values: Counter[int], say: Callable[[str], None]) -> None:
-    """Anti-aliasing puts a little of every grey between two classes; a list of many true classes may look the same."""
-    rarer = sorted(values.values())[: len(values) // 2]
-    if len(values) > _MANY_VALUES and sum(rarer) < _LITTLE * values.total():
-        say(
-            f"warning: the masks hold {len(values)} values, half of them on {100 * sum(rarer) / values.total():.1g} % "
-            "of the pixels: if edges are smoothed, save the masks without anti-aliasing, remove classes.yaml and type "
-            "this again"
-        )
-
-
-def _colour(packed: int) -> Colour:
-    return packed >> 16, packed >> 8 & 255, packed & 255
-
-
-def _index_classes(values: Counter[int], display: dict[int, Colour]) -> str:
-    # {0, 255} alone is a binary mask far more often than one class and an ignored border.
-    ignored = [IGNORE] if IGNORE in values and set(values) != {0, IGNORE} else []
-    named = sorted(set(values) - set(ignored))
-    _enough(len(named), "values")
-    lines = ["masks: index", "classes:"]
-    for value in named:
-        colour = f", colour: {list(display[value])}" if value in display else ""
-        lines.append(f"  - {{name: class {value}, value: {value}{colour}}}  # {_share(values, value)}")
-    lines.append(f"ignore: {ignored}  # values that are not scored; 255 by custom")
-    return "\n".join(lines) + "\n"
-
-
-def _colour_classes(colours: Counter[Colour]) -> str:
-    """Every colour is a class; only the user knows which of them is void."""
-    threshold = _RARE * sum(colours.values())
-    rare = [c for c in colours if colours[c] < threshold]
-    if len(colours) > _MOST_COLOURS and len(rare) > len(colours) // 2:
-        raise UserError(
-            f"the masks hold {len(colours)} colours, {len(rare)} of them rare: edges are smoothed, or the files were "
-            "saved lossily; save masks without anti-aliasing as PNG"
-        )
-    _enough(len(colours), "colours")
-    ranked = sorted(colours, key=lambda c: (-colours[c], c))
-    lines = ["masks: colour", "classes:"]
-    lines += [f"  - {{name: class {k}, colour: {list(c)}}}  # {_share(colours, c)}" for k, c in enumerate(ranked)]
-    lines.append("ignore: []  # colours that are not scored: move a class's colour here if it means void")
-    return "\n".join(lines) + "\n"
-
-
-def _enough(count: int, what: str) -> None:
-    if not 2 <= count <= MAX_CLASSES:
-        raise UserError(f"the masks hold {count} different {what}; between 2 and {MAX_CLASSES} classes are possible")
-
-
-def _share(counts: Counter, key: object) -> str:
-    return f"{100 * counts[key] / sum(counts.values()):.2f} % of pixels"
 
 
 def suggest_groups(ids: list[str]) -> tuple[str, list[str]] | None:

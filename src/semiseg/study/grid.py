@@ -22,7 +22,8 @@ from semiseg.params.schema import Ablation, MethodEntry, Params, Suite
 from semiseg.splits.families import FULL, split_name
 
 RESULTS = Path("results")
-NOT_DETERMINING = {"data_root", "redistributable"}  # where the images lie and who may see them changes no result
+# Where the images and their lists lie and who may see them changes no result; what the files say is in the data's hash.
+NOT_DETERMINING = {"data_root", "redistributable", "classes_file", "val_list", "test_list"}
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_groups_are_never_split(tmp_path: Path) -> None:
     assert not groups["train"] & groups["val"] | groups["train"] & groups["test"] | groups["val"] & groups["test"]
     # An unlabelled image of a tile that val or test holds would leak its looks.
     assert groups["extra"] == groups["train"]
-    assert dataset.notes == ("2 images without a mask are left out: their groups are in val or test",)
+    assert dataset.notes[-1] == "2 images without a mask are left out: their groups are in val or test"
 
 
 @given(share=st.floats(0.05, 0.9), seed=st.integers(0, 99), sizes=st.lists(st.integers(1, 5), min_size=3, max_size=9))
@@ -146,22 +146,45 @@ def test_wrong_folders_are_answered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("masks: index\n", "classes: Field required"),
-        ("masks: both\nclasses: [{name: a}, {name: b}]\n", "masks: "),
-        ("masks: index\nclasses: [{name: a}]\n", "classes: "),
+        ("masks: index\n", "`classes` is missing; write for example `classes: [{name: soil, value: 0}"),
+        ("masks: both\nclasses: [{name: a}, {name: b}]\n", "`masks` is 'both'; write for example `masks: index`"),
+        ("masks: index\nclasses: [{name: a}]\n", "`classes` has 1 entries"),
         ("masks: index\nclasses: [{name: a}, {name: a}]\n", "the name a occurs twice"),
         ("masks: index\nclasses: [{name: a, value: 1}, {name: b}]\n", "the value 1 occurs twice"),
         ("masks: index\nclasses: [{name: a}, {name: b}]\nignore: [1]\n", "the value 1 occurs twice"),
         ("masks: index\nclasses: [{name: a}, {name: b}]\nignore: [[1, 2, 3]]\n", "ignore holds a colour"),
         ("masks: colour\nclasses: [{name: a}, {name: b}]\n", "every class needs its colour"),
-        ("masks: colour\nclasses: [{name: a, colour: [1, 2, 300]}, {name: b}]\n", "classes.0.colour.2"),
-        ("masks: index\nclasses: [{name: a}, {name: b}]\ncolour: 1\n", "colour: Extra inputs"),
+        (
+            "masks: colour\nclasses: [{name: a, colour: [1, 2, 300]}, {name: b}]\n",
+            "`colour` of class 1 of the list is 300; write for example `{name: crop, colour",
+        ),
+        ("masks: index\nclasses: [{name: a}, {name: b}]\ncolour: 1\n", "`colour` is an unknown key"),
         ("masks: [\n", "is not valid YAML"),
-        ("- a\n", "the file: "),
+        ("- a\n", "`classes` has 1 entries"),
+        ("", "holds empty, expected keys and lists such as\nmasks: index"),
+        ("soil\n", "holds 'soil', expected keys"),
+        (
+            "masks: colour\nclasses: [{name: a, colour: green}, {name: b}]\n",
+            "`colour` of class 1 of the list is 'green'",
+        ),
+        ("masks: index\nclasses: [a, b]\nignore: 255\n", "`ignore` is 255; write for example `ignore: [255]"),
+        ("masks: index\nclasses: [a, b]\nbackground: c\n", "background is 'c', which is no class"),
+        (
+            "masks: index\nclasses: [{name: a, valu: 1}, b]\n",
+            "`valu` of class 1 of the list is an unknown key; did you",
+        ),
+        ("masks: index\nclasses: a, b\n", "`classes` is 'a, b'; write for example `classes: ["),
     ],
 )
 def test_wrong_classes_files_are_answered(text: str, sentence: str, tmp_path: Path) -> None:
     assert sentence in refusal(folder(tmp_path / "own", ["a", "b"], classes=text))
+
+
+def test_bare_names_and_web_colours_are_accepted(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", ["a", "b"], classes="[ground, water, roof]")
+    assert open_folder(root).classes == ("ground", "water", "roof")
+    file = ClassesFile.model_validate({"masks": "index", "classes": ["a", {"name": "b", "colour": "#0aFF80"}]})
+    assert file.classes[1].colour == (10, 255, 128)
 
 
 def test_a_binary_mask_of_0_and_255_has_two_classes_and_no_ignored_pixels() -> None:
@@ -270,10 +293,11 @@ def test_init_warns_of_smoothed_greys(tmp_path: Path) -> None:
     y, x = np.mgrid[:200, :200]
     discs = [(np.clip((60 + 9 * k - np.hypot(x - 100, y - 100)) / 6, 0, 1) * 255).astype(np.uint8) for k in range(2)]
     _, _, said = proposed(drawn(tmp_path / "own", ["a", "b"], discs))
-    assert any("if edges are smoothed" in line for line in said)
+    assert any("look like smoothed edges" in line for line in said)
+    assert len(yaml.safe_load((tmp_path / "own/classes.yaml").read_text())["classes"]) == 2
     many = [np.random.default_rng(k).integers(0, 40, (64, 64), dtype=np.uint8) for k in range(2)]
     _, _, said = proposed(drawn(tmp_path / "classes", ["a", "b"], many))
-    assert not any("edges are smoothed" in line for line in said)
+    assert not any("smoothed edges" in line for line in said)
 
 
 def test_init_asks_for_a_second_labelled_image(tmp_path: Path) -> None:
@@ -317,6 +341,20 @@ def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
     said: list[str] = []
     check("own", DatasetConfig(kind="folder", data_root=root), tmp_path / "data", said.append)
     assert any(line.startswith(sentence) for line in said)
+
+
+def test_the_check_warns_of_classes_that_will_not_be_learned(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", list("abcd"), classes=INDEX_CLASSES)
+    for name in "abcd":
+        mask = np.zeros(trees.SIZE, np.uint8)
+        mask[0, :3] = 1
+        trees.save(root / "masks" / f"{name}.png", mask)
+    verdict = check("own", DatasetConfig(kind="folder", data_root=root), tmp_path / "data", lambda _: None)
+    warnings = " | ".join(verdict["warnings"])
+    assert "no mask of any subset shows roof; look at the values" in warnings
+    assert "water has 0.39 % of the labelled pixels of train, in 3 of 3 images" in warnings
+    assert "class_weights: balanced" in warnings
+    assert "the colours of 1 classes are for display only" in warnings
 
 
 def test_init_refuses_photographs_as_masks(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from semiseg.base.errors import UserError
 from semiseg.datasets.checking import check_dataset
 from semiseg.datasets.dataset import raw_folder
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.folder_masks import MASK_SUFFIXES
 from semiseg.datasets.get.archives import Archive, Source, source_of
 from semiseg.datasets.get.download import Expected, Patience, Receipt, download, hash_file
 from semiseg.datasets.get.unpack import BadArchive, unpack
@@ -179,7 +180,7 @@ def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say 
         for line in _histogram(summary):
             say(f"  {line}")
     if kind_of(config).own and (
-        sentence := ignored(raw_folder(name, config, root) / part for part in ("images", "masks"))
+        sentence := ignored((raw_folder(name, config, root) / part for part in ("images", "masks")), read=MASK_SUFFIXES)
     ):
         say(sentence)
     for warning in verdict["warnings"]:

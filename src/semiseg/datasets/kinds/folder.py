@@ -1,14 +1,19 @@
-"""A user's own data: images/ and masks/ with the same stems, classes.yaml, and images without a mask as extra pool."""
+"""A user's own data: images/ and masks/ with the same names, classes.yaml, and images without a mask as extra pool."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
+from semiseg.base import files
 from semiseg.base.errors import UserError
+from semiseg.datasets import coco
 from semiseg.datasets.classes import read_classes
 from semiseg.datasets.dataset import Dataset, Sample, read_ids
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.folder_masks import MASK_SUFFIXES
 from semiseg.datasets.images import SUFFIXES
 from semiseg.datasets.kind import OwnKind
 from semiseg.splits.order import keyed_order
@@ -30,7 +35,7 @@ class Folder(OwnKind):
     @classmethod
     def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
         classes = read_classes(config.classes_file or classes_file(source))
-        samples = pair(source, config.group_pattern)
+        samples = pair(source, config.group_pattern, prepared)
         labelled = [sample for sample in samples if sample.mask]
         if not labelled:
             raise UserError(f"{source}/masks holds no mask with the stem of an image; masks are named as their images")
@@ -38,11 +43,10 @@ class Folder(OwnKind):
         held_out = {sample.group for s in ("val", "test") for sample in subsets.get(s, ()) if sample.group is not None}
         unlabelled = [sample for sample in samples if not sample.mask]
         extra = tuple(sample for sample in unlabelled if sample.group not in held_out)
-        notes = ()
+        notes = classes.notes
         if len(extra) < len(unlabelled):
-            notes = (
-                f"{len(unlabelled) - len(extra)} images without a mask are left out: their groups are in val or test",
-            )
+            left_out = len(unlabelled) - len(extra)
+            notes += (f"{left_out} images without a mask are left out: their groups are in val or test",)
         if extra and config.extra:
             subsets["extra"] = extra
         return Dataset(
@@ -64,31 +68,47 @@ def classes_file(source: Path) -> Path:
     raise UserError(f"{source} has no classes.yaml; `semiseg data init {source}` proposes one")
 
 
-def stems(folder: Path) -> dict[str, Path]:
-    """Image files below `folder` by their path without the suffix."""
+def stems(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
+    """Files below `folder` by their path without the suffix. macOS writes accents in two signs, others in one."""
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist; a data set of kind folder has images/ and masks/")
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+    for path in sorted(files.below(folder)):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
             continue
-        stem = path.relative_to(folder).with_suffix("").as_posix()
+        stem = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
         if stem in found:
             raise UserError(f"{found[stem]} and {path} have the same stem; keep one of them")
         found[stem] = path
     return found
 
 
-def pair(source: Path, group_pattern: str | None) -> list[Sample]:
+def pair(source: Path, group_pattern: str | None, prepared: Path) -> list[Sample]:
     """Every image with its mask if it has one; a mask without an image is a mistake in the names."""
-    images, masks = stems(source / "images"), stems(source / "masks")
+    images = stems(source / "images")
     if not images:
         raise UserError(f"{source}/images holds no image ({', '.join(s[1:] for s in SUFFIXES)})")
+    masks = _masks(source, images, prepared)
+    return [Sample(k, path, masks.get(k), _group(k, group_pattern)) for k, path in images.items()]
+
+
+def _masks(source: Path, images: Collection[str], prepared: Path) -> dict[str, Path]:
+    """Masks by their image's name. LabelMe saves its files beside the images; a COCO file speaks of many images."""
+    beside = {k: path for k, path in stems(source / "images", (".json",)).items() if k in images}
+    masks = stems(source / "masks", MASK_SUFFIXES) if (source / "masks").is_dir() or not beside else {}
+    for shared in sorted(set(masks) & set(beside))[:1]:
+        raise UserError(f"{masks[shared]} and {beside[shared]} are masks of one image; keep one of them")
+    lists = [path for k, path in masks.items() if k not in images and path.suffix.lower() == ".json"]
+    if len(lists) > 1:
+        raise UserError(f"{lists[0]} and {lists[1]} have no image of the same name; one COCO file is possible")
+    masks = {k: path for k, path in masks.items() if path not in lists} | beside
     lonely = sorted(set(masks) - set(images))
     if lonely:
         more = f" and {len(lonely) - 3} more" if len(lonely) > 3 else ""
         raise UserError(f"{source}/masks: {', '.join(lonely[:3])}{more} have no image of the same name in images/")
-    return [Sample(k, path, masks.get(k), _group(k, group_pattern)) for k, path in images.items()]
+    for path in lists:
+        masks = coco.divide(path, images, prepared / "annotations") | masks
+    return masks
 
 
 def _group(key: str, pattern: str | None) -> str | None:
@@ -132,6 +152,7 @@ def divide(labelled: list[Sample], config: DatasetConfig) -> dict[str, tuple[Sam
 def _choose_listed(chosen: dict[str, str], subset: str, path: Path, labelled: list[Sample]) -> None:
     known = {sample.id for sample in labelled}
     for line in read_ids(path):
+        line = unicodedata.normalize("NFC", line)
         key = line if line in known else str(Path(line).with_suffix("").as_posix()).removeprefix("images/")
         if key not in known:
             raise UserError(f"{path} lists {line}, which is no image with a mask; ids are paths below images/")

@@ -1,4 +1,4 @@
-"""One numeric field of a struct in a MATLAB 5 file, which is all that SBD needs.
+"""Numbers of a MATLAB 5 file: one field of a struct, as SBD's masks are, or the only matrix, as a user's are.
 
 Not scipy.io.loadmat: on a damaged file it can end the process (segmentation fault). Here every length is checked
 against what is there. Format: "MAT-File Format", The MathWorks, level 5.
@@ -19,19 +19,48 @@ _NUMERIC = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f
 _LARGEST = 1 << 28  # bytes that a compressed variable may unfold to
 
 
+def is_matlab(data: bytes) -> bool:
+    return data.startswith(b"MATLAB ")
+
+
 def read_field(data: bytes, variable: str, field: str) -> np.ndarray:
     """The array `field` of the 1x1 struct `variable`; ValueError where the file is not made so."""
+    order = _byte_order(data)
+    for content in _variables(data, order):
+        _, name, rest = _matrix(content, order)
+        if name == variable:
+            return _numbers(_field(rest, field, order), order)
+    raise ValueError(f"no variable {variable}")
+
+
+def read_matrix(data: bytes) -> np.ndarray:
+    """The only matrix of numbers with more than one row and column; ValueError where there is none, or several."""
+    order = _byte_order(data)
+    found: dict[str, bytes] = {}
+    for content in _variables(data, order):
+        (kind, shape), name, _ = _matrix(content, order)
+        if kind in _NUMBERS and len(shape) == 2 and min(shape) > 1:
+            found[name] = content
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} matrices of numbers{': ' if found else ''}{', '.join(found)}; expected one")
+    return _numbers(*found.values(), order)
+
+
+def _byte_order(data: bytes) -> str:
+    if data.startswith(b"MATLAB 7.3"):
+        raise ValueError("it is of version 7.3, which is HDF5")
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if len(data) < _HEADER or order is None:
         raise ValueError("no MATLAB 5 file")
+    return order
+
+
+def _variables(data: bytes, order: str) -> Iterator[bytes]:
     for kind, content in _elements(data[_HEADER:], order, padded=False):
         if kind == _COMPRESSED:
             kind, content = _single(_unfolded(content), order)
         if kind == _MATRIX:
-            _, name, rest = _matrix(content, order)
-            if name == variable:
-                return _numbers(_field(rest, field, order), order)
-    raise ValueError(f"no variable {variable}")
+            yield content
 
 
 def _elements(data: bytes, order: str, padded: bool = True) -> Iterator[tuple[int, bytes]]:

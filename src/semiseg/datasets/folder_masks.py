@@ -1,0 +1,55 @@
+"""Masks of a user's folder, whatever kind of file each is: an image, a MATLAB file, or shapes of an annotation tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semiseg.base.errors import UserError
+from semiseg.base.labels import IGNORE
+from semiseg.datasets import matfile, polygons
+from semiseg.datasets.images import SUFFIXES
+from semiseg.datasets.masks import ColourMasks, IndexMasks
+
+MASK_SUFFIXES = (*SUFFIXES, ".mat", ".json")
+
+
+@dataclass(frozen=True)
+class FolderMasks:
+    """`outside`: the class of pixels that no shape covers; only files of an annotation tool ask for it."""
+
+    pixels: IndexMasks | ColourMasks
+    names: tuple[str, ...]
+    outside: int = IGNORE
+
+    def decode(self, data: bytes, where: str | Path) -> np.ndarray:
+        if polygons.is_labelme(data):
+            return polygons.decode(data, where, {name: k for k, name in enumerate(self.names)}, self.outside)
+        if matfile.is_matlab(data):
+            if isinstance(self.pixels, ColourMasks):
+                raise UserError(f"{where} holds class numbers; write `masks: index` and their values into classes.yaml")
+            return self.pixels.of_values(whole_numbers(data, where), where)
+        return self.pixels.decode(data, where)
+
+    def identity(self) -> list[Any]:
+        """What decides the labels, as JSON has it; names do, for shapes are labelled by them."""
+        return [type(self.pixels).__name__, *self.pixels.identity(), list(self.names), self.outside]
+
+
+def whole_numbers(data: bytes, where: str | Path) -> np.ndarray:
+    """The one matrix of a MATLAB file, as integers."""
+    try:
+        values = matfile.read_matrix(data)
+    except ValueError as error:
+        raise UserError(
+            f"{where} cannot be read as a mask ({error}); save one matrix of class numbers, with `save -v7` if MATLAB "
+            "asks, or as PNG"
+        ) from error
+    if values.dtype.kind == "f":
+        if not (np.isfinite(values).all() and (values == np.round(values)).all()):
+            raise UserError(f"{where} holds fractions; a mask has whole numbers for its classes")
+        values = values.astype(np.int64)
+    return values
