@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 from semiseg.report import html, plots, tables
 from semiseg.report.html import answer, overview, pages
-from semiseg.report.html.chart import line_chart, thin
+from semiseg.report.html.chart import line_chart
 from semiseg.report.table import read_all
 from tests.report import studies
 from tests.report.studies import DATASET
@@ -101,36 +102,6 @@ def test_methods_page_shows_the_docstrings_formulas(report):
 # ------------------------------------------------------------------------------------------------ the answer
 
 
-def comparison(**changes):
-    row = {
-        "dataset": "d", "split_family": "f", "partition": "12", "labelled": 12, "method": "unimatch", "head": "pixel",
-        "variant": "default", "network": "student", "miou_last_mean": 50.0, "delta_vs_supervised": 5.0,
-        "delta_ci_low": 2.0, "delta_ci_high": 8.0, "delta_covers": "images", "delta_p_holm": 0.01, "state": "done",
-        "baseline_miou_last_mean": 45.0, "seeds": 1,
-    }  # fmt: skip
-    return row | changes
-
-
-def said(rows):
-    class Rows:
-        def __init__(self, rows):
-            self.rows = rows
-
-    return " ".join(answer.answer({"comparison": Rows(rows), "labels_saved": Rows([]), "cost": Rows([])}))
-
-
-def test_the_answer_names_the_best_its_gain_and_what_the_interval_covers():
-    text = said([comparison(), comparison(method="fixmatch", delta_vs_supervised=-4.0, delta_p_holm=0.02)])
-    assert "UniMatch helped most: it raised mIoU by 5.0 points over the supervised student's 45.0, to 50.0" in text
-    assert "[+2.0, +8.0]" in text and "other images, not other seeds" in text
-    assert "1 was better" in text and "1 was worse (FixMatch)" in text and "One seed was run" in text
-
-
-def test_the_answer_claims_nothing_when_nothing_helped():
-    text = said([comparison(delta_vs_supervised=-1.0, delta_p_holm=0.5, seeds=3)])
-    assert "came closest" in text and "0 were better" in text and "One seed" not in text
-
-
 def test_the_overview_has_the_costs_of_the_comparison(report):
     """Not those of an ablation's run of the same name, which is one seed's."""
     made = read_all(report / "tables")
@@ -142,20 +113,22 @@ def test_the_overview_has_the_costs_of_the_comparison(report):
     )
 
 
-def test_the_answer_calls_a_gain_within_chance_by_its_name():
-    text = said([comparison(delta_vs_supervised=1.6, delta_ci_low=-0.3, delta_ci_high=3.5, delta_p_holm=0.4)])
-    assert "UniMatch raised mIoU most, though not beyond chance: by 1.6 points over" in text and "helped" not in text
+def test_the_answer_of_the_simulated_study(report):
+    """A sentence for each partition and head, cost, and what is missing."""
+    made = read_all(report / "tables")
+    said = answer.answer(made)
+    for row in made["leaders"].rows:
+        assert row["sentence"] in said
+    text = " ".join(said)
+    assert "cheapest of the leading group" in text and "times that of the baseline" in text and "not finished" in text
 
 
-def test_the_answer_to_an_unfinished_study_says_so():
-    rows = [comparison(miou_last_mean=None, delta_vs_supervised=None, state="missing")]
-    assert "No method can be compared" in said(rows)
-
-
-def test_the_simulated_answer_has_labels_cost_and_the_upper_bound(report):
-    text = " ".join(answer.answer(read_all(report / "tables")))
-    assert "UniMatch" in text and "labels for the same mIoU" in text and "times that of the baseline" in text
-    assert "With all 240 labels" in text and "not finished" in text
+def test_the_answer_to_a_study_without_results_says_so(report):
+    made = read_all(report / "tables")
+    nothing = made | {"leaders": dataclasses.replace(made["leaders"], rows=())}
+    assert answer.answer(nothing) == [
+        "No method can be compared with the supervised baseline yet: finish the runs listed below."
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ charts and limits
@@ -167,12 +140,6 @@ def test_charts_hold_their_points_inside():
     assert [tuple(map(float, pair.split(","))) for pair in points.split()] == [(46.0, 176.6), (548.0, 19.4)]
     assert "&lt;a&gt;" in chart and "a &lt;chart&gt;" in chart and line_chart({"b": []}, "none") == ""
     assert "circle" in str(line_chart({"one": [(5, 2.0)]}, "single point"))
-
-
-def test_long_logs_are_thinned_to_means():
-    assert thin([(0, 1.0), (1, 2.0)]) == [(0, 1.0), (1, 2.0)]
-    points = thin([(i, float(i % 2)) for i in range(10_000)], most=100)
-    assert len(points) == 100 and points[-1] == (9_999, 0.5)
 
 
 def test_the_demos_report_is_small(report):

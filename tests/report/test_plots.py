@@ -6,9 +6,11 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 from PIL import Image
 
-from semiseg.report import captions, names, plots
+from semiseg.report import captions, names, plots, tables
 from semiseg.report.plots import class_plots, frames, lines, style
 from semiseg.report.records import Records
 from tests.report import studies
@@ -34,8 +36,6 @@ def test_plots_are_the_same_bytes_again(study, report):
 
 
 def test_a_plot_that_cannot_be_drawn_any_more_is_replaced_by_a_sentence(tmp_path, study):
-    from semiseg.report import tables
-
     folder, rows = study
     (tmp_path / "plots").mkdir()
     for suffix in ("svg", "png"):
@@ -75,17 +75,21 @@ def test_lists_of_one_size_are_lines_of_their_own(tmp_path):
     assert len(drawn) == (sizes > 1).sum() == 2 * 5, "supervised and four methods, over two families"
 
 
-def test_a_resumed_training_logs_no_point_twice(study):
+def test_a_smoothed_loss_has_no_elbow_at_its_ends():
+    """A straight line stays one: a mean over a shorter window would bend it."""
+    straight = pd.DataFrame({"iteration": range(0, 300, 10), "loss": [3 - 0.01 * i for i in range(0, 300, 10)]})
+    line = lines.smoothed(straight)
+    slopes = np.diff(line["loss"]) / np.diff(line["iteration"])
+    assert len(line) == len(straight) - lines.WINDOW + 1 and np.allclose(slopes, -0.01)
+    assert lines.smoothed(straight[:5]).equals(straight[:5])
+
+
+def test_the_confusion_plot_shows_the_method_that_the_answer_names(study):
     folder, rows = study
-    run = next(run for run in Records("pocket", folder, rows).runs if run.done)
-    log = run.folder / "metrics.jsonl"
-    whole = log.read_text()
-    try:
-        log.write_text(whole + "".join(line + "\n" for line in whole.splitlines()[5:10]))
-        repeated = frames.metrics(run, "train")
-    finally:
-        log.write_text(whole)
-    assert repeated == frames.metrics(run, "train") and len(repeated) == 30
+    records = Records("pocket", folder, rows, 200)
+    [_, method] = class_plots._compared(frames.focus(records))
+    leaders = next(table for table in tables.assemble(records) if table.name == "leaders")
+    assert names.of(method) == next(row["top"] for row in leaders.rows if row["partition"] == method.partition)
 
 
 def test_methods_look_different_and_the_same_everywhere():

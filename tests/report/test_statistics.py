@@ -7,13 +7,14 @@ import pytest
 from scipy import stats
 
 from semiseg.report import statistics
+from semiseg.scoring.metrics.miou import Miou
 from semiseg.scoring.selection import mean_iou
 
 CLASSES, IMAGES, PIXELS = 4, 100, 256
 
 
 def study(random: np.random.Generator, seeds: int, seed_sd: float, images: int = IMAGES) -> np.ndarray:
-    """Ingredients [2, seeds, images, 3, K] of two methods on the same images.
+    """Tables of mIoU [2, seeds, images, 3K] of two methods on the same images.
 
     The logit of a class's hit rate is a sum of effects of the class in the image, of the method there, of the seed,
     and of the seed there.
@@ -24,12 +25,18 @@ def study(random: np.random.Generator, seeds: int, seed_sd: float, images: int =
     seed = random.normal(0, seed_sd, (2, seeds, 1, 1)) + random.normal(0, 0.3, (2, seeds, images, CLASSES))
     hit = np.round(pixels / (1 + np.exp(-(0.8 + image + method + seed))))
     predicted = hit + np.roll(pixels - hit, 1, axis=-1)
-    return np.stack([hit, np.broadcast_to(pixels, hit.shape), predicted], axis=-2)
+    return np.concatenate([hit, np.broadcast_to(pixels, hit.shape), predicted], axis=-1)
 
 
 def difference(studied: np.ndarray) -> np.ndarray:
-    scores = statistics.miou(studied.sum(2))
+    every = np.ones((1, studied.shape[2]))
+    scores = np.array([[Miou.score(every, seed)[0] for seed in method] for method in studied])
     return scores[1] - scores[0]
+
+
+def resampled(table: np.ndarray, resamples: int, unit_of: np.ndarray | None = None) -> np.ndarray:
+    unit_of = np.arange(len(table)) if unit_of is None else unit_of
+    return statistics.resampled(lambda weights: Miou.score(weights, table), unit_of, resamples)
 
 
 @pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.03), (5, 0.03)])
@@ -41,10 +48,10 @@ def test_intervals_cover_what_they_claim(seeds, seed_sd):
     for _ in range(1000):
         studied = study(random, seeds, seed_sd)
         resampled = np.array([
-            statistics.resampled_miou(studied[1, s], 200) - statistics.resampled_miou(studied[0, s], 200)
+            resampled(studied[1, s], 200) - resampled(studied[0, s], 200)
             for s in range(seeds)
         ])  # fmt: skip
-        interval = statistics.over_both(difference(studied), np.atleast_2d(np.cov(resampled)), IMAGES)
+        interval = statistics.over_all(difference(studied), np.atleast_2d(np.cov(resampled)), IMAGES)
         covered += interval.low <= truth <= interval.high
     assert interval.covers == ("images" if seeds == 1 else "seeds+images")
     assert 930 <= covered <= 970
@@ -65,7 +72,7 @@ def test_percentile_bootstrap_over_few_seeds_would_not():
 def test_bootstrap_equals_a_slow_loop():
     random = np.random.default_rng(1)
     confusion = random.integers(0, 50, (30, 3, 3)) * (random.random((30, 3, 3)) < 0.3)
-    fast = statistics.resampled_miou(statistics.ingredients(confusion), resamples=600)
+    fast = resampled(Miou.table(confusion), 600)
     for counts, value in zip(statistics.draws(30, 600, 0), fast, strict=True):
         drawn = [image for image, times in enumerate(counts) for _ in range(times)]
         assert len(drawn) == 30
@@ -83,34 +90,23 @@ def test_ten_thousand_resamples_of_voc_take_seconds():
     confusion = np.random.default_rng(0).integers(0, 3000, (1449, 21, 21))
     statistics.draws.cache_clear()
     start = time.process_time()
-    resampled = statistics.resampled_miou(statistics.ingredients(confusion), resamples=10_000)
-    assert len(resampled) == 10_000 and time.process_time() - start < 5
-
-
-def test_absent_classes_are_left_out():
-    confusion = np.array([[[8, 2, 0], [0, 5, 0], [0, 0, 0]]])
-    assert statistics.miou(statistics.ingredients(confusion).sum(0)) == pytest.approx(mean_iou(confusion[0]))
+    drawn = resampled(Miou.table(confusion), 10_000)
+    assert len(drawn) == 10_000 and time.process_time() - start < 5
 
 
 def test_images_of_a_group_are_drawn_together():
-    confusion = np.random.default_rng(2).integers(0, 9, (6, 3, 3))
-    values = statistics.ingredients(confusion)
-    grouped = statistics.by_group(values, ["a", "b", "a", None, None, "b"])
-    assert len(grouped) == 4
-    np.testing.assert_array_equal(sorted(grouped.sum((1, 2))), sorted([
-        values[[0, 2]].sum(), values[[1, 5]].sum(), values[3].sum(), values[4].sum(),
-    ]))  # fmt: skip
-    assert statistics.by_group(values, [None] * 6) is values
-    assert statistics.by_group(values, None) is values
+    unit_of = statistics.units(6, ["a", "b", "a", None, None, "b"])
+    assert unit_of[0] == unit_of[2] and unit_of[1] == unit_of[5] and len(set(unit_of)) == 4
+    assert list(statistics.units(3, None)) == [0, 1, 2]
 
 
 def test_a_group_is_cut_into_blocks_of_neighbours():
-    values = np.arange(11.0).reshape(11, 1, 1)
     groups = ["b", "a", "a", "a", "a", "a", "b", "b", "b", None, "a"]
-    blocks = statistics.by_group(values, groups, 2)
-    assert sorted(blocks.ravel()) == sorted([1 + 2, 3 + 4, 5 + 10, 0 + 6, 7 + 8, 9])
-    assert len(statistics.by_group(values, groups, 100)) == len(statistics.by_group(values, groups)) == 3
-    assert len(statistics.by_group(np.ones((31, 1, 1)), ["a"] * 31, 15)) == 2, "a short rest is no block of its own"
+    unit_of = statistics.units(11, groups, 2)
+    blocks = {tuple(np.flatnonzero(unit_of == unit)) for unit in set(unit_of)}
+    assert blocks == {(1, 2), (3, 4), (5, 10), (0, 6), (7, 8), (9,)}
+    assert len(set(statistics.units(11, groups, 100))) == len(set(statistics.units(11, groups))) == 3
+    assert len(set(statistics.units(31, ["a"] * 31, 15))) == 2, "a short rest is no block of its own"
 
 
 def test_blocks_as_long_as_neighbours_are_alike_give_the_error_of_independent_images():
@@ -119,13 +115,13 @@ def test_blocks_as_long_as_neighbours_are_alike_give_the_error_of_independent_im
     scenes = study(random, 1, 0.0, images=40)[:, 0]
     frames, drives = np.repeat(scenes, 10, axis=1), [str(i // 200) for i in range(400)]
 
-    def error(units):
-        ours, theirs = (statistics.resampled_miou(one, 4000) for one in units)
+    def error(tables, unit_of=None):
+        ours, theirs = (resampled(one, 4000, unit_of) for one in tables)
         return np.std(ours - theirs)
 
     single = error(scenes)
     assert error(frames) < single / 2
-    assert error([statistics.by_group(one, drives, 10) for one in frames]) == pytest.approx(single, rel=0.05)
+    assert error(frames, statistics.units(400, drives, 10)) == pytest.approx(single, rel=0.05)
 
 
 def test_dependent_images_widen_the_interval():
@@ -135,8 +131,8 @@ def test_dependent_images_widen_the_interval():
     copied = np.repeat(single, 20, axis=1)
     groups = [str(i // 20) for i in range(400)]
     errors = [
-        np.std(statistics.resampled_miou(units[1]) - statistics.resampled_miou(units[0]))
-        for units in (single, copied, [statistics.by_group(method, groups) for method in copied])
+        np.std(resampled(tables[1], 10_000, unit_of) - resampled(tables[0], 10_000, unit_of))
+        for tables, unit_of in ((single, None), (copied, None), (copied, statistics.units(400, groups)))
     ]
     assert errors[1] < errors[0] / 3
     assert errors[2] == pytest.approx(errors[0], rel=0.03)
@@ -156,11 +152,71 @@ def test_shared_image_error_is_added_to_that_of_the_seeds():
     random = np.random.default_rng(5)
     shared, values = random.normal(0, 2.0, 10_000), [1.0, 1.1, 0.9]
     seeds = statistics.over_seeds(values)
-    both = statistics.over_both(values, np.cov(np.stack([shared] * 3)), units=1000)
+    both = statistics.over_all(values, np.cov(np.stack([shared] * 3)), units=1000)
     assert both.error**2 == pytest.approx(seeds.error**2 + 4.0, rel=0.05)
     assert both.df > 900, "nearly all of the variance has many degrees of freedom"
-    own = statistics.over_both(values, np.cov(random.normal(0, 2.0, (3, 10_000))), units=1000)
+    own = statistics.over_all(values, np.cov(random.normal(0, 2.0, (3, 10_000))), units=1000)
     assert own.error == pytest.approx(seeds.error, rel=0.5), "what is each seed's own is in their spread already"
+
+
+def test_one_training_has_an_interval_of_its_images_and_no_p_value():
+    single = statistics.over_all([2.0], np.array([[0.01]]), 50)
+    assert single.covers == "images" and single.low > 0 and single.significant and single.p is None
+    nothing = statistics.alone(2.0)
+    assert (nothing.low, nothing.high, nothing.p, nothing.covers, nothing.significant) == (
+        None,
+        None,
+        None,
+        None,
+        False,
+    )
+
+
+def test_lists_are_a_level_of_their_own():
+    """Nine trainings on three lists, which differ by more than seeds do: not nine but three observations."""
+    values, lists = [5.0, 5.1, 4.9, 2.0, 2.1, 1.9, 8.0, 8.1, 7.9], [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    interval = statistics.over_trainings(values, lists)
+    expected = stats.ttest_1samp([5.0, 2.0, 8.0], 0)
+    assert interval.covers == "seeds+lists" and interval.df == 2
+    assert interval.p == pytest.approx(expected.pvalue) and interval.low == pytest.approx(
+        expected.confidence_interval().low
+    )
+    assert statistics.over_trainings(values, [0] * 9).half < interval.half / 2
+    assert statistics.over_trainings([1.0, 2.0, 3.0], [0, 1, 2]).covers == "lists"
+    agreeing = statistics.over_trainings([1.0, 3.0, 3.0, 1.0], [0, 0, 1, 1])
+    assert agreeing.half == pytest.approx(statistics.over_seeds([1.0, 3.0, 3.0, 1.0]).half), "luck narrows nothing"
+
+
+@pytest.mark.parametrize("list_sd", [0.0, 1.0])
+def test_intervals_over_lists_cover_what_they_claim(list_sd):
+    """Three lists of three seeds, 2,000 times; over trainings alone a spread of lists would be missed."""
+    random = np.random.default_rng([11, int(list_sd)])
+    lists, images = [0, 0, 0, 1, 1, 1, 2, 2, 2], 400
+    covered, naive = 0, 0
+    for _ in range(2000):
+        shared = random.normal(0, 0.3)
+        values = random.normal(0, list_sd, 3).repeat(3) + random.normal(0, 0.5, 9) + shared
+        covariance = np.full((9, 9), 0.3**2) + np.eye(9) * 0.1
+        interval = statistics.over_all(values, covariance, images, lists)
+        naive_one = statistics.over_all(values, covariance, images)
+        covered += interval.low <= 0 <= interval.high
+        naive += naive_one.low <= 0 <= naive_one.high
+    assert covered / 2000 > 0.93 and interval.covers == "seeds+lists+images"
+    assert naive / 2000 < 0.85 or list_sd == 0
+
+
+def test_only_the_part_that_lists_have_in_common_is_added_for_the_images():
+    """What the seeds of one list share is in the spread of the lists already."""
+    within = np.kron(np.eye(2), np.full((2, 2), 4.0))
+    values, lists = [1.0, 1.2, 0.8, 1.0], ["a", "a", "b", "b"]
+    alone = statistics.over_trainings(values, lists)
+    assert statistics.over_all(values, within, 100, lists).half == pytest.approx(alone.half)
+    assert statistics.over_all(values, within + 1.0, 100, lists).half > alone.half
+
+
+def test_the_leading_group_is_all_that_cannot_be_told_from_the_top():
+    p = {("a", "b"): 0.2, ("a", "c"): 0.01, ("a", "d"): None}
+    assert statistics.leading("abcd", lambda one, other: p[one, other]) == ["a", "b", "d"]
 
 
 def test_satterthwaite_by_hand():
@@ -176,7 +232,7 @@ def test_holm_by_hand():
 
 
 def test_equal_networks_differ_by_nothing():
-    interval = statistics.over_both([0.0, 0.0], np.zeros((2, 2)), 50)
+    interval = statistics.over_all([0.0, 0.0], np.zeros((2, 2)), 50)
     assert (interval.low, interval.high, interval.p, interval.significant) == (0, 0, 1, False)
 
 

@@ -13,6 +13,7 @@ rule tables:
         rules.evaluate.output,
     output:
         f"{FOLDER}/records.jsonl",
+        f"{FOLDER}/evaluations.npz",
         f"{FOLDER}/tables/made_from.json",
         f"{FOLDER}/metrics/made_from.json",
         f"{FOLDER}/metrics/summary.json",

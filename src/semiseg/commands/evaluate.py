@@ -55,8 +55,9 @@ def evaluate(folder: Path) -> dict:
     from semiseg.base.files import write_json
     from semiseg.runs.evaluations import Evaluations
     from semiseg.runs.run_folder import RunFolder
+    from semiseg.runs.seal import sealed
     from semiseg.scoring.selection import summarise
-    from semiseg.study.study import evaluation_code, sealed
+    from semiseg.study.study import evaluation_code
 
     run_folder = RunFolder(folder)
     spec = run_folder.spec

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
 def _tables(study: Any) -> None:
     from semiseg.commands.evaluate import score_what_is_finished
     from semiseg.report import tables
-    from semiseg.runs import collect
+    from semiseg.runs import collect, suite_evaluations
     from semiseg.study.descriptions import descriptions
 
     _keep_what_nothing_here_can_replace(study)
@@ -49,6 +49,7 @@ def _tables(study: Any) -> None:
     with _stamped(study, "tables"):
         rows = collect.collect(study.folder, descriptions(study))
         collect.write(study.folder / "records.jsonl", rows)
+        suite_evaluations.write(study.folder / suite_evaluations.NAME, suite_evaluations.gather(study.folder, rows))
         tables.build(study.name, study.folder, rows)
     print(f"the tables: {study.folder / 'tables'}")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from semiseg.base.errors import UserError
 from semiseg.report import names, statistics
+from semiseg.report.cells import Cell, mean_sd, partition_order
 from semiseg.report.html.pages import Pages
-from semiseg.report.records import Cell, Records, mean_sd, partition_order
+from semiseg.report.records import Records
 from semiseg.report.table import Table, View
 from semiseg.runs import collect
 

@@ -14,8 +14,8 @@ CAPTIONS = {
     "differences": (
         "Differences to supervised",
         "mIoU minus that of the supervised baseline on the same labelled images, same network and head, with "
-        "95 % intervals. Hollow: the interval contains zero. What an interval speaks for (seeds, images or "
-        "both) is written at its right.",
+        "95 % intervals. Filled: told from zero after Holm's correction. What an interval covers (seeds, lists, "
+        "images) is written at its right.",
     ),
     "training_curves": (
         "Training curves",
@@ -29,8 +29,8 @@ CAPTIONS = {
     ),
     "losses": (
         "Losses",
-        "Named losses during training at {partition} labels, one panel per method, first seed, smoothed over "
-        "ten logging steps. Losses of different methods are not comparable with each other.",
+        "Named losses during training at {partition} labels, one panel per method, first seed, means over "
+        "whole windows of ten points. Losses of different methods are not comparable with each other.",
     ),
     "class_iou": (
         "IoU by class",
@@ -40,8 +40,8 @@ CAPTIONS = {
     "confusion": (
         "Confusion matrices",
         "Share of the pixels of each true class (rows) that were given each class (columns), in percent, at "
-        "{partition} labels: the supervised baseline and the method with the highest mIoU, first finished "
-        "seed.",
+        "{partition} labels: the supervised baseline and the method with the highest mIoU of the same head, first "
+        "finished seed.",
     ),
     "cost": (
         "Cost against mIoU",

@@ -14,8 +14,9 @@ from PIL import Image
 from semiseg.base import files
 from semiseg.base.labels import voc_palette
 from semiseg.report import names
+from semiseg.report.cells import Cell, Run
 from semiseg.report.plots import frames
-from semiseg.report.records import Cell, Records, Run
+from semiseg.report.records import Records
 from semiseg.scoring.selection import mean_iou
 
 IGNORED = 255

@@ -1,142 +1,62 @@
-"""The lines of records.jsonl as runs and cells, and differences between cells that are fair to take."""
+"""All runs of a suite, and the differences between its cells that are fair to take."""
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semiseg.base import files
 from semiseg.base.errors import UserError
 from semiseg.report import statistics
-from semiseg.runs.evaluations import Evaluations
+from semiseg.report.cells import BASELINE, COMPARISON, FULL, SETTING, STRONG, Cell, Run
+from semiseg.runs import suite_evaluations
+from semiseg.runs.suite_evaluations import StoredRun
+from semiseg.scoring.metrics import metric as metrics
 
-COMPARISON = "comparison"
-SUPERVISED = "supervised"
-FULL = "full"
-# What rows of one table column have in common; nothing is subtracted across any of it.
-SETTING = (
-    "dataset",
-    "split_family",
-    "partition",
-    "split_sha256",
-    "head",
-    "encoder",
-    "output_stride",
-    "crop",
-    "iterations",
-)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One line of records.jsonl and its folder, which may be gone: records alone are enough for most of a report."""
-
-    row: Mapping[str, Any]
-    folder: Path | None
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.row[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    @property
-    def done(self) -> bool:
-        return self.state == "done" and self.eval is not None
-
-    def rule(self, rule: str, network: str | None = None) -> Mapping[str, Any] | None:
-        """The scores that a selection rule gives a network; None where there are none."""
-        if not self.done:
-            return None
-        return self.eval["networks"].get(network or self.network, {}).get(rule)
-
-    def miou(self, rule: str = "last", network: str | None = None) -> float | None:
-        scores = self.rule(rule, network)
-        return None if scores is None else scores["miou"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A place in a table: the runs of one method and variant on one split, one per seed."""
-
-    kind: str
-    arm: str
-    order: int
-    runs: tuple[Run, ...]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.runs[0], name)
-
-    @property
-    def setting(self) -> tuple[str, ...]:
-        return tuple(str(getattr(self, key)) for key in SETTING)
-
-    @property
-    def finished(self) -> tuple[Run, ...]:
-        return tuple(run for run in self.runs if run.done)
-
-    @property
-    def state(self) -> str:
-        states = {run.state for run in self.runs}
-        if len(self.finished) == len(self.runs):
-            return "done"
-        if states == {"not_applicable"}:
-            return "not_applicable"
-        if self.finished:
-            return "partial"
-        if "running" in states:
-            return "running"
-        return "failed" if "failed" in states else "missing"
-
-    @property
-    def reason(self) -> str:
-        """Why there is no figure, in the words of the first run that says so."""
-        for run in self.runs:
-            error = (run.record or {}).get("error")
-            if error:
-                return str(error.get("message", error)) if isinstance(error, Mapping) else str(error)
-            if run.row.get("reason"):
-                return run.row["reason"]
-        return ""
-
-    def values(self, rule: str = "last", network: str | None = None) -> list[float]:
-        found = (run.miou(rule, network) for run in self.finished)
-        return [value for value in found if value is not None]
+MIOU = "miou"
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The bootstrap distribution of one network's mIoU, centred, and the set of images that it was drawn from."""
+    """The bootstrap distribution of one network's score, centred, and the set of images that it was drawn from."""
 
     identity: tuple[Any, ...]
     units: int
     centred: np.ndarray
 
 
-@dataclass
 class Records:
-    """All runs of a suite; keeps each network's bootstrap distribution, which every difference uses again."""
+    """Reads the lines of records.jsonl and the stored evaluations beside it, and nothing else."""
 
-    suite: str
-    folder: Path
-    rows: Sequence[Mapping[str, Any]]
-    resamples: int = statistics.RESAMPLES
-
-    def __post_init__(self) -> None:
-        if not self.rows:
-            raise UserError(f"suite {self.suite!r} has no records: its plan holds no run")
-        self.runs = tuple(Run(row, self.folder / row["run"] if row["run"] else None) for row in self.rows)
-        self.block = self.rows[0].get("block")
-        self.bootstrap = functools.cache(self._bootstrap)
-        self.covariance = functools.cache(self._covariance)
+    def __init__(
+        self,
+        suite: str,
+        folder: Path,
+        rows: Sequence[Mapping[str, Any]],
+        resamples: int = statistics.RESAMPLES,
+        like: Records | None = None,
+    ) -> None:
+        """`like`: other records of the same file, whose stored evaluations and bootstrap distributions are shared."""
+        if not rows:
+            raise UserError(f"suite {suite!r} has no records: its plan holds no run")
+        self.suite, self.folder, self.rows, self.resamples = suite, Path(folder), rows, resamples
+        self.stored = self._read() if like is None else like.stored
+        self._drawn: dict[Any, Any] = {} if like is None else like._drawn
+        self.runs = tuple(
+            Run(row, self.folder / row["run"] if row["run"] else None, self.stored.get(row["run"])) for row in rows
+        )
+        self.block = rows[0].get("block")
+        self.value = functools.cache(self._value)
         self.cells = functools.cache(self._cells)
+
+    def _read(self) -> Mapping[str, StoredRun]:
+        """Without stored evaluations only seeds can be spoken for."""
+        path = self.folder / suite_evaluations.NAME
+        return suite_evaluations.read(path) if path.exists() else {}
 
     def _cells(self, kind: str = COMPARISON) -> tuple[Cell, ...]:
         """The cells of a table in the order of the plan, whatever has become of their runs."""
@@ -152,7 +72,12 @@ class Records:
                     places.setdefault(key, []).append(run)
                     order.setdefault(key, (shown.get("order", 0), str(shown["arm"])))
         cells = [
-            Cell(kind, order[key][1], order[key][0], tuple(sorted(runs, key=lambda run: run.seed or 0)))
+            Cell(
+                kind,
+                order[key][1],
+                order[key][0],
+                tuple(sorted(runs, key=lambda run: (str(run.drawn[0]), run.seed or 0))),
+            )
             for key, runs in places.items()
         ]
         return tuple(sorted(cells, key=lambda cell: (cell.order, cell.setting, cell.method, cell.variant)))
@@ -170,84 +95,133 @@ class Records:
         shown = (shown for run in self.runs for shown in run.cells or () if shown["kind"] == ablation)
         return next((one["title"] for one in shown if one.get("title")), "")
 
+    # ---------------------------------------------------------------- what a cell may be compared with
+
     def baseline(self, cell: Cell) -> Cell | None:
         """The supervised cell that a difference of `cell` may be taken to: same split, same head, same recipe."""
+        same = (other for other in self.cells() if other.role == BASELINE and other.setting == cell.setting)
+        return next(same, None)
+
+    def strong(self, cell: Cell) -> Cell | None:
+        """The best supervised cell of the split and head, longer schedules allowed; None without a strong variant.
+
+        It is the best by the very scores that are compared, which favours it: a method's lead over it is not flattered.
+        """
+        known = [other for other in self.cells() if other.role in (BASELINE, STRONG) and _alike(other, cell)]
+        scored = [(mean, other) for other in known if (mean := other.mean(cell.network)) is not None]
+        if all(other.role == BASELINE for _, other in scored):
+            return None
+        return max(scored, key=lambda pair: pair[0])[1]
+
+    def all_labels(self, cell: Cell) -> Cell | None:
+        """The baseline with all labels, of the cell's head and recipe."""
+        keys = [key for key in SETTING if key not in ("split_family", "partition", "split_sha256")]
         for other in self.cells():
-            if is_baseline(other) and other.setting == cell.setting:
+            if other.role == BASELINE and other.partition == FULL and _alike(other, cell, keys):
                 return other
         return None
 
-    def difference(self, ours: Cell, theirs: Cell, network: str | None = None) -> statistics.Interval | None:
-        """mIoU of `ours` minus `theirs` after the last iteration, seed by seed and image by image."""
-        return self.contrast([(1.0, ours), (-1.0, theirs)], network or ours.network)
+    def over_lists(self) -> Records | None:
+        """The same runs with all lists of one kind as one split; None where no partition has several lists."""
+        drawn: dict[tuple[str, str], dict[str, str]] = {}
+        for run in self.runs:
+            if run.split_sha256:
+                drawn.setdefault(_drawn_like(run), {})[run.split_family] = run.split_sha256
+        several = {key: lists for key, lists in drawn.items() if len(lists) > 1}
+        rows = [_pooled(run, several[_drawn_like(run)]) for run in self.runs if _drawn_like(run) in several]
+        rows += [run.row for run in self.runs if run.partition == FULL]
+        return Records(self.suite, self.folder, rows, self.resamples, self) if several else None
 
-    def contrast(self, terms: Iterable[tuple[float, Cell]], network: str) -> statistics.Interval | None:
-        """A weighted sum of cells, paired by seed; None when they have no finished seed in common."""
+    # ---------------------------------------------------------------- differences
+
+    def difference(
+        self, ours: Cell, theirs: Cell, network: str | None = None, metric: str = MIOU
+    ) -> statistics.Interval | None:
+        """Score of `ours` minus `theirs` after the last iteration, seed by seed and image by image."""
+        return self.contrast([(1.0, ours), (-1.0, theirs)], network or ours.network, metric)
+
+    def contrast(
+        self, terms: Iterable[tuple[float, Cell]], network: str, metric: str = MIOU
+    ) -> statistics.Interval | None:
+        """A weighted sum of cells, paired by list and seed; None when they have no finished pair in common."""
         weights, cells = zip(*terms, strict=True)
-        by_seed = [{run.seed: run for run in cell.finished if run.miou("last", network) is not None} for cell in cells]
-        seeds = sorted(set.intersection(*(set(runs) for runs in by_seed)))
-        if not seeds:
+        drawn = self.in_common(cells, network, metric)
+        if not drawn:
             return None
-        runs = [[of_cell[seed] for of_cell in by_seed] for seed in seeds]
-        values = [sum(w * run.miou("last", network) for w, run in zip(weights, row, strict=True)) for row in runs]
-        known = [self.bootstrap(run.folder, network) for row in runs for run in row]
+        by_draw = [{run.drawn: run for run in cell.finished} for cell in cells]
+        runs = [[of_cell[one] for of_cell in by_draw] for one in drawn]
+        values = [
+            sum(w * self.value(run, network, metric) for w, run in zip(weights, row, strict=True)) for row in runs
+        ]
+        lists = [one[0] for one in drawn]
+        known = [self.bootstrap(run, network, metric) for row in runs for run in row]
         if any(one is None or one.identity != known[0].identity for one in known) or known[0].units < 2:
-            return statistics.over_seeds(values)
-        pairs = [[self._weighted(weights, one, other, network) for other in runs] for one in runs]
-        return statistics.over_both(values, np.array(pairs), known[0].units)
+            return statistics.over_trainings(values, lists) or statistics.alone(values[0])
+        pairs = [[self._weighted(weights, one, other, network, metric) for other in runs] for one in runs]
+        return statistics.over_all(values, np.array(pairs), known[0].units, lists)
 
-    def _weighted(self, weights: Sequence[float], one: Sequence[Run], other: Sequence[Run], network: str) -> float:
-        """Covariance of the weighted sums of two seeds."""
+    def in_common(self, cells: Iterable[Cell], network: str, metric: str = MIOU) -> list[tuple[Any, Any]]:
+        """(list, seed) of the runs that all the cells have finished."""
+        found = [{run.drawn for run in cell.finished if self.value(run, network, metric) is not None} for cell in cells]
+        return sorted(set.intersection(*found), key=str)
+
+    def _weighted(self, weights: Sequence[float], one: Sequence[Run], other: Sequence[Run], *of: str) -> float:
+        """Covariance of the weighted sums of two trainings."""
         return sum(
-            v * w * self.covariance(*sorted((a.folder, b.folder)), network)
+            v * w * self.covariance(a, b, *of)
             for v, a in zip(weights, one, strict=True)
             for w, b in zip(weights, other, strict=True)
         )
 
-    def _covariance(self, one: Path, other: Path, network: str) -> float:
-        ours, theirs = self.bootstrap(one, network).centred, self.bootstrap(other, network).centred
-        return float(ours @ theirs) / (len(ours) - 1)
+    def _value(self, run: Run, network: str, metric: str) -> float | None:
+        """A metric of a run after the last iteration; None where it has not been measured."""
+        if metric == MIOU:
+            return run.miou("last", network)
+        measured = metrics.load(metric)
+        counts = run.counts(measured.needs, network)
+        return None if counts is None else measured.value(counts)
 
-    def _bootstrap(self, folder: Path, network: str) -> Bootstrap | None:
-        """None where the run's folder is not at hand: then only seeds can be spoken for."""
-        path = folder / "evaluations.npz"
-        if not path.exists():
+    def bootstrap(self, run: Run, network: str, metric: str) -> Bootstrap | None:
+        """None where the run's counts are not stored. Every difference uses each distribution again."""
+        key = (run.stored, network, metric)
+        if key not in self._drawn:
+            self._drawn[key] = self._bootstrap(run, network, metric)
+        return self._drawn[key]
+
+    def _bootstrap(self, run: Run, network: str, metric: str) -> Bootstrap | None:
+        measured = metrics.load(metric)
+        counts = run.counts(measured.needs, network)
+        if counts is None:
             return None
-        evaluations = Evaluations.load(path)
-        name = files.read_json(folder / "eval.json")["evaluated_on"]
-        groups = evaluations.groups.get(name)
-        images = statistics.ingredients(evaluations.confusion(name, network, -1))
-        units = statistics.by_group(images, groups, self.block)
-        resampled = statistics.resampled_miou(units, self.resamples)
-        identity = (tuple(evaluations.images[name]), tuple(groups or ()), self.block)
-        return Bootstrap(identity, len(units), resampled - resampled.mean())
+        images, groups = run.stored.images, run.stored.groups
+        table, unit_of = measured.table(counts), statistics.units(len(counts), groups, self.block)
+        drawn = statistics.resampled(lambda weights: measured.score(weights, table), unit_of, self.resamples)
+        return Bootstrap((tuple(images), tuple(groups or ())), int(unit_of.max()) + 1, drawn - drawn.mean())
+
+    def covariance(self, one: Run, other: Run, network: str, metric: str) -> float:
+        key = (frozenset((one.stored, other.stored)), network, metric)
+        if key not in self._drawn:
+            ours, theirs = (self.bootstrap(run, network, metric).centred for run in (one, other))
+            self._drawn[key] = float(ours @ theirs) / (len(ours) - 1)
+        return self._drawn[key]
 
 
-def is_baseline(cell: Cell | Mapping[str, Any]) -> bool:
-    """Supervised as it comes, or with nothing changed but the head: each head has a baseline of its own."""
-    row = cell.row if isinstance(cell, Cell) else cell
-    return row["method"] == SUPERVISED and row["variant"] in ("default", f"head={row['head']}")
+def _alike(one: Cell, other: Cell, keys: Iterable[str] = SETTING) -> bool:
+    """In all of the setting but the length of the schedule."""
+    return all(str(one.row[key]) == str(other.row[key]) for key in keys if key != "iterations")
 
 
-def mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """With one seed there is no standard deviation."""
-    if not values:
-        return None, None
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+def _drawn_like(run: Run) -> tuple[str, str]:
+    """Kind of the family, and partition: the lists of such runs are draws of the same thing."""
+    return run.split_family.partition(":")[0], str(run.partition)
 
 
-def crop_text(crop: Any) -> str:
-    """ "321" or "512x1024"."""
-    if crop is None:
-        return ""
-    sides = list(crop) if isinstance(crop, list | tuple) else [crop, crop]
-    return str(sides[0]) if sides[0] == sides[1] else "x".join(map(str, sides))
-
-
-def partition_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Smaller partitions first, `full` last; those without a list, where nothing can be trained yet, before it."""
-    name, size = str(row.get("partition")), row.get("labelled")
-    listed = size is not None
-    if not listed:
-        size = Fraction(name) if re.fullmatch(r"\d+(/[1-9]\d*)?", name) else float("inf")
-    return (name == FULL, not listed, size, name)
+def _pooled(run: Run, lists: Mapping[str, str]) -> dict[str, Any]:
+    kind = _drawn_like(run)[0]
+    numbers = ",".join(family.partition(":")[2] for family in sorted(lists))
+    return {
+        **run.row,
+        "list": run.split_family,
+        "split_family": f"{kind}:{numbers}",
+        "split_sha256": " ".join(lists[family] for family in sorted(lists)),
+    }

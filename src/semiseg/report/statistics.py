@@ -1,16 +1,24 @@
-"""How sure a difference of mIoU is: over seeds, over images, or over both.
+"""How sure a difference is: what is resampled, and what an interval therefore speaks for.
 
-Seeds are few, so a percentile bootstrap over them covers far too little (76 % with three, 84 % with five, where 95 % is
-claimed); their variance goes with Student's t. Images are many, and mIoU is a ratio of sums over them, so theirs is
-bootstrapped from per-image confusion matrices. Where both are known the variances are added, and the degrees of
-freedom of the sum are Satterthwaite's (1946).
+Three things are varied, and only what a study did vary is in an interval:
+
+- seeds: other initial weights and another order of the images. Seeds are few, so a percentile bootstrap over them
+  covers far too little (76 % with three, 84 % with five, where 95 % is claimed); their variance goes with Student's t.
+- lists: other draws of the labelled images. Where a study has several, the mean of each list is one observation,
+  because the trainings of one list share its luck; Student's t again.
+- images: other test images. They are many, and a score is a function of sums over them, so they are bootstrapped from
+  what each image contributes. Test images of one drive or video are drawn together.
+
+Variances are added, and the degrees of freedom of the sum are Satterthwaite's (1946). A single training speaks for its
+test images alone: it has an interval and no p value, because another seed may differ by more.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -19,76 +27,73 @@ RESAMPLES = 10_000
 LEVEL = 0.95
 BLOCK = 500  # resamples at a time: bounds memory at 1,449 images to 6 MB
 
+# How often each image was drawn, float64 [resamples, images] -> scores [resamples].
+Score = Callable[[np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Interval:
     """A mean with its standard error; `covers` says which choices the error speaks for."""
 
     estimate: float
-    error: float
+    error: float | None  # None: nothing was varied, and the estimate stands alone
     df: float
-    covers: str  # "seeds", "images" or "seeds+images"
+    covers: str | None  # what was varied, joined by "+": "images", "seeds", "seeds+images", "seeds+lists+images"
     n: int
 
     @property
-    def half(self) -> float:
-        return float(stdtrit(self.df, 0.5 + LEVEL / 2)) * self.error
+    def half(self) -> float | None:
+        return None if self.error is None else float(stdtrit(self.df, 0.5 + LEVEL / 2)) * self.error
 
     @property
-    def low(self) -> float:
-        return self.estimate - self.half
+    def low(self) -> float | None:
+        return None if self.half is None else self.estimate - self.half
 
     @property
-    def high(self) -> float:
-        return self.estimate + self.half
+    def high(self) -> float | None:
+        return None if self.half is None else self.estimate + self.half
 
     @property
-    def p(self) -> float:
-        """Two-sided: how often so large an estimate occurs when there is no difference."""
+    def p(self) -> float | None:
+        """Two-sided: how often so large an estimate occurs when there is no difference; None for a single training."""
+        if self.covers in (None, "images"):
+            return None
         if self.error == 0:
             return 1.0 if self.estimate == 0 else 0.0
         return float(2 * stdtr(self.df, -abs(self.estimate) / self.error))
 
     @property
     def significant(self) -> bool:
-        return self.low > 0 or self.high < 0
+        return self.error is not None and (self.low > 0 or self.high < 0)
 
     def detectable(self, power: float = 0.8) -> float:
         """The smallest true difference that such a comparison finds with the given power (normal theory, two-sided)."""
         return float(stdtrit(self.df, 0.5 + LEVEL / 2) + stdtrit(self.df, power)) * self.error
 
 
-def ingredients(confusion: np.ndarray) -> np.ndarray:
-    """float64 [N, 3, K]: hits, true and predicted pixels of each image; all that mIoU needs of [N, K, K]."""
-    hit = np.diagonal(confusion, axis1=1, axis2=2)
-    return np.stack([hit, confusion.sum(2), confusion.sum(1)], axis=1).astype(np.float64)
-
-
-def miou(sums: np.ndarray) -> np.ndarray:
-    """mIoU in percent [...] of summed ingredients [..., 3, K]; absent classes are left out."""
-    hit, true, predicted = sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
-    union = true + predicted - hit
-    present = union > 0
-    iou = np.divide(hit, union, out=np.zeros_like(hit), where=present)
-    return 100.0 * iou.sum(-1) / np.maximum(present.sum(-1), 1)
-
-
-def by_group(values: np.ndarray, groups: Sequence[str | None] | None, block: int | None = None) -> np.ndarray:
-    """Sum the dependent images of a group (drive, video, building); an image without one is its own.
+def units(images: int, groups: Sequence[str | None] | None, block: int | None = None) -> np.ndarray:
+    """Number of the unit [images] that each image is drawn with; an image without a group is a unit of its own.
 
     block: cut each group, in the order of its images, into pieces of about so many. Two drives would be a sample of
     two, though frames that are far enough apart have little in common.
     """
-    if groups is None or all(group is None for group in groups):
-        return values
-    names = np.array([f"group {group}" if group is not None else f"image {i}" for i, group in enumerate(groups)])
-    members = [np.flatnonzero(names == name) for name in np.unique(names)]
-    pieces = [piece for member in members for piece in _pieces(member, block)]
-    return np.stack([values[piece].sum(0, dtype=np.float64) for piece in pieces])
+    if groups is None:
+        return np.arange(images)
+    names = [f"image {i}" if group is None else f"group {group}" for i, group in enumerate(groups)]
+    group_of = np.unique(names, return_inverse=True)[1]
+    if not block:
+        return group_of
+    unit_of = np.empty(images, dtype=np.int64)
+    pieces = [
+        piece for group in range(group_of.max() + 1) for piece in _pieces(np.flatnonzero(group_of == group), block)
+    ]
+    for number, piece in enumerate(pieces):
+        unit_of[piece] = number
+    return unit_of
 
 
-def _pieces(member: np.ndarray, block: int | None) -> list[np.ndarray]:
-    return np.array_split(member, max(1, round(len(member) / block))) if block else [member]
+def _pieces(member: np.ndarray, block: int) -> list[np.ndarray]:
+    return np.array_split(member, max(1, round(len(member) / block)))
 
 
 @functools.lru_cache(maxsize=4)
@@ -103,55 +108,76 @@ def draws(units: int, resamples: int, seed: int) -> np.ndarray:
     return counts
 
 
-def resampled_miou(units: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Bootstrap mIoU [resamples] from ingredients [units, 3, K], as draw counts times ingredients."""
-    flat = units.reshape(len(units), -1)
-    counts = draws(len(units), resamples, seed)
-    result = np.empty(resamples)
-    for row in range(0, resamples, BLOCK):
-        # Pixel counts are integers below 2**53, so the product is exact and the same for any BLAS.
-        sums = counts[row : row + BLOCK].astype(np.float64) @ flat
-        result[row : row + BLOCK] = miou(sums.reshape(-1, *units.shape[1:]))
-    return result
+def resampled(score: Score, unit_of: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Bootstrap distribution [resamples] of a score that is computed from how often each image is drawn."""
+    counts = draws(int(unit_of.max()) + 1, resamples, seed)
+    parts = [score(counts[row : row + BLOCK][:, unit_of].astype(np.float64)) for row in range(0, resamples, BLOCK)]
+    return np.concatenate(parts)
+
+
+def alone(value: float) -> Interval:
+    """One training whose images are not stored."""
+    return Interval(value, None, 0, None, 1)
 
 
 def over_seeds(values: Sequence[float]) -> Interval | None:
     """Student's t over seeds (of differences: the paired t test); None with fewer than two."""
-    values = np.asarray(values, dtype=np.float64)
+    return _student(np.asarray(values, dtype=np.float64), "seeds", len(values))
+
+
+def over_trainings(values: Sequence[float], lists: Sequence[Any]) -> Interval | None:
+    """Student's t over the means of lists, or over seeds where there is one list; None for a single training.
+
+    values: one per training; lists: the list of labelled images that each was trained with. Lists that happen to agree
+    more than their seeds allow do not narrow the interval below that of as many independent trainings.
+    """
+    values, names = np.asarray(values, dtype=np.float64), list(dict.fromkeys(lists))
+    if len(names) < 2:
+        return over_seeds(values)
+    of_lists = [values[[one == name for one in lists]] for name in names]
+    covers = "seeds+lists" if any(len(one) > 1 for one in of_lists) else "lists"
+    means = _student(np.array([one.mean() for one in of_lists]), covers, len(values))
+    apart = _student(values, covers, len(values))
+    return max(means, replace(apart, estimate=means.estimate), key=lambda interval: interval.half)
+
+
+def _student(values: np.ndarray, covers: str, n: int) -> Interval | None:
     if len(values) < 2:
         return None
-    return Interval(
-        float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1, "seeds", len(values)
-    )
+    return Interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1, covers, n)
 
 
 def over_images(values: Sequence[float], covariance: np.ndarray, units: int) -> Interval:
-    """Bootstrap standard error of the mean over seeds: these trained networks, other images.
+    """Bootstrap standard error of the mean over trainings: these trained networks, other images.
 
-    covariance: [n, n] of the seeds' bootstrap distributions under the same draws. units / (units - 1) takes the bias
-    from the bootstrap's variance.
+    covariance: [n, n] of the trainings' bootstrap distributions under the same draws. units / (units - 1) takes the
+    bias from the bootstrap's variance.
     """
     variance = float(np.mean(covariance)) * units / (units - 1)
     return Interval(float(np.mean(values)), float(np.sqrt(max(0.0, variance))), units - 1, "images", len(values))
 
 
-def over_both(values: Sequence[float], covariance: np.ndarray, units: int) -> Interval:
-    """Other seeds and other images: variances added, degrees of freedom by Satterthwaite.
+def over_all(
+    values: Sequence[float], covariance: np.ndarray, units: int, lists: Sequence[Any] | None = None
+) -> Interval:
+    """Other trainings and other images: variances added, degrees of freedom by Satterthwaite.
 
-    The spread over seeds already holds what each seed does to single images, so the part of the images that is added
-    is the part common to the seeds: the mean covariance of their bootstrap distributions. Speaking for more never makes
-    an interval narrower.
+    The spread over trainings already holds what each does to single images, so the part of the images that is added is
+    the part that trainings have in common: the mean covariance of the bootstrap distributions of different lists, or of
+    different seeds where there is one list. Speaking for more never makes an interval narrower.
     """
-    seeds = over_seeds(values)
-    if seeds is None:
+    lists = list(lists if lists is not None else [None] * len(values))
+    trainings = over_trainings(values, lists)
+    if trainings is None:
         return over_images(values, covariance, units)
-    n = len(values)
-    between = float(covariance.sum() - np.trace(covariance)) / (n * (n - 1))
-    shared = max(0.0, between) * units / (units - 1)
-    df = satterthwaite([seeds.error**2, shared], [n - 1, units - 1])
-    both = Interval(seeds.estimate, float(np.sqrt(seeds.error**2 + shared)), df, "seeds+images", n)
+    numbers = np.unique([str(one) for one in lists], return_inverse=True)[1]
+    apart = numbers[:, None] != numbers if numbers.any() else ~np.eye(len(values), dtype=bool)
+    shared = max(0.0, float(covariance[apart].mean())) * units / (units - 1)
+    df = satterthwaite([trainings.error**2, shared], [trainings.df, units - 1])
+    covers = f"{trainings.covers}+images"
+    both = Interval(trainings.estimate, float(np.sqrt(trainings.error**2 + shared)), df, covers, len(values))
     # Estimated degrees of freedom can grow faster than the error: then 92 % would be covered instead of 95 %.
-    return max(both, replace(seeds, covers="seeds+images"), key=lambda interval: interval.half)
+    return max(both, replace(trainings, covers=covers), key=lambda interval: interval.half)
 
 
 def satterthwaite(variances: Sequence[float], df: Sequence[float]) -> float:
@@ -167,3 +193,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     return adjusted.tolist()
+
+
+def leading(order: Sequence[Any], p_of: Callable[[Any, Any], float | None], level: float = 1 - LEVEL) -> list[Any]:
+    """The first of `order` and all that cannot be told from it: their adjusted p value is not below the level."""
+    top, *others = order
+    return [top, *(one for one in others if (p := p_of(top, one)) is None or p >= level)]

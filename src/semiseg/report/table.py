@@ -27,15 +27,20 @@ class View:
     help: str = ""
     bold: bool = False  # shows the row's `bold`
 
+    def of(self, row: Row) -> bool:
+        """Does the row have something to show here?"""
+        return row.get(self.keys[0]) not in (None, "")
+
     def text(self, row: Row) -> str:
-        values = [row.get(key) for key in self.keys]
-        if values[0] is None or values[0] == "":
-            return MISSING
-        return FORMATS[self.kind](values, self.digits)
+        return FORMATS[self.kind]([row.get(key) for key in self.keys], self.digits) if self.of(row) else MISSING
 
 
 # A split is a family and a list: every table that names one shows which list.
 LISTED = View("sha256", ("split_sha256",), "hash", help="of the sorted list of labelled ids")
+
+
+def _word(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _mean_sd(values: Sequence[Any], digits: int) -> str:
@@ -50,7 +55,8 @@ def _interval(values: Sequence[Any], digits: int) -> str:
 
 
 FORMATS = {
-    "text": lambda values, _: " ".join(str(value) for value in values if value not in (None, "")),
+    "text": lambda values, _: " ".join(_word(value) for value in values if value not in (None, "")),
+    "figure_of": lambda values, digits: f"{values[0]:.{digits}f} ({values[1]})",
     "number": lambda values, digits: f"{values[0]:,.{digits}f}",
     "mean_sd": _mean_sd,
     "interval": _interval,

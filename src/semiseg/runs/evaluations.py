@@ -3,11 +3,15 @@
 An image shows a handful of classes, so nearly all of its K x K matrix is zero: only the cells that are not are kept,
 about 60 bytes for an image of PASCAL VOC instead of 3.5 kB. The bytes of the file depend on what was added, never on
 the order of adding or on how often the training was resumed.
+
+Beside them stand, of the latest evaluation that measured them, what other metrics need of each image: the confusion
+matrices of the pixels near borders ("boundary") and histograms of confidence ("confidence").
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +26,7 @@ FORMAT = 1
 
 
 class Sparse(NamedTuple):
-    """Confusion matrices [N, K, K] of one evaluation: how many cells of each image are filled, which, with how much."""
+    """Counts [N, ...] of one evaluation: how many cells of each image are filled, which, and with how much."""
 
     filled: np.ndarray
     cell: np.ndarray
@@ -35,10 +39,11 @@ class Sparse(NamedTuple):
         filled = np.bincount(image, minlength=len(flat))
         return cls(filled.astype(np.uint32), cell.astype(np.uint32), flat[image, cell].astype(np.uint64))
 
-    def dense(self, classes: int) -> np.ndarray:
-        flat = np.zeros((len(self.filled), classes * classes), dtype=np.int64)
+    def dense(self, shape: Sequence[int]) -> np.ndarray:
+        """int64 [N, *shape]."""
+        flat = np.zeros((len(self.filled), math.prod(shape)), dtype=np.int64)
         flat[np.repeat(np.arange(len(self.filled)), self.filled), self.cell] = self.count
-        return flat.reshape(-1, classes, classes)
+        return flat.reshape(-1, *shape)
 
 
 class Evaluations:
@@ -64,6 +69,7 @@ class Evaluations:
             if len(of_images) != len(self.images[name]):
                 raise ValueError(f"{name}: {len(of_images)} groups for {len(self.images[name])} images")
         self._scored: dict[tuple[str, str], dict[int, Sparse]] = {}
+        self._extras: dict[tuple[str, str, str], tuple[int, tuple[int, ...], Sparse]] = {}
 
     @property
     def sets(self) -> list[str]:
@@ -86,15 +92,27 @@ class Evaluations:
             raise ValueError(f"confusion matrices of {name} have shape {matrices.shape}, expected {expected}")
         self._scored.setdefault((name, network), {})[int(iteration)] = Sparse.of(matrices)
 
+    def add_extra(self, kind: str, iteration: int, name: str, network: str, values: np.ndarray) -> None:
+        """Keep counts [N, ...] of set `name` for other metrics; those of a later evaluation replace them."""
+        if len(values) != len(self.images[name]):
+            raise ValueError(f"{kind} of {name} has {len(values)} entries, expected {len(self.images[name])}")
+        self._extras[kind, name, network] = int(iteration), values.shape[1:], Sparse.of(values)
+
+    def extra(self, kind: str, name: str, network: str, iteration: int) -> np.ndarray | None:
+        """int64 [N, ...] of that evaluation; None where it was not measured."""
+        found = self._extras.get((kind, name, network))
+        return found[2].dense(found[1]) if found and found[0] == iteration else None
+
     def drop_after(self, iteration: int) -> None:
         """Forget what was evaluated beyond a checkpoint's iteration, which the resumed training will repeat."""
         for scored in self._scored.values():
             for later in [i for i in scored if i > iteration]:
                 del scored[later]
+        self._extras = {key: found for key, found in self._extras.items() if found[0] <= iteration}
 
     def confusion(self, name: str, network: str, index: int) -> np.ndarray:
         """int64 [N, K, K] of the evaluation `self.iterations[index]`; index -1 is the last."""
-        return self._scored[name, network][self.iterations[index]].dense(len(self.classes))
+        return self._scored[name, network][self.iterations[index]].dense(2 * [len(self.classes)])
 
     def total(self, name: str, network: str, index: int) -> np.ndarray:
         """int64 [K, K]: one matrix over the whole set."""
@@ -113,13 +131,17 @@ class Evaluations:
             "images": self.images,
             "groups": self.groups,
             "scored": [[name, network, sorted(self._scored[name, network])] for name, network in keys],
+            "extras": [[*key, *self._extras[key][:2]] for key in sorted(self._extras)],
         }
         arrays = {"header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)}
         for name, network in keys:
             scored = self._scored[name, network]
             for field in Sparse._fields:
                 joined = np.concatenate([getattr(scored[i], field) for i in sorted(scored)] or [np.zeros(0, np.uint8)])
-                arrays[f"{name}/{network}/{field}"] = _smallest(joined)
+                arrays[f"{name}/{network}/{field}"] = smallest(joined)
+        for kind, name, network in sorted(self._extras):
+            for field, values in self._extras[kind, name, network][2]._asdict().items():
+                arrays[f"{kind}/{name}/{network}/{field}"] = smallest(values)
         files.write_npz(path, **arrays)
 
     @classmethod
@@ -138,10 +160,13 @@ class Evaluations:
         for name, network, iterations in header["scored"]:
             parts = [arrays[f"{name}/{network}/{field}"] for field in Sparse._fields]
             loaded._scored[name, network] = _divide(Sparse(*parts), iterations, len(loaded.images[name]))
+        for kind, name, network, iteration, shape in header.get("extras", ()):
+            parts = [arrays[f"{kind}/{name}/{network}/{field}"] for field in Sparse._fields]
+            loaded._extras[kind, name, network] = iteration, tuple(shape), Sparse(*parts)
         return loaded
 
 
-def _smallest(values: np.ndarray) -> np.ndarray:
+def smallest(values: np.ndarray) -> np.ndarray:
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 

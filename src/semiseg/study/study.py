@@ -17,7 +17,7 @@ from semiseg.datasets import preparing
 from semiseg.params import loading
 from semiseg.params.schema import Params
 from semiseg.report import captions
-from semiseg.runs import spec
+from semiseg.runs import seal, spec
 from semiseg.runs.run_folder import SHOWN, RunFolder
 from semiseg.splits import split_files
 from semiseg.splits.families import FULL, split_name
@@ -28,11 +28,16 @@ from semiseg.study.requirements import check_before_start, lost_start_weights
 
 DATA = Path("data")
 MADE_BY = {
-    "tables": ("semiseg.study.descriptions", "semiseg.runs.collect", "semiseg.report.tables"),
+    "tables": (
+        "semiseg.study.descriptions",
+        "semiseg.runs.collect",
+        "semiseg.runs.suite_evaluations",
+        "semiseg.report.tables",
+    ),
     "plots": ("semiseg.report.plots",),
     "report": ("semiseg.report.html",),
 }
-TABLES = ("records.jsonl", "tables/comparison.md", "metrics/summary.json")
+TABLES = ("records.jsonl", "evaluations.npz", "tables/comparison.md", "metrics/summary.json")
 FOLDERS = {"tables": ("tables", "metrics")}
 
 
@@ -139,7 +144,7 @@ class Study:
             (path,),
             lambda: _made_from(run.path),
             lambda: {key: peek_json(path, key) for key in ("spec_sha256", "code")},
-            sound=lambda: evaluation_is_whole(path),
+            sound=lambda: seal.is_whole(path),
         )
 
     @functools.cached_property
@@ -293,11 +298,6 @@ def evaluation_code() -> str:
     return sha256_json(fingerprint.fingerprint("semiseg.scoring.selection", of_training=False))
 
 
-def sealed(content: dict[str, Any]) -> dict[str, Any]:
-    """With the hash of what it says, so that damage on the way from a remote is seen."""
-    return content | {"sha256": sha256_json(content)}
-
-
 def _made_from(folder: Path) -> dict[str, Any]:
     """What the evaluation of a finished run is made from."""
     return {"spec_sha256": RunFolder(folder).spec_sha256, "code": evaluation_code()}
@@ -306,12 +306,7 @@ def _made_from(folder: Path) -> dict[str, Any]:
 def is_scored(folder: Path) -> bool:
     """Whether the evaluation that a finished run carries is the one that it should carry."""
     found = peek_json(folder / "eval.json") or {}
-    return _made_from(folder).items() <= found.items() and evaluation_is_whole(folder / "eval.json")
-
-
-def evaluation_is_whole(path: Path) -> bool:
-    content = peek_json(path)
-    return content == sealed({key: value for key, value in content.items() if key != "sha256"})
+    return _made_from(folder).items() <= found.items() and seal.is_whole(folder / "eval.json")
 
 
 def _undamaged(folder: RunFolder) -> bool:

@@ -63,12 +63,3 @@ def _legend(series: Sequence[str]) -> str:
         sample = f'<svg width="26" height="8" aria-hidden="true"><path d="M1,4H25" stroke="{colour}" stroke-width="2" '
         entries.append(f'<li>{sample}stroke-dasharray="{dash}"/></svg> {escape(name)}</li>')
     return f'<ul class="legend">{"".join(entries)}</ul>'
-
-
-def thin(points: Sequence[tuple[float, float]], most: int = 200) -> list[tuple[float, float]]:
-    """At most `most` points: means of neighbours, so that a page of a long training stays small."""
-    if len(points) <= most:
-        return list(points)
-    size = -(-len(points) // most)
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]

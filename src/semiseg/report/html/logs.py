@@ -10,7 +10,8 @@ from collections import deque
 from pathlib import Path
 
 from semiseg.base import files
-from semiseg.report.records import Records, Run
+from semiseg.report.cells import Run
+from semiseg.report.records import Records
 
 LINES = 60
 ABSENT = "The log lies where the run was trained, which is not here.\n"

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from semiseg.report import names
-from semiseg.report.records import COMPARISON
+from semiseg.report.cells import COMPARISON
 from semiseg.report.table import Table, View
 from semiseg.report.tables.cost import clock
 

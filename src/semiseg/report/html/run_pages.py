@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.report import names
+from semiseg.report.cells import Run
 from semiseg.report.html import logs
-from semiseg.report.html.chart import line_chart, thin
-from semiseg.report.plots.frames import metrics
-from semiseg.report.records import Records, Run
+from semiseg.report.html.chart import line_chart
+from semiseg.report.records import Records
+from semiseg.runs import training_log
 
 FILES = ("config.yaml", "metrics.jsonl", "eval.json", "record.json", "spec.json", "evaluations.npz", "predictions.npz")
 COSTS = (
@@ -21,6 +22,8 @@ COSTS = (
     ("peak_memory_mib", "Peak memory", "MiB"), ("energy_joules", "Energy", "J"), ("parameters", "Parameters", ""),
     ("resumed", "Times resumed", ""),
 )  # fmt: skip
+
+POINTS = 200  # of a line
 
 
 def slug(run: Run) -> str:
@@ -41,6 +44,7 @@ def links(records: Records) -> dict[tuple[Any, ...], list[tuple[str, str]]]:
 
 def summary(run: Run) -> dict[str, Any]:
     record = run.record or {}
+    spent = record.get("gpu_seconds") or record.get("cpu_seconds")  # the wall's tell of what else was running
     return {
         "page": f"runs/{slug(run)}.html" if run.row["run"] else "",
         "label": names.of(run),
@@ -51,7 +55,7 @@ def summary(run: Run) -> dict[str, Any]:
         "state": run.state,
         "network": run.network,
         "miou": run.miou(),
-        "minutes": record["wall_seconds"] / 60 if record.get("wall_seconds") is not None else None,
+        "minutes": spent / 60 if spent else None,
         "reason": _error(record) or run.row.get("reason") or "",
     }
 
@@ -125,15 +129,9 @@ def _curves(run: Run) -> list[tuple[str, Any]]:
             for name, curve in sorted(scores["curves"].items())
         }
         charts.append(("mIoU (%)", line_chart(series, "mIoU over iterations")))
-    losses: dict[str, list[tuple[float, float]]] = {}
-    for line in metrics(run, "train"):
-        for name, value in line["losses"].items():
-            losses.setdefault(name, []).append((line["iteration"], value))
-    charts.append(
-        ("Losses", line_chart({name: thin(points) for name, points in losses.items()}, "losses over iterations"))
-    )
+    charts.append(("Losses", line_chart(training_log.losses(run.folder, POINTS), "losses over iterations")))
     shares = {"confident pixels": "confident_share", "accuracy of pseudo-labels": "pseudo_accuracy"}
-    lines = metrics(run, "diagnostics")
+    lines = training_log.lines(run.folder, "diagnostics")
     series = {title: [(line["iteration"], 100 * line[key]) for line in lines if line.get(key) is not None]
               for title, key in shares.items()}  # fmt: skip
     charts.append(("Pseudo-labels (%)", line_chart(series, "pseudo-labels over iterations")))

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from semiseg.report.cells import COMPARISON
 from semiseg.report.html.answer import answer
 from semiseg.report.html.pages import environment, write_page
-from semiseg.report.records import COMPARISON, Records
+from semiseg.report.records import Records
 from semiseg.report.table import read_all
 from semiseg.runs import collect
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semiseg.report import names
+from semiseg.report.cells import partition_order
 from semiseg.report.plots import style
-from semiseg.report.records import Records, partition_order
+from semiseg.report.records import Records
 from semiseg.report.table import Table
+
+LEVEL = 0.05
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +42,7 @@ def differences(records: Records, tables: dict[str, Table]) -> Figure | None:
 
 def _one(axes: Axes, place: int, row: dict, look: dict) -> None:
     low, high = row["delta_ci_low"], row["delta_ci_high"]
-    sure = low is not None and (low > 0 or high < 0)
+    sure = row["delta_p_holm"] is not None and row["delta_p_holm"] < LEVEL
     if low is not None:
         axes.plot([low, high], [place, place], color=look["color"], lw=2)
     face = look["color"] if sure else "white"
@@ -75,11 +78,8 @@ def ablation(records: Records, tables: dict[str, Table], name: str) -> Figure | 
             continue
         ours.plot([row["miou_last_mean"]] * 2, [place - 0.3, place + 0.3], color="C0", lw=3)
         ours.plot(seeds[row["arm"]], [place] * len(seeds[row["arm"]]), "o", color="C0", alpha=0.6, ms=6)
-        baseline = (
-            row["miou_last_mean"] - row["delta_vs_supervised"] if row["delta_vs_supervised"] is not None else None
-        )
-        if baseline is not None:
-            ours.plot([baseline] * 2, [place - 0.5, place + 0.5], color="black", ls="--", lw=1)
+        if row["supervised_miou_last_mean"] is not None:
+            ours.plot([row["supervised_miou_last_mean"]] * 2, [place - 0.5, place + 0.5], color="black", ls="--", lw=1)
     _arms(ours, rows, "ours: mIoU (%)")
     if paper:
         _papers_panel(panels[0][1], rows)

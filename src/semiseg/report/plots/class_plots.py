@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semiseg.base import files
 from semiseg.report import names
+from semiseg.report.cells import BASELINE, METHOD, Cell
 from semiseg.report.plots import frames
-from semiseg.report.records import Records, Run
+from semiseg.report.records import Records
 from semiseg.report.table import Table
 
 if TYPE_CHECKING:
@@ -43,12 +44,7 @@ def confusion(records: Records, tables: dict[str, Table]) -> Figure | None:
     import matplotlib.pyplot as plt
     import seaborn
 
-    cells = frames.focus(records)
-    supervised = [cell for cell in cells if cell.method == "supervised"][:1]
-    others = sorted(
-        (cell for cell in cells if cell not in supervised), key=lambda cell: -float(np.mean(cell.values()))
-    )[:1]
-    shown = [(cell, matrix) for cell in supervised + others if (matrix := _matrix(cell.finished[0])) is not None]
+    shown = [(cell, matrix) for cell in _compared(frames.focus(records)) if (matrix := _matrix(cell)) is not None]
     if not shown:
         return None
     classes = shown[0][0].finished[0].eval["classes"]
@@ -66,11 +62,17 @@ def confusion(records: Records, tables: dict[str, Table]) -> Figure | None:
     return figure
 
 
-def _matrix(run: Run) -> np.ndarray | None:
-    path = None if run.folder is None else run.folder / "eval.json"
-    if path is None or not path.exists():
-        return None
-    return np.array(files.read_json(path)["networks"][run.network]["last"]["confusion"], dtype=float)
+def _compared(cells: Sequence[Cell]) -> list[Cell]:
+    """The baseline, and the best method with its head: the one that the leading group starts with, if any leads it."""
+    baseline = [cell for cell in cells if cell.role == BASELINE][:1]
+    methods = [cell for cell in cells if cell.role == METHOD and all(cell.head == one.head for one in baseline)]
+    return baseline + sorted(methods, key=lambda cell: -cell.mean())[:1]
+
+
+def _matrix(cell: Cell) -> np.ndarray | None:
+    """Of the first finished seed, over all images."""
+    matrices = cell.finished[0].counts("confusion")
+    return None if matrices is None else matrices.sum(0).astype(float)
 
 
 def _plain(classes: list[str]) -> list[str]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from semiseg.report import names
-from semiseg.report.records import FULL, Cell, Records, Run, partition_order
+from semiseg.report.cells import CONTROL, FULL, Cell, partition_order
+from semiseg.report.records import Records
 
 
 def finished(records: Records) -> list[Cell]:
-    return [cell for cell in records.cells() if cell.finished]
+    """Without controls, which are no result."""
+    return [cell for cell in records.cells() if cell.finished and cell.role != CONTROL]
 
 
 def focus(records: Records) -> list[Cell]:
@@ -58,24 +58,13 @@ def curves(cells: Sequence[Cell]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def metrics(run: Run, kind: str) -> list[dict[str, Any]]:
-    """Lines of one kind of a run's metrics.jsonl; none where the folder is not at hand."""
-    path = None if run.folder is None else run.folder / "metrics.jsonl"
-    if path is None or not path.exists():
-        return []
-    mark = f'"{kind}"'
-    found = (json.loads(line) for line in path.read_text().splitlines() if mark in line)
-    latest = {(line["iteration"], line.get("set"), line.get("network")): line for line in found if line["kind"] == kind}
-    return list(latest.values())  # a resumed training logs some iterations twice; the later line holds
-
-
 def diagnostics(cells: Sequence[Cell]) -> pd.DataFrame:
     keys = {"confident_share": "confident pixels", "pseudo_accuracy": "accuracy of pseudo-labels"}
     rows = [
         {"iteration": line["iteration"], "share": 100 * line[key], "what": what, "label": names.of(cell)}
         for cell in cells
         for run in cell.finished
-        for line in metrics(run, "diagnostics")
+        for line in (run.stored.diagnostics if run.stored else ())
         for key, what in keys.items()
         if line.get(key) is not None
     ]
@@ -83,11 +72,13 @@ def diagnostics(cells: Sequence[Cell]) -> pd.DataFrame:
 
 
 def losses(cells: Sequence[Cell]) -> pd.DataFrame:
-    rows = []
-    for cell in cells:
-        for line in metrics(cell.finished[0], "train"):
-            rows += [
-                {"iteration": line["iteration"], "loss": value, "name": name, "label": names.of(cell)}
-                for name, value in line["losses"].items()
-            ]
-    return pd.DataFrame(rows)
+    """Of the first finished seed of each cell."""
+    kept = [(cell, cell.finished[0].stored) for cell in cells]
+    return pd.DataFrame(
+        [
+            {"iteration": iteration, "loss": value, "name": name, "label": names.of(cell)}
+            for cell, stored in kept
+            for name, points in (stored.losses if stored else {}).items()
+            for iteration, value in points
+        ]
+    )

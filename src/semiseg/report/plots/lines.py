@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from semiseg.report import names
+from semiseg.report.cells import Cell
 from semiseg.report.plots import frames, style
-from semiseg.report.records import Cell, Records
+from semiseg.report.records import Records
 from semiseg.report.table import Table
 from semiseg.report.tables.cost import clock
+
+WINDOW = 10  # points of a loss that are averaged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,13 +85,22 @@ def losses(records: Records, tables: dict[str, Table]) -> Figure | None:
         one = data[data["label"] == label]
         colours = seaborn.color_palette("colorblind", one["name"].nunique())
         for (name, part), colour in zip(one.groupby("name"), colours, strict=True):
-            smooth = part.sort_values("iteration")["loss"].rolling(10, min_periods=1).mean()
-            axes.plot(part["iteration"], smooth, label=name, color=colour, lw=1.3)
+            line = smoothed(part.sort_values("iteration"))
+            axes.plot(line["iteration"], line["loss"], label=name, color=colour, lw=1.3)
         axes.set_title(label)
         axes.legend(fontsize="x-small")
     for axes in panels[-1]:
         axes.set_xlabel("iteration")
     return figure
+
+
+def smoothed(line: DataFrame) -> DataFrame:
+    """Means over whole windows, each at its middle: shorter ones at an end would draw an elbow that is not there."""
+    if len(line) < WINDOW:
+        return line
+    return (
+        line.rolling(WINDOW, center=True, on="iteration")[["loss"]].mean().assign(iteration=line["iteration"]).dropna()
+    )
 
 
 def cost(records: Records, tables: dict[str, Table]) -> Figure | None:

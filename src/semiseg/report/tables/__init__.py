@@ -1,4 +1,4 @@
-"""Tables from records.jsonl and evaluations.npz; one file per table."""
+"""Tables from records.jsonl and the stored evaluations; one file per table."""
 
 from __future__ import annotations
 
@@ -10,28 +10,66 @@ from semiseg.base import files
 from semiseg.report.records import Records
 from semiseg.report.table import Table
 
+OVER_LISTS = "comparison_over_lists"
+
 
 def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -> list[Table]:
     """Write every table of the suite to <suite_dir>/tables as CSV, Markdown, LaTeX and, for the pages, JSON."""
     from semiseg.report.tables import dvc
 
     records = Records(suite_name, Path(suite_dir), rows)
-    made = assemble(records)
-    for table in made:
-        table.write(Path(suite_dir) / "tables")
-    files.write_json(Path(suite_dir) / "tables" / "index.json", [table.name for table in made])
+    made = write(records, Path(suite_dir) / "tables")
     dvc.write(records, Path(suite_dir) / "metrics")
     return made
 
 
-def assemble(records: Records) -> list[Table]:
-    from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, published
+def write(records: Records, folder: Path) -> list[Table]:
+    """All tables of the records, and nothing of an earlier build beside them: it would be believed."""
+    made = assemble(records)
+    for table in made:
+        table.write(folder)
+    files.write_json(folder / "index.json", [table.name for table in made])
+    for path in folder.iterdir():
+        if path.stem not in {"index", "made_from", *(table.name for table in made)}:
+            path.unlink()
+    return made
 
-    return [
-        comparison.build(records),
+
+def assemble(records: Records) -> list[Table]:
+    from semiseg.report import health as look
+    from semiseg.report.tables import (
+        ablations,
+        comparison,
+        cost,
+        health,
+        labels_saved,
+        leaders,
+        noise_budget,
+        pairs,
+        published,
+    )  # fmt: skip
+
+    findings, groups = look.findings(records), pairs.groups(records)
+    pooled = records.over_lists()
+    compared = [comparison.build(records, groups, findings)]
+    if pooled is not None:
+        groups = pairs.groups(pooled)
+        compared.insert(0, comparison.build(pooled, groups, look.findings(pooled), OVER_LISTS))
+    found = [
+        leaders.build(compared[0].rows, findings),
+        *compared,
+        comparison.controls(records),
+        pairs.build(groups.values()),
+        health.build(findings),
         *ablations.build(records),
-        labels_saved.build(records),
+        labels_saved.build(records, findings),
         published.build(records),
         noise_budget.build(records),
         cost.build(records),
     ]
+    return [table for table in found if table is not None]
+
+
+def headline(tables: Mapping[str, Table]) -> Table:
+    """The comparison that a reader should see first: over lists where there are several."""
+    return tables.get(OVER_LISTS) or tables["comparison"]

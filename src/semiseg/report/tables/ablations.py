@@ -1,19 +1,22 @@
-"""One table per ablation of the suite, with the paper's own table beside it where one was published."""
+"""One table per ablation of the suite: what each arm changes, measured against the method's default arm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semiseg.report.records import COMPARISON, Records
+from semiseg.report import names
+from semiseg.report.cells import Cell, mean_sd
+from semiseg.report.records import Records
 from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables import comparison, published
 
 COLUMNS = (
     "arm", "option", "value", *comparison.IDENTITY, "miou_last_mean", "miou_last_sd", "miou_best_mean", "miou_best_sd",
-    "miou_lastk_mean", "miou_lastk_sd", "delta_vs_supervised", "delta_ci_low", "delta_ci_high", "delta_covers",
-    "delta_p", "delta_p_holm", "published_setting", "published_miou", "published_confirmed", "published_source",
-    "state", "reason",
+    "miou_lastk_mean", "miou_lastk_sd", "default_arm", "default_miou_last_mean", "delta_vs_default", "delta_ci_low",
+    "delta_ci_high", "delta_covers", "delta_df", "delta_p", "delta_p_holm", "supervised_miou_last_mean",
+    "comparison_miou_last_mean", "comparison_seeds", "published_setting", "published_miou", "published_confirmed",
+    "published_source", "state", "reason",
 )  # fmt: skip
 VIEWS = (
     View("Arm", ("arm",)),
@@ -21,14 +24,15 @@ VIEWS = (
     View("Labels", ("partition",)),
     View("Network", ("network",)),
     View("mIoU last", ("miou_last_mean", "miou_last_sd"), "mean_sd", bold=True),
-    View("Δ supervised", ("delta_vs_supervised", "delta_ci_low", "delta_ci_high"), "interval"),
-    View("covers", ("delta_covers",), help="what the interval speaks for"),
-    View("p (Holm)", ("delta_p_holm",), "p"),
+    View("Default", ("default_miou_last_mean",), "number", help="the default arm: same network, same seeds"),
+    View("Δ default", ("delta_vs_default", "delta_ci_low", "delta_ci_high"), "interval"),
+    View("covers", ("delta_covers",), help="what was varied, and the interval therefore speaks for"),
+    View("p (Holm)", ("delta_p_holm",), "p", help="corrected for the differences of this table; none with one seed"),
     View("mIoU last k", ("miou_lastk_mean", "miou_lastk_sd"), "mean_sd"),
     View("mIoU best (selected)", ("miou_best_mean", "miou_best_sd"), "mean_sd"),
     View("Seeds", ("seeds",), "number", 0),
     LISTED,
-)
+)  # fmt: skip
 PAPER = (
     View(
         "Paper", ("published_miou",), "number", help="the paper's own ablation, another setting: not to be subtracted"
@@ -36,7 +40,12 @@ PAPER = (
     View("Paper's setting", ("published_setting",)),
 )
 STATE = (View("State", ("state",), "state"),)
-ONE_SEED = "Intervals that cover images alone are of one seed: another training of the same arm may differ by more. "
+LEVEL = 0.05
+BOLD = "Bold: an arm that differs from the default arm after Holm's correction. "
+ONE_SEED = (
+    "Arms of one seed have no p value and are never bold: their intervals cover other test images, and another "
+    "training of the same arm may differ by more. "
+)
 NEVER_SUBTRACTED = (
     "The paper's figures are of another data set, network and list: they stand beside ours and are never "
     "subtracted; figures marked “unconfirmed” could not be read at their source."
@@ -50,11 +59,11 @@ def build(records: Records) -> list[Table]:
 
 def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> Table:
     cells = records.cells(name)
-    rows = [
-        comparison.identity(cell) | comparison.figures(cell) | comparison.difference(records, cell) for cell in cells
-    ]
+    default = default_arm(records, cells)
+    rows = [_row(records, cell, default) for cell in cells]
     comparison.correct(rows)
-    comparison.mark_best(records, cells, rows)
+    for row in rows:
+        row["bold"] = row["delta_p_holm"] is not None and row["delta_p_holm"] < LEVEL
     option, words = _option(cells), name.replace("_", " ")
     if not any(cell.method == published.ABLATED for cell in cells):
         papers = ()  # the supervised arm of another method's ablation is no row of that paper
@@ -62,23 +71,73 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
         paper = published.ablation(cell.method, cell.options or {}, papers)
         row |= {"arm": cell.arm, "option": option, "value": (cell.options or {}).get(option)} | paper
     beside = PAPER if any(row["published_miou"] is not None for row in rows) else ()
+    single = any(cell.single for cell in cells if cell.finished)
     return Table(
         f"ablation_{name}",
         f"Ablation: {words}",
         f"{records.title(name) or f'Ablation {words}'}. mIoU in percent after the last iteration, mean ± standard "
-        "deviation over seeds.",
+        "deviation over seeds, and the difference to the default arm.",
         COLUMNS,
         (*VIEWS, *beside, *STATE),
         tuple(rows),
-        (ONE_SEED if any(row["delta_covers"] == "images" for row in rows) else "")
-        + (NEVER_SUBTRACTED if beside else ""),
+        BOLD + (ONE_SEED if single else "") + _other_seeds(rows, default) + (NEVER_SUBTRACTED if beside else ""),
         {"option": option},
     )
 
 
-def _option(cells: list[Any]) -> str | None:
+def default_arm(records: Records, cells: Sequence[Cell]) -> Cell | None:
+    """The arm without a change of the method that is ablated; the comparison's cell where no arm is."""
+    ablated = [cell for cell in cells if cell.method != "supervised"] or list(cells)
+    if not ablated:
+        return None
+    like = ablated[0]
+    known = [*cells, *(cell for cell in records.cells() if cell.setting == like.setting)]
+    return next((one for one in known if one.method == like.method and one.variant in names.MAIN_VARIANTS), None)
+
+
+def _row(records: Records, cell: Cell, default: Cell | None) -> dict[str, Any]:
+    """The supervised arm of a method that reports its teacher is compared by its teacher."""
+    row = comparison.identity(cell) | comparison.figures(cell)
+    network = default.network if default is not None else cell.network
+    fair = default is not None and cell is not default and cell.setting == default.setting
+    interval = records.difference(cell, default, network) if fair else None
+    drawn = records.in_common((cell, default), network) if default is not None else []
+    theirs = (
+        [run.miou("last", network) for run in default.finished if run.drawn in drawn] if default is not None else []
+    )
+    baseline = records.baseline(cell)
+    compared = next((one for one in records.cells() if _same_place(one, cell)), None)
+    return row | {
+        "default_arm": default.arm if default is not None else None,
+        "default_miou_last_mean": mean_sd(theirs)[0],
+        "delta_vs_default": interval and interval.estimate,
+        **comparison.spell_out(interval, "delta"),
+        "supervised_miou_last_mean": baseline.mean(cell.network) if baseline is not None else None,
+        "comparison_miou_last_mean": compared.mean() if compared is not None else None,
+        "comparison_seeds": len(compared.finished) if compared is not None else None,
+    }
+
+
+def _same_place(one: Cell, other: Cell) -> bool:
+    return (one.setting, one.method, one.variant) == (other.setting, other.method, other.variant)
+
+
+def _other_seeds(rows: Sequence[Mapping[str, Any]], default: Cell | None) -> str:
+    """Why the default arm's figure is not the comparison's, where it is not."""
+    for row in rows:
+        if default is None or row["variant"] != default.variant or row["method"] != default.method:
+            continue
+        if row["miou_last_mean"] is not None and (row["comparison_seeds"] or 0) > row["seeds"]:
+            return (
+                f"The default arm has {row['miou_last_mean']:.1f} here over {row['seeds']} of the seeds, and "
+                f"{row['comparison_miou_last_mean']:.1f} in the comparison over all {row['comparison_seeds']}. "
+            )
+    return ""
+
+
+def _option(cells: Sequence[Cell]) -> str | None:
     """The one option that tells the arms apart, when it is a single one."""
-    blocks = [cell.options or {} for cell in cells if cell.kind != COMPARISON]
-    names = sorted({key for block in blocks for key in block})
-    varied = [key for key in names if len({str(block.get(key)) for block in blocks}) > 1]
+    blocks = [cell.options or {} for cell in cells]
+    names_of = sorted({key for block in blocks for key in block})
+    varied = [key for key in names_of if len({str(block.get(key)) for block in blocks}) > 1]
     return varied[0] if len(varied) == 1 and len({cell.method for cell in cells}) == 1 else None

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from semiseg.report import names
-from semiseg.report.records import COMPARISON, Cell, Records, is_baseline, partition_order
+from semiseg.report.cells import BASELINE, COMPARISON, Cell, partition_order
+from semiseg.report.records import Records
 from semiseg.report.table import LISTED, Table, View
 
 SUMS = ("gpu_seconds", "cpu_seconds", "wall_seconds", "energy_joules")
@@ -25,8 +26,8 @@ VIEWS = (
     View("Shown in", ("kind",)),
     View("GPU s", ("gpu_seconds",), "number", 0, help="mean per run"),
     View("CPU s", ("cpu_seconds",), "number", 0, help="mean per run"),
-    View("Wall s", ("wall_seconds",), "number", 0, help="mean per run"),
-    View("ms / iteration", ("milliseconds",), "number", 1),
+    View("Wall s", ("wall_seconds",), "number", 0, help="mean per run; includes waiting for other work on the machine"),
+    View("ms / iteration", ("milliseconds",), "number", 1, help="of the GPU where there is one, of the CPU otherwise"),
     View("Peak MiB", ("peak_memory_mib",), "number", 0, help="largest of the runs"),
     View("Time × supervised", ("time_ratio",), "number", 2,
          help="seconds of the GPU where there is one, CPU seconds otherwise; to the baseline with the same head"),
@@ -70,7 +71,8 @@ def _row(records: Records, cell: Cell) -> dict[str, Any]:
         "miou_last_mean": _mean(cell.values()),
         "device": ", ".join(sorted({device(record) for record in done})),
     }
-    per_iteration = row["wall_seconds"] / cell.iterations if row["wall_seconds"] and cell.iterations else None
+    spent = row[clock(row)]
+    per_iteration = spent / cell.iterations if spent and cell.iterations else None
     row["seconds_per_iteration"] = per_iteration
     row["milliseconds"] = 1000 * per_iteration if per_iteration else None
     row["energy_kilojoules"] = row["energy_joules"] / 1000 if row["energy_joules"] is not None else None
@@ -96,9 +98,9 @@ def _spent(done: list[dict[str, Any]]) -> dict[str, float | None]:
 def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float | None:
     """mIoU above supervised per hour of the GPU where one was used, of the CPU otherwise."""
     baseline = records.baseline(cell)
-    if baseline is None or is_baseline(cell) or row["miou_last_mean"] is None:
+    if baseline is None or cell.role == BASELINE or row["miou_last_mean"] is None:
         return None
-    theirs = _mean(baseline.values("last", cell.network))
+    theirs = baseline.mean(cell.network)
     spent = row[clock(row)]
     return (row["miou_last_mean"] - theirs) / (spent / 3600) if theirs is not None and spent else None
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.base import files
-from semiseg.report.records import FULL, Cell, Records, mean_sd
+from semiseg.report.cells import FULL, Cell, mean_sd
+from semiseg.report.records import Records
 from semiseg.report.table import Table
 
 CURVES = {

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.report.records import Cell, Records, is_baseline
+from semiseg.report.cells import BASELINE, Cell
+from semiseg.report.records import Records
 from semiseg.report.table import Table, View
 
 COLUMNS = ("source", "partition", "split_sha256", "sd", "mean", "maximum", "groups", "df", "explanation")
@@ -146,10 +147,10 @@ def _detectable(cells: Sequence[Cell], records: Records) -> list[dict[str, Any]]
     by_partition: dict[tuple[str, str], list[float]] = defaultdict(list)
     for cell in cells:
         baseline = records.baseline(cell)
-        if baseline is None or is_baseline(cell):
+        if baseline is None or cell.role == BASELINE:
             continue
         interval = records.difference(cell, baseline)
-        if interval is not None and interval.error > 0:
+        if interval is not None and interval.error:
             by_partition[str(cell.partition), interval.covers].append(interval.detectable())
     return [
         _row("smallest detectable difference", f"to supervised, speaking for {covers}", partition=partition,

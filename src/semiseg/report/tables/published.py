@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from semiseg.report.cells import Cell, crop_text, mean_sd
 from semiseg.report.figures_of_the_field import DATASETS, load
-from semiseg.report.records import Cell, Records, crop_text, mean_sd
+from semiseg.report.records import Records
 from semiseg.report.table import LISTED, Table, View
 
 METHODS = (

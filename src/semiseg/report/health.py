@@ -1,0 +1,180 @@
+"""What a reader must know before believing a figure, found in records and stored evaluations without being asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from semiseg.report.cells import BASELINE, CONTROL, FULL, SETTING, SUPERVISED, Cell, Run
+from semiseg.report.records import Records
+from semiseg.runs.training_log import Point
+
+BANNER, WARNING, NOTE = "banner", "warning", "note"
+RISING = 1.0  # points of mIoU gained in the last quarter of a training: it had not come to its end
+SELECTED = 0.01  # share of pixels below which a method learns from no pseudo-label worth mentioning
+COLLAPSED = 0.5  # IoU in percent below which a class is not found
+GREW = 1.5  # a loss that ends above so many times its value in the middle of the training
+
+
+@dataclass(frozen=True)
+class Finding:
+    kind: str
+    severity: str
+    text: str
+    cell: Cell | None = None
+    runs: Sequence[Run] = field(default=())
+
+
+def findings(records: Records) -> list[Finding]:
+    """Of the whole suite first, then cell by cell in the order of the plan."""
+    found = [*_undertrained(records), *_dirty(records)]
+    for cell in records.cells():
+        if cell.finished:
+            for look in OF_CELLS:
+                found += look(records, cell)
+        if cell.state == "failed":
+            found.append(Finding("failed", WARNING, cell.reason or "its training failed", cell, cell.runs))
+    return found
+
+
+# ---------------------------------------------------------------- of the suite
+
+
+def _undertrained(records: Records) -> Iterator[Finding]:
+    """The supervised curve: do more labels help, and had the trainings come to an end?"""
+    for curve in supervised_curves(records):
+        first, last = curve[0], curve[-1]
+        if len(curve) > 1 and not rises(records, first, last):
+            yield Finding(
+                "undertrained", BANNER,
+                f"undertrained: more labels do not help. Supervised ({first.head} head) has {first.mean():.1f} with "
+                f"{first.labelled} labels and {last.mean():.1f} with {last.labelled}.",
+                last, last.finished,
+            )  # fmt: skip
+        for cell in curve:
+            late = late_gain(cell)
+            if late and late[0] > RISING:
+                yield Finding(
+                    "undertrained", BANNER,
+                    f"undertrained: supervised ({cell.head} head) with {cell.labelled} labels still gained "
+                    f"{late[0]:.1f} points after iteration {late[1]} of {cell.iterations}.",
+                    cell, cell.finished,
+                )  # fmt: skip
+
+
+def supervised_curves(records: Records) -> list[list[Cell]]:
+    """Finished baselines of one family and recipe by number of labels; all labels belong to every family's curve."""
+    cells = [cell for cell in records.cells() if cell.role == BASELINE and cell.finished and cell.labelled]
+    keys = [key for key in SETTING if key not in ("partition", "split_sha256")]
+    curves: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        curves.setdefault(tuple(str(cell.row[key]) for key in keys), []).append(cell)
+    full = [cell for cell in cells if cell.partition == FULL]
+    others = [curve for curve in curves.values() if curve[0].partition != FULL]
+    for curve in others:
+        curve += [cell for cell in full if cell not in curve and _same_recipe(cell, curve[0])]
+    return [sorted(curve, key=lambda cell: cell.labelled) for curve in others or list(curves.values())]
+
+
+def _same_recipe(one: Cell, other: Cell) -> bool:
+    keys = [key for key in SETTING if key not in ("split_family", "partition", "split_sha256")]
+    return all(str(one.row[key]) == str(other.row[key]) for key in keys)
+
+
+def rises(records: Records, few: Cell, many: Cell) -> bool:
+    """More labels are better, by more than the interval where there is one."""
+    gained = records.difference(many, few)
+    if gained is None:
+        return many.mean() > few.mean()
+    return gained.estimate > 0 if gained.low is None else gained.low > 0
+
+
+def late_gain(cell: Cell) -> tuple[float, int] | None:
+    """(mean gain, since which iteration) over the last quarter; None without an evaluation in the quarter before."""
+    found = [_late_gain(run) for run in cell.finished]
+    known = [one for one in found if one is not None]
+    return (float(np.mean([gain for gain, _ in known])), known[0][1]) if known else None
+
+
+def _late_gain(run: Run) -> tuple[float, int] | None:
+    curve = run.eval["networks"][run.network]["curves"][run.eval["evaluated_on"]]
+    end, scores = run.last_iteration, list(zip(run.eval["iterations"], curve, strict=True))
+    before = [(curve[-1] - score, i) for i, score in scores if end / 2 <= i <= 0.75 * end]
+    return before[-1] if before else None
+
+
+def _dirty(records: Records) -> Iterator[Finding]:
+    runs = [run for run in records.runs if run.done and ((run.record or {}).get("git") or {}).get("dirty")]
+    if runs:
+        total = sum(run.done for run in records.runs)
+        text = f"{len(runs)} of {total} runs were trained with uncommitted changes: no commit has their code."
+        yield Finding("dirty", WARNING, text, None, runs)
+
+
+# ---------------------------------------------------------------- of a cell
+
+
+def _still_rising(records: Records, cell: Cell) -> Iterator[Finding]:
+    late = None if cell.role == BASELINE else late_gain(cell)
+    if late and late[0] > RISING:
+        text = f"still gained {late[0]:.1f} points after iteration {late[1]} of {cell.iterations}"
+        yield Finding("still_rising", NOTE, text, cell, cell.finished)
+
+
+def _nothing_selected(records: Records, cell: Cell) -> Iterator[Finding]:
+    if cell.method == SUPERVISED or cell.role == CONTROL:
+        return
+    shares = [
+        (run, kept.diagnostics[-1]["confident_share"]) for run in cell.finished
+        if (kept := run.stored) and kept.diagnostics
+    ]  # fmt: skip
+    few = [run for run, share in shares if share < SELECTED]
+    if few:
+        mean = 100 * float(np.mean([share for _, share in shares]))
+        yield Finding(
+            "nothing_selected", WARNING,
+            f"learns from next to no pseudo-label at the end: {mean:.2g} % of the pixels are selected", cell, few,
+        )  # fmt: skip
+
+
+def _collapsed(records: Records, cell: Cell) -> Iterator[Finding]:
+    lost: dict[str, list[Run]] = {}
+    for run in cell.finished:
+        for name, iou in zip(run.eval["classes"], run.rule("last")["per_class"], strict=True):
+            if iou is not None and iou < COLLAPSED:
+                lost.setdefault(name, []).append(run)
+    if lost:
+        of = [f"{name} (in {len(runs)} of {len(cell.finished)} runs)" for name, runs in lost.items()]
+        runs = list({run: None for found in lost.values() for run in found})
+        yield Finding("collapsed_class", WARNING, f"not found, IoU below {COLLAPSED} %: {', '.join(of)}", cell, runs)
+
+
+def _grown(records: Records, cell: Cell) -> Iterator[Finding]:
+    grown: dict[str, list[Run]] = {}
+    for run in cell.finished:
+        for name, points in (run.stored.losses if run.stored else {}).items():
+            if _grew(points):
+                grown.setdefault(name, []).append(run)
+    for name, runs in grown.items():
+        text = f"loss {name} grew in the second half of the training in {len(runs)} of {len(cell.finished)} runs"
+        yield Finding("loss_grew", NOTE, text, cell, runs)
+
+
+def _grew(points: Sequence[Point]) -> bool:
+    """The last tenth against the tenth in the middle; a loss of nearly nothing is not judged."""
+    values = np.array([value for _, value in points])
+    tenth = len(values) // 10
+    if not tenth:
+        return False
+    middle = values[(len(values) - tenth) // 2 :][:tenth].mean()
+    return bool(values[-tenth:].mean() > GREW * max(middle, 1e-3))
+
+
+OF_CELLS: tuple[Callable[[Records, Cell], Iterator[Finding]], ...] = (
+    _still_rising,
+    _nothing_selected,
+    _collapsed,
+    _grown,
+)

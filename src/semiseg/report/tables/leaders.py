@@ -1,0 +1,140 @@
+"""The answer of each split and head: who leads, by how much, and who is surely above the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from semiseg.report import names
+from semiseg.report.cells import METHOD, STRONG, partition_order
+from semiseg.report.health import BANNER, Finding
+from semiseg.report.table import LISTED, Table, View
+from semiseg.report.tables.pairs import LEVEL
+
+PLACE = ("dataset", "split_family", "split_sha256", "partition", "labelled", "head", "lists")
+GAIN = ("gain", "gain_ci_low", "gain_ci_high", "gain_covers", "gain_p_holm")
+COLUMNS = (
+    *PLACE, "candidates", "top", "leading", "top_miou", *GAIN, "compared", "above_supervised", "below_supervised",
+    "compared_with_strong", "above_strong", "gap_closed", "undertrained", "sentence",
+)  # fmt: skip
+VIEWS = (
+    View("Labels", ("partition",)),
+    View("Head", ("head",)),
+    View("Leading group", ("leading",), help="cannot be told from the top after Holm's correction over all pairs"),
+    View("Gain of the top", ("gain", "gain_ci_low", "gain_ci_high"), "interval"),
+    View("covers", ("gain_covers",)),
+    View("Above supervised", ("above_supervised",), "number", 0),
+    View("of", ("compared",), "number", 0),
+    View("Above strong", ("above_strong",), "number", 0),
+    View("Gap closed %", ("gap_closed",), "number", 0),
+    View("Undertrained", ("undertrained",)),
+    LISTED,
+)
+# What an interval speaks for, in words.
+COVERED = {"seeds": "other seeds", "images": "other test images", "lists": "other draws of the labelled images"}
+
+Row = Mapping[str, Any]
+
+
+def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
+    """From the rows of the comparison (over lists, where there are several)."""
+    places: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row["miou_last_mean"] is not None:
+            places.setdefault(tuple(row[key] for key in PLACE), []).append(row)
+    unfit = {one.cell.head for one in findings if one.severity == BANNER and one.cell}
+    found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit)
+             for place, here in places.items()]  # fmt: skip
+    answered = [row for row in found if row is not None]
+    answered.sort(key=lambda row: (row["dataset"], partition_order(row), str(row["split_family"]), -row["candidates"]))
+    return Table(
+        "leaders",
+        "Leading groups",
+        "Who leads in each split and head. Heads are not compared with each other.",
+        COLUMNS,
+        VIEWS,
+        tuple(answered),
+        "Surely above: p < 0.05 after Holm's correction over the differences of the comparison. "
+        "With one training of a cell nobody leads and nothing is sure.",
+    )
+
+
+def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool) -> dict[str, Any] | None:
+    """None where there is nothing but a baseline."""
+    methods = [row for row in here if row["role"] in (METHOD, STRONG) and row["delta_vs_supervised"] is not None]
+    if not methods:
+        return None
+    leading = sorted((row for row in here if row["leading"]), key=_height)
+    top = (leading or sorted(here, key=_height))[0]
+    strong = [row for row in methods if row["delta_vs_strong"] is not None]
+    row = place | {
+        "candidates": sum(row["leading"] is not None for row in here),
+        "top": names.of(top), "leading": ", ".join(map(names.of, leading)) or None, "top_miou": top["miou_last_mean"],
+        "gain": top["delta_vs_supervised"], "gain_ci_low": top["delta_ci_low"], "gain_ci_high": top["delta_ci_high"],
+        "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "compared": len(methods),
+        "above_supervised": len(sure(methods, "delta", +1)), "below_supervised": len(sure(methods, "delta", -1)),
+        "compared_with_strong": len(strong), "above_strong": len(sure(strong, "delta_vs_strong", +1)),
+        "gap_closed": top["gap_closed"], "undertrained": undertrained,
+    }  # fmt: skip
+    return row | {"sentence": " ".join(_sentences(row, top, methods, leading))}
+
+
+def _height(row: Row) -> float:
+    return -row["miou_last_mean"]
+
+
+def sure(rows: Iterable[Row], prefix: str, sign: int) -> list[Row]:
+    """Rows whose difference has this sign and is told from zero after Holm's correction."""
+    column = "delta_vs_supervised" if prefix == "delta" else prefix
+    return [row for row in rows if (p := row[f"{prefix}_p_holm"]) is not None and p < LEVEL and sign * row[column] > 0]
+
+
+def _sentences(row: Row, top: Row, methods: Sequence[Row], leading: Sequence[Row]) -> list[str]:
+    labels = f"{row['labelled']:,} labels" if row["labelled"] else f"{row['partition']} of the labels"
+    where = f"With {labels} ({row['head']} head)"
+    several = [one for one in methods if one["leading"] is not None]
+    if not several:
+        first = f"{_names([top])} has the highest figure, and another seed may change that"
+        return [f"{where} each cell is one training: {first}.", _gain(top)]
+    if len(leading) == row["candidates"]:
+        return [f"{where} none of the {len(leading)} cells can be told from the top: {_names(leading)}.", _gain(top)]
+    if len(leading) == 1:
+        return [f"{where} {_names(leading)} leads.", _gain(top), _count(row)]
+    group = f"{where} the leading group is {_names(leading)}: none of them can be told from the top."
+    return [group, _gain(top), _count(row)]
+
+
+def _gain(top: Row) -> str:
+    if top["delta_vs_supervised"] is None:
+        return f"The highest figure, {top['miou_last_mean']:.1f}, is that of the supervised baseline itself."
+    said = (
+        f"{names.of(top)}'s {top['network']} has {top['miou_last_mean']:.1f} where the supervised {top['network']} has "
+        f"{top['baseline_miou_last_mean']:.1f}: {top['delta_vs_supervised']:+.1f} points"
+    )
+    if top["delta_ci_low"] is None:
+        return said + " (no interval)."
+    sure_of_it = top["delta_p_holm"] is not None and top["delta_p_holm"] < LEVEL
+    limits = f"95 % interval [{top['delta_ci_low']:+.1f}, {top['delta_ci_high']:+.1f}]"
+    doubt = "" if sure_of_it else ", not told from zero after Holm's correction"
+    return f"{said} ({limits}, for {covered(top['delta_covers'])}{doubt})."
+
+
+def covered(covers: str) -> str:
+    """ "other seeds and other test images, with one draw of the labelled images"."""
+    parts = covers.split("+")
+    words = " and ".join(COVERED[part] for part in parts)
+    return words if "lists" in parts else f"{words}, with one draw of the labelled images"
+
+
+def _count(row: Row) -> str:
+    said = f"{row['above_supervised']} of {row['compared']} variants are surely above supervised"
+    if row["below_supervised"]:
+        said += f", {row['below_supervised']} surely below"
+    if row["compared_with_strong"]:
+        said += f", and {row['above_strong']} of {row['compared_with_strong']} above the best supervised variant"
+    return said + "."
+
+
+def _names(rows: Sequence[Row]) -> str:
+    labels = [names.of(row) for row in rows]
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"

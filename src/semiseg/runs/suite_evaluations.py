@@ -1,0 +1,160 @@
+"""The stored evaluations of a suite in one compact file beside records.jsonl.
+
+With records.jsonl it is all that tables and plots are made from, so a clone can make them again without data, run
+folders or training. Of each finished run it keeps, for the reported set and for every network, the per-image confusion
+matrices of the last and of the selected evaluation; what other metrics need of the last one; the diagnostics of
+pseudo-labels; and the losses with few points. Equal content gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semiseg.base import files
+from semiseg.base.errors import UserError
+from semiseg.runs import training_log
+from semiseg.runs.evaluations import Evaluations, Sparse, smallest
+
+AFFECTS_RESULTS = False
+
+FORMAT = 1
+NAME = "evaluations.npz"
+EXTRAS = ("boundary", "confidence")
+CANNOT = "its tables and plots can be read as they are, but not be made again or verified"
+
+
+@dataclass(eq=False)
+class StoredRun:
+    """What is kept of one run. Keys of `counts`: (kind, network, iteration), the kind "confusion" or one of EXTRAS."""
+
+    spec_sha256: str
+    images: list[str]
+    groups: list[str | None] | None
+    counts: dict[tuple[str, str, int], tuple[tuple[int, ...], Sparse]] = field(default_factory=dict)
+    losses: dict[str, list[training_log.Point]] = field(default_factory=dict)
+    diagnostics: list[dict[str, Any]] = field(default_factory=list)
+
+    def dense(self, kind: str, network: str, iteration: int) -> np.ndarray | None:
+        """int64 [N, ...]; None where it is not kept."""
+        found = self.counts.get((kind, network, iteration))
+        return found[1].dense(found[0]) if found else None
+
+
+def gather(suite_dir: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, StoredRun]:
+    """Run -> what is kept of it, for the evaluated rows of records.jsonl whose folders are here."""
+    evaluated = (row for row in rows if row["run"] and row["eval"])
+    return {row["run"]: _of_run(suite_dir / row["run"], row["eval"]) for row in evaluated
+            if (suite_dir / row["run"] / "evaluations.npz").exists()}  # fmt: skip
+
+
+def _of_run(folder: Path, summary: Mapping[str, Any]) -> StoredRun:
+    found, name = Evaluations.load(folder / "evaluations.npz"), summary["evaluated_on"]
+    kept = StoredRun(summary["spec_sha256"], found.images[name], found.groups.get(name))
+    last = found.iterations[-1]
+    for network, scores in summary["networks"].items():
+        wanted = {last, scores["best"]["iteration"] if scores["best"] else last}
+        for iteration in sorted(wanted):
+            matrices = found.confusion(name, network, found.iterations.index(iteration))
+            kept.counts["confusion", network, iteration] = matrices.shape[1:], Sparse.of(matrices)
+        for kind in EXTRAS:
+            values = found.extra(kind, name, network, last)
+            if values is not None:
+                kept.counts[kind, network, last] = values.shape[1:], Sparse.of(values)
+    kept.losses = {loss: [(i, _short(value)) for i, value in points]
+                   for loss, points in training_log.losses(folder).items()}  # fmt: skip
+    kept.diagnostics = [_rounded(line) for line in training_log.lines(folder, "diagnostics")]
+    return kept
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(inner) for key, inner in value.items() if key != "kind"}
+    if isinstance(value, list):
+        return [_rounded(inner) for inner in value]
+    return _short(value) if isinstance(value, float) else value
+
+
+def _short(value: float) -> float:
+    return float(format(value, ".5g"))
+
+
+def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
+    """One header, and the counts of all runs joined: thousands of small arrays would cost more than they hold."""
+    sets: list[Any] = []
+    described = {}
+    joined: dict[str, list[Sparse]] = {}
+    for run in sorted(runs):
+        kept = runs[run]
+        shown = [kept.images, kept.groups]
+        if shown not in sets:
+            sets.append(shown)
+        listed = [[kind, network, iteration, kept.counts[kind, network, iteration][0]]
+                  for kind, network, iteration in sorted(kept.counts)]  # fmt: skip
+        for key in sorted(kept.counts):
+            joined.setdefault(key[0], []).append(kept.counts[key][1])
+        described[run] = {
+            "spec_sha256": kept.spec_sha256, "set": sets.index(shown), "counts": listed,
+            "losses": kept.losses, "diagnostics": kept.diagnostics,
+        }  # fmt: skip
+    header = {"format": FORMAT, "sets": sets, "runs": described}
+    arrays = {"header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)}
+    for kind, parts in joined.items():
+        for name in Sparse._fields:
+            arrays[f"{kind}/{name}"] = smallest(np.concatenate([getattr(part, name) for part in parts]))
+    files.write_bytes(path, _packed(arrays))
+
+
+def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An .npz with LZMA: half the size of what numpy writes. Dates are constant."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        for name in sorted(arrays):
+            content = io.BytesIO()
+            np.lib.format.write_array(content, arrays[name], allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_LZMA)
+    return buffer.getvalue()
+
+
+def read(path: Path) -> dict[str, StoredRun]:
+    """The file's runs; an error is a sentence that says what can still be shown."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+        header = json.loads(arrays["header"].tobytes())
+        if header["format"] != FORMAT:
+            raise UserError(f"{path} has format {header['format']}, this version of semiseg reads {FORMAT}; {CANNOT}")
+        return _runs(header, arrays)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: this study has no stored evaluations; {CANNOT}") from None
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is damaged ({reason}); restore it (`git checkout`); until then {CANNOT}") from error
+
+
+def _runs(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, StoredRun]:
+    image, cell = dict.fromkeys(EXTRAS, 0) | {"confusion": 0}, dict.fromkeys(EXTRAS, 0) | {"confusion": 0}
+    runs = {}
+    for run, described in header["runs"].items():  # in the order in which their counts were joined
+        images, groups = header["sets"][described["set"]]
+        kept = StoredRun(described["spec_sha256"], images, groups)
+        kept.losses = {name: [(i, value) for i, value in points] for name, points in described["losses"].items()}
+        kept.diagnostics = described["diagnostics"]
+        for kind, network, iteration, shape in described["counts"]:
+            filled = arrays[f"{kind}/filled"][image[kind] : image[kind] + len(images)]
+            cells = slice(cell[kind], cell[kind] + int(filled.sum()))
+            part = Sparse(filled, arrays[f"{kind}/cell"][cells], arrays[f"{kind}/count"][cells])
+            if len(filled) != len(images) or len(part.cell) != cells.stop - cells.start:
+                raise ValueError(f"the counts of {run} end too early")
+            kept.counts[kind, network, iteration] = tuple(shape), part
+            image[kind], cell[kind] = image[kind] + len(images), cells.stop
+        runs[run] = kept
+    return runs

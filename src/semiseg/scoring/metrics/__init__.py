@@ -1,0 +1,1 @@
+"""What is computed from an evaluation beside mIoU: one file per metric."""

@@ -1,0 +1,31 @@
+"""Expected calibration error: by how much confidence and accuracy differ, over bins of confidence, weighted by pixels.
+
+Guo et al., ICML 2017, with the bins of `semiseg.scoring.confidence`, which are narrow where most pixels are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from semiseg.scoring.metrics.metric import Metric
+
+AFFECTS_RESULTS = False
+
+
+class CalibrationError(Metric):
+    needs = "confidence"
+    title = "ECE"
+    help = "expected calibration error: |confidence - accuracy| over bins of confidence"
+    digits = 2
+    lower_is_better = True
+
+    @classmethod
+    def table(cls, per_image: np.ndarray) -> np.ndarray:
+        """Wrong pixels, right pixels and the sum of confidences (in 255ths) of each bin."""
+        return per_image.reshape(len(per_image), -1).astype(np.float64)
+
+    @classmethod
+    def score(cls, weights: np.ndarray, table: np.ndarray) -> np.ndarray:
+        wrong, right, confidence = np.split(weights @ table, 3, axis=1)
+        pixels = (wrong + right).sum(1)
+        return 100.0 * np.abs(confidence / 255 - right).sum(1) / np.maximum(pixels, 1)

@@ -1,0 +1,62 @@
+"""What a metric is: what it needs from an evaluation, its column, and a score of a weighted set of images.
+
+A score is asked for with the number of times that each image counts, so that one definition serves the figure itself
+(every image once) and its bootstrap over images.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from semiseg.base.errors import UserError
+from semiseg.base.explain import nearest
+
+AFFECTS_RESULTS = False
+
+# confusion: [N, K, K], rows truth; boundary: the same of the pixels near class borders; confidence: [N, 3, bins].
+Needs = Literal["confusion", "boundary", "confidence"]
+
+
+class Metric:
+    """One metric; a subclass is its definition and its column."""
+
+    needs: ClassVar[Needs] = "confusion"
+    title: ClassVar[str]
+    help: ClassVar[str]
+    digits: ClassVar[int] = 1
+    lower_is_better: ClassVar[bool] = False
+
+    @classmethod
+    def table(cls, per_image: np.ndarray) -> np.ndarray:
+        """float64 [N, D]: what each image contributes, from what the metric needs of it."""
+        raise NotImplementedError
+
+    @classmethod
+    def score(cls, weights: np.ndarray, table: np.ndarray) -> np.ndarray:
+        """The metric [R], in percent, of R sets in which each image counts weights[R, N] times."""
+        raise NotImplementedError
+
+    @classmethod
+    def value(cls, per_image: np.ndarray) -> float:
+        """Of all images."""
+        return float(cls.score(np.ones((1, len(per_image))), cls.table(per_image))[0])
+
+
+def names() -> list[str]:
+    """All metrics: the files of this package."""
+    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return sorted(name for name in found if name != "metric" and not name.startswith("_"))
+
+
+def load(name: str) -> type[Metric]:
+    """The metric called `name`: the one subclass of Metric that its file defines."""
+    if name not in names():
+        raise UserError(f"there is no metric {name!r}{nearest(name, names())}")
+    module = importlib.import_module(f"semiseg.scoring.metrics.{name}")
+    own = (value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__)
+    return next(value for value in own if issubclass(value, Metric))

@@ -1,0 +1,215 @@
+"""What the report may conclude: each test is a false or misleading conclusion that it once drew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from semiseg.report import tables
+from semiseg.report.records import Records
+from semiseg.report.tables import leaders
+from tests.report.studies import result
+
+SPREAD = (-0.5, 0.1, 0.6, 0.2, -0.4)
+
+
+def built(tmp_path, rows):
+    return {table.name: table for table in tables.assemble(Records("made", tmp_path, rows))}
+
+
+def seeds(method, student, *more, spread=SPREAD, **changes):
+    """Five trainings around a figure; each method has the spread in an order of its own, so that pairs differ."""
+    turned = np.random.default_rng(sum(method.encode())).permutation(spread).tolist()
+    return [result(method, seed, student + one, *[figure + one for figure in more], **changes)
+            for seed, one in enumerate(turned)]  # fmt: skip
+
+
+def row_of(table, method, **wanted):
+    [row] = [row for row in table.rows if row["method"] == method
+             and all(row[key] == value for key, value in wanted.items())]  # fmt: skip
+    return row
+
+
+def test_controls_stand_apart_and_never_rank(tmp_path):
+    control = {"variant": "control=oracle", "options": {"control": "oracle"}}
+    rows = seeds("supervised", 40) + seeds("fixmatch", 45) + seeds("unimatch", 80, **control)
+    made = built(tmp_path, rows)
+    assert {row["method"] for row in made["comparison"].rows} == {"supervised", "fixmatch"}
+    [row] = made["controls"].rows
+    assert row["role"] == "control" and not row["bold"] and row["leading"] is None
+    assert row["delta_vs_supervised"] == pytest.approx(40, abs=1)
+    for name in ("leaders", "pairs", "labels_saved"):
+        assert "unimatch" not in made[name].csv() and "UniMatch" not in made[name].csv()
+    assert "controls" not in built(tmp_path, seeds("supervised", 40) + seeds("fixmatch", 45))
+
+
+def test_a_winner_that_cannot_be_told_from_the_next_is_no_winner(tmp_path):
+    rows = seeds("supervised", 40) + seeds("scl", 50.4) + seeds("unimatch", 50.0) + seeds("fixmatch", 44)
+    made = built(tmp_path, rows)
+    leading = {row["method"] for row in made["comparison"].rows if row["leading"]}
+    assert leading == {"scl", "unimatch"} == {row["method"] for row in made["comparison"].rows if row["bold"]}
+    [led] = made["leaders"].rows
+    assert led["leading"] == "SCL, UniMatch" and "leading group is SCL and UniMatch" in led["sentence"]
+    assert (led["above_supervised"], led["compared"]) == (3, 3)
+    assert "helped most" not in led["sentence"]
+
+
+def test_heads_are_never_ranked_against_each_other(tmp_path):
+    mask = {"head": "mask"}
+    rows = seeds("supervised", 40) + seeds("unimatch", 50) + seeds("fixmatch", 45)
+    rows += seeds("supervised", 10, variant="head=mask", **mask) + seeds("rc2l", 38, **mask)
+    made = built(tmp_path, rows)
+    assert [(row["head"], row["top"]) for row in made["leaders"].rows] == [("pixel", "UniMatch"), ("mask", "RC2L")]
+    assert not row_of(made["comparison"], "rc2l")["bold"], "two cells are no field"
+    assert {row["head"] for row in made["pairs"].rows if row["method_a"] == "rc2l"} == {"mask"}
+    assert all(row["method_b"] != "rc2l" for row in made["pairs"].rows)
+
+
+def test_nothing_is_bold_where_nothing_can_be_told_apart(tmp_path):
+    rows = seeds("supervised", 40) + seeds("unimatch", 40.1) + seeds("fixmatch", 40.2)
+    made = built(tmp_path, rows)
+    assert [row["leading"] for row in made["comparison"].rows] == [True] * 3
+    assert not any(row["bold"] for row in made["comparison"].rows)
+    assert "none of the 3 cells can be told from the top" in made["leaders"].rows[0]["sentence"]
+
+
+def test_each_row_shows_the_baseline_that_was_subtracted(tmp_path):
+    """A method that reports its teacher is compared with the teacher, whose figure stands beside it."""
+    rows = seeds("supervised", 33.8, 31.8) + seeds("scl", 34.0, 32.2, network="teacher") + seeds("cps", 36)
+    table = built(tmp_path, rows)["comparison"]
+    row = row_of(table, "scl")
+    assert row["baseline_network"] == "teacher" and row["baseline_miou_last_mean"] == pytest.approx(31.8)
+    assert row["delta_vs_supervised"] == pytest.approx(row["miou_last_mean"] - row["baseline_miou_last_mean"])
+    assert "31.8 (teacher)" in table.markdown()
+    partial = [row for row in rows if not (row["method"] == "cps" and row["seed"] > 1)]
+    row = row_of(built(tmp_path, partial)["comparison"], "cps")
+    assert row["delta_seeds"] == 2
+    assert row["delta_vs_supervised"] == pytest.approx(row["miou_last_mean"] - row["baseline_miou_last_mean"])
+
+
+def test_the_second_difference_is_to_the_best_supervised_variant(tmp_path):
+    longer = seeds("supervised", 47, variant="strong_long", iterations=1200)
+    rows = seeds("supervised", 40) + seeds("supervised", 45, variant="strong") + longer + seeds("unimatch", 50)
+    table = built(tmp_path, rows)["comparison"]
+    row = row_of(table, "unimatch")
+    assert row["strong_variant"] == "strong_long" and row["delta_vs_strong"] == pytest.approx(3)
+    assert row["delta_vs_strong_ci_low"] < 3 < row["delta_vs_strong_ci_high"] and row["delta_vs_strong_p_holm"] < 0.05
+    strong = row_of(table, "supervised", variant="strong")
+    assert strong["role"] == "strong" and strong["delta_vs_supervised"] == pytest.approx(5)
+    assert strong["delta_vs_strong"] is None and "Δ strong supervised" in table.markdown()
+    alone = built(tmp_path, seeds("supervised", 40) + seeds("unimatch", 50))["comparison"]
+    assert row_of(alone, "unimatch")["delta_vs_strong"] is None and "Δ strong" not in alone.markdown()
+
+
+def curve(*points, **changes):
+    return [
+        row
+        for labelled, miou in points
+        for row in seeds(
+            "supervised", miou, partition="full" if labelled == 240 else str(labelled), labelled=labelled, **changes
+        )
+    ]
+
+
+def test_a_study_whose_labels_do_not_help_says_so_and_saves_none(tmp_path):
+    made = built(tmp_path, curve((12, 40), (24, 38)) + seeds("unimatch", 39))
+    [banner] = [row for row in made["health"].rows if row["severity"] == "banner"]
+    assert "more labels do not help" in banner["text"] and "40.0 with 12" in banner["text"]
+    [saved] = made["labels_saved"].rows
+    assert saved["status"] == "withheld" and saved["labels_needed"] is None and "no better with 24" in saved["reason"]
+    assert made["leaders"].rows[0]["undertrained"] is True
+    assert row_of(made["comparison"], "unimatch")["gap_closed"] is None
+
+
+def test_a_study_whose_curves_still_rise_says_so(tmp_path):
+    rising = curve((12, 40), (24, 46), curve=(-20.0, -5.0, 0.0)) + seeds("unimatch", 43)
+    made = built(tmp_path, rising)
+    texts = [row["text"] for row in made["health"].rows if row["severity"] == "banner"]
+    assert len(texts) == 2 and "still gained 5.0 points after iteration 400 of 600" in texts[0]
+    assert made["labels_saved"].rows[0]["status"] == "withheld"
+    quiet = built(tmp_path, curve((12, 40), (24, 46)) + seeds("unimatch", 43))
+    assert not quiet["health"].rows and quiet["labels_saved"].rows[0]["status"] == "estimated"
+
+
+def test_labels_saved_and_its_interval_come_from_one_curve(tmp_path):
+    made = built(tmp_path, curve((12, 40), (24, 46), (48, 50)) + seeds("unimatch", 43))
+    [row] = made["labels_saved"].rows
+    assert row["labels_needed"] == pytest.approx(12 * 2**0.5, rel=0.01)
+    assert row["labels_needed_low"] < row["labels_needed"] < row["labels_needed_high"] < 24
+    far = built(tmp_path, curve((12, 40), (240, 60)) + seeds("unimatch", 45))
+    [row] = far["labels_saved"].rows
+    assert row["needed_text"] == "between 12 and 240: not estimated" and row["labels_saved"] is None
+
+
+def test_an_ablation_is_measured_against_its_default_arm(tmp_path):
+    arms = {"kind": "threshold"}
+    one = [result("fixmatch", 0, 59.1, variant="default", arm="0.2", **arms),
+           result("fixmatch", 0, 61.3, variant="confidence=0", arm="0", **arms)]  # fmt: skip
+    compared = [result("fixmatch", seed, 60.2, variant="default") for seed in range(1, 5)]
+    one[0]["cells"].append(compared[0]["cells"][0])
+    table = built(tmp_path, seeds("supervised", 55) + one + compared)["ablation_threshold"]
+    zero, default = (next(row for row in table.rows if row["arm"] == arm) for arm in ("0", "0.2"))
+    assert zero["delta_vs_default"] == pytest.approx(2.2) and zero["default_miou_last_mean"] == pytest.approx(59.1)
+    assert (zero["delta_p"], zero["bold"], zero["miou_last_sd"]) == (None, False, None), "one seed"
+    assert (
+        default["comparison_seeds"] == 5 and "The default arm has 59.1 here over 1 of the seeds, and 60.0" in table.note
+    )
+
+
+def test_arms_of_several_seeds_are_bold_when_they_differ_from_the_default(tmp_path):
+    arms = {"kind": "threshold"}
+    rows = seeds("fixmatch", 50, variant="default", arm="default", **arms)
+    rows += seeds("fixmatch", 60, variant="confidence=0", arm="zero", spread=(0.3, -0.2, 0.1, 0.2, 0.0), **arms)
+    rows += seeds("fixmatch", 50.1, variant="confidence=1", arm="one", spread=(0.6, -0.2, -0.6, 0.2, 0.0), **arms)
+    table = built(tmp_path, seeds("supervised", 40) + rows)["ablation_threshold"]
+    assert {row["arm"]: row["bold"] for row in table.rows} == {"default": False, "zero": True, "one": False}
+
+
+def test_words_for_an_interval_say_no_more_than_was_varied():
+    assert leaders.covered("seeds") == "other seeds, with one draw of the labelled images"
+    assert leaders.covered("seeds+images") == "other seeds and other test images, with one draw of the labelled images"
+    assert leaders.covered("seeds+lists+images").count("draws of the labelled images") == 1
+    assert "one draw" not in leaders.covered("seeds+lists+images")
+
+
+def test_a_gain_that_is_not_told_from_zero_is_called_so(tmp_path):
+    noisy = (-6.0, 5.0, 4.0, -3.0, 1.0)
+    made = built(tmp_path, seeds("supervised", 40) + seeds("unimatch", 41, spread=noisy) + seeds("scl", 30))
+    assert "not told from zero after Holm" in made["leaders"].rows[0]["sentence"]
+
+
+def test_health_notes_are_found_without_being_asked(tmp_path):
+    rows = seeds("supervised", 40, dirty=True) + seeds("unimatch", 50, per_class=(60.0, 0.2))
+    rows += seeds("fixmatch", 48, curve=(-9.0, -3.0, 0.0))
+    made = built(tmp_path, rows)
+    found = {row["kind"]: row for row in made["health"].rows}
+    assert set(found) == {"dirty", "collapsed_class", "still_rising"}
+    assert (
+        found["collapsed_class"]["text"].endswith("b (in 5 of 5 runs)")
+        and found["collapsed_class"]["method"] == "unimatch"
+    )
+    assert "5 of 15 runs" in found["dirty"]["text"] and found["still_rising"]["method"] == "fixmatch"
+    assert row_of(made["comparison"], "unimatch")["notes"] == "collapsed class"
+
+
+def test_several_lists_are_one_row_whose_interval_covers_them(tmp_path):
+    """Lists differ by more than seeds: what nine trainings would claim, three lists do not."""
+    rows = []
+    for number, gain in enumerate((1.0, 6.0, 11.0)):
+        family = {"family": f"stratified:{number}"}
+        rows += [result("supervised", seed, 40.0 + seed, **family) for seed in range(3)]
+        rows += [result("unimatch", seed, 40.0 + gain + 0.9 * seed, **family) for seed in range(3)]
+    made = built(tmp_path, rows)
+    [over] = [row for row in made["comparison_over_lists"].rows if row["method"] == "unimatch"]
+    assert (over["lists"], over["seeds"], over["split_family"]) == (3, 9, "stratified:0,1,2")
+    assert over["delta_covers"] == "seeds+lists" and over["delta_df"] == 2
+    assert over["delta_vs_supervised"] == pytest.approx(5.9) and over["delta_ci_low"] < 0
+    single = [row for row in made["comparison"].rows if row["method"] == "unimatch"]
+    assert len(single) == 3 and all(row["delta_covers"] == "seeds" and row["delta_ci_low"] > 0 for row in single)
+    assert "other draws of the labelled images" in made["leaders"].rows[0]["sentence"]
+    assert "comparison_over_lists" not in built(tmp_path, rows[:6])
+
+
+def test_the_share_of_the_gap_is_taken_with_the_same_network(tmp_path):
+    rows = curve((12, 40), (240, 60)) + seeds("unimatch", 45)
+    assert row_of(built(tmp_path, rows)["comparison"], "unimatch")["gap_closed"] == pytest.approx(25)
