@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semiseg.report import tables
+from semiseg.report import names, tables
 from semiseg.report.records import Records
 from semiseg.report.tables import leaders
 from tests.report.studies import result
@@ -44,12 +44,12 @@ def test_controls_stand_apart_and_never_rank(tmp_path):
 
 
 def test_a_winner_that_cannot_be_told_from_the_next_is_no_winner(tmp_path):
-    rows = seeds("supervised", 40) + seeds("scl", 50.4) + seeds("unimatch", 50.0) + seeds("fixmatch", 44)
+    rows = seeds("supervised", 40) + seeds("cps", 50.4) + seeds("unimatch", 50.0) + seeds("fixmatch", 44)
     made = built(tmp_path, rows)
     leading = {row["method"] for row in made["comparison"].rows if row["leading"]}
-    assert leading == {"scl", "unimatch"} == {row["method"] for row in made["comparison"].rows if row["bold"]}
+    assert leading == {"cps", "unimatch"} == {row["method"] for row in made["comparison"].rows if row["bold"]}
     [led] = made["leaders"].rows
-    assert led["leading"] == "SCL, UniMatch" and "leading group is SCL and UniMatch" in led["sentence"]
+    assert led["leading"] == "CPS, UniMatch" and "leading group is CPS and UniMatch" in led["sentence"]
     assert (led["above_supervised"], led["compared"]) == (3, 3)
     assert "helped most" not in led["sentence"]
 
@@ -59,7 +59,7 @@ def test_heads_are_never_ranked_against_each_other(tmp_path):
     rows = seeds("supervised", 40) + seeds("unimatch", 50) + seeds("fixmatch", 45)
     rows += seeds("supervised", 10, variant="head=mask", **mask) + seeds("rc2l", 38, **mask)
     made = built(tmp_path, rows)
-    assert [(row["head"], row["top"]) for row in made["leaders"].rows] == [("pixel", "UniMatch"), ("mask", "RC2L")]
+    assert [(row["head"], row["top"]) for row in made["leaders"].rows] == [("pixel", "UniMatch"), ("mask", names.label("rc2l"))]
     assert not row_of(made["comparison"], "rc2l")["bold"], "two cells are no field"
     assert {row["head"] for row in made["pairs"].rows if row["method_a"] == "rc2l"} == {"mask"}
     assert all(row["method_b"] != "rc2l" for row in made["pairs"].rows)
