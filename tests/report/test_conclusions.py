@@ -59,7 +59,10 @@ def test_heads_are_never_ranked_against_each_other(tmp_path):
     rows = seeds("supervised", 40) + seeds("unimatch", 50) + seeds("fixmatch", 45)
     rows += seeds("supervised", 10, variant="head=mask", **mask) + seeds("rc2l", 38, **mask)
     made = built(tmp_path, rows)
-    assert [(row["head"], row["top"]) for row in made["leaders"].rows] == [("pixel", "UniMatch"), ("mask", names.label("rc2l"))]
+    assert [(row["head"], row["top"]) for row in made["leaders"].rows] == [
+        ("pixel", "UniMatch"),
+        ("mask", names.label("rc2l")),
+    ]
     assert not row_of(made["comparison"], "rc2l")["bold"], "two cells are no field"
     assert {row["head"] for row in made["pairs"].rows if row["method_a"] == "rc2l"} == {"mask"}
     assert all(row["method_b"] != "rc2l" for row in made["pairs"].rows)

@@ -47,11 +47,11 @@ def test_intervals_cover_what_they_claim(seeds, seed_sd):
     covered = 0
     for _ in range(1000):
         studied = study(random, seeds, seed_sd)
-        resampled = np.array([
+        drawn = np.array([
             resampled(studied[1, s], 200) - resampled(studied[0, s], 200)
             for s in range(seeds)
         ])  # fmt: skip
-        interval = statistics.over_all(difference(studied), np.atleast_2d(np.cov(resampled)), IMAGES)
+        interval = statistics.over_all(difference(studied), np.atleast_2d(np.cov(drawn)), IMAGES)
         covered += interval.low <= truth <= interval.high
     assert interval.covers == ("images" if seeds == 1 else "seeds+images")
     assert 930 <= covered <= 970

@@ -178,11 +178,6 @@ class Cell(Described):
         return mean_sd(self.values("last", network))[0]
 
 
-def is_baseline(row: Mapping[str, Any]) -> bool:
-    """Supervised as it comes, or with nothing changed but the head: each head has a baseline of its own."""
-    return row["method"] == SUPERVISED and row["variant"] in ("default", f"head={row['head']}")
-
-
 def mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
     """With one seed there is no standard deviation."""
     if not values:
