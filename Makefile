@@ -10,7 +10,6 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test lint lock environment clean
 
 demo: environment
-	@echo "How far the trainings are: .venv/bin/semiseg status --suite pocket --watch, in a second terminal"
 	@snakemake --profile local all --config suite=pocket
 	@echo "The report: $(CURDIR)/results/pocket/report/index.html"
 	@echo "For semiseg, snakemake and dvc in this shell: . .venv/bin/activate"

@@ -90,3 +90,9 @@ def with_workflow(root: Path, repository: Path) -> Path:
     for name in ("Snakefile", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(repository / name, root / name)
     return root
+
+
+def snakemake_log(root: Path, since: float = 0.0) -> str:
+    """What Snakemake itself has said in this folder; on the terminal it shows less."""
+    found = sorted((root / ".snakemake/log").glob("*.log"))
+    return "".join(path.read_text() for path in found if path.stat().st_mtime >= since)

@@ -45,7 +45,7 @@ def test_a_run_through_its_life(study):
     lease = {"heartbeat": time.time(), "iteration": 10, "iterations": 30, "seconds_per_iteration": 3.0, "node": "n3"}
     write(run.path / "lease.json", **lease, slurm_job="7", miou=41.26)
     seen = states(study, [job])[run.name]
-    assert (seen.state, seen.iteration, seen.left, seen.miou) == ("running", "10/30", "1 min 00 s", "41.3")
+    assert (seen.state, seen.iteration, seen.left, seen.miou) == ("running", "10/30", "1 min 00 s", 41.26)
     assert seen.where == "n3 (job 7)"
     write(run.path / "lease.json", **{**lease, "heartbeat": time.time() - 600})
     assert states(study)[run.name].state == "silent" and "10 min" in states(study)[run.name].note
@@ -60,6 +60,16 @@ def test_a_run_through_its_life(study):
     assert states(study)[run.name].state == "finished"
     write(run.path / "spec.json", sha256="another", spec={})
     assert states(study)[run.name].state == "waiting"
+
+
+def test_a_watch_reads_what_is_finished_once(study, monkeypatch):
+    run = study.plan.runs[0]
+    write(run.path / "spec.json", sha256=study.wanted_sha256(run), spec={})
+    watch, read = run_states.Watch(study), []
+    assert watch.look()[0].state == "finished"
+    monkeypatch.setattr(run_states, "peek_json", lambda path, key=None: read.append(path))
+    assert watch.look()[0].state == "finished"
+    assert read and not [path for path in read if run.path in path.parents]
 
 
 GROUP = """#!/bin/sh
@@ -160,8 +170,8 @@ def test_a_thousand_runs_in_two_seconds(tmp_path, monkeypatch):
 
 def test_lines_stand_in_columns_and_long_notes_are_not_cut():
     long = "an error " * 30
-    seen = [run_states.State("tiny/a", "a", "failed", "7", where="n1", note=long)]
-    seen.append(run_states.State("tiny/longer", "a", "running", "10/12", "1 s", "41.3", "n2 (job 7)"))
+    seen = [run_states.State("tiny/a", "a", "failed", 7, where="n1", note=long)]
+    seen.append(run_states.State("tiny/longer", "a", "running", 10, 12, 0.5, None, 41.3, "n2 (job 7)"))
     out = io.StringIO()
     Console(file=out, width=160).print(_lines(seen))
     head, first, *folded, second = out.getvalue().splitlines()

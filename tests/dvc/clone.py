@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,11 +86,12 @@ class Clone:
         )  # fmt: skip
 
     def run(self, *command: str, timeout: float = 1800) -> Outcome:
+        begun = time.time()
         done = subprocess.run(
             command, cwd=self.root, env=self.environment, text=True, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        return Outcome(done.returncode, done.stdout)
+        return Outcome(done.returncode, done.stdout + tiny.snakemake_log(self.root, begun))
 
     def must(self, *command: str) -> Outcome:
         outcome = self.run(*command)

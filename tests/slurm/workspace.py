@@ -111,7 +111,7 @@ class Workspace:
 
     @property
     def log(self) -> str:
-        return (self.folder / "snakemake.log").read_text()
+        return (self.folder / "snakemake.log").read_text() + tiny.snakemake_log(self.folder)
 
     # ---------------------------------------------------------------- what has happened
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,12 @@ class Workspace:
         return ["snakemake", "--profile", "local", "--cores", "2", "--nocolor", *arguments]
 
     def snakemake(self, *arguments: str, timeout: float = 600) -> Outcome:
+        begun = time.time()
         done = subprocess.run(
             self.command(*(arguments or ("all",))), cwd=self.root, env=ENVIRONMENT, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        return Outcome(done.returncode, done.stdout)
+        return Outcome(done.returncode, done.stdout + tiny.snakemake_log(self.root, begun))
 
     def start(self, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(

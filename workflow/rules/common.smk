@@ -6,7 +6,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from semiseg.cluster import site
+from semiseg.cluster import board, site
+from semiseg.cluster.early_report import EarlyReport
 from semiseg.cluster.patience import remember_min_job_age
 from semiseg.study.driver_lock import guard, only_reads, somebody_works_here
 from semiseg.base.errors import UserError
@@ -62,6 +63,9 @@ except UserError as error:
     print(f"semiseg: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
 
+EARLY_REPORT = EarlyReport(STUDY, [PYTHON])
+if workflow.is_main_process:
+    board.use(STUDY, EARLY_REPORT)
 FOLDER = str(STUDY.folder)
 RUN = f"{FOLDER}/runs/{{dataset}}/{{split}}/{{method}}/{{variant}}/seed{{seed}}"
 RUN_LOG = "{dataset}/{split}/{method}/{variant}/seed{seed}"

@@ -89,9 +89,18 @@ rule report:
         "{params.semiseg} report html --suite {params.suite} > {log} 2>&1"
 
 
+onstart:
+    EARLY_REPORT.start()
+
+
+onsuccess:
+    EARLY_REPORT.remove()
+
+
 # A failed training leaves a cell with its state in the tables, not a table that is missing.
 onerror:
     if workflow.is_main_process:
+        EARLY_REPORT.stop()
         shell(
             "{SEMISEG} report all --suite {STUDY.name} >> logs/{STUDY.name}/report.log 2>&1 || true"
         )

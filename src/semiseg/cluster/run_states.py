@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from semiseg.base.files import peek_json
@@ -23,16 +24,33 @@ class State:
     run: str
     method: str
     state: str
-    iteration: str = ""
-    left: str = ""
-    miou: str = ""
+    done: int | None = None  # iterations
+    iterations: int | None = None
+    seconds_per_iteration: float | None = None
+    loss: float | None = None
+    miou: float | None = None
     where: str = ""
     note: str = ""
 
+    @property
+    def iteration(self) -> str:
+        if self.iterations:
+            return f"{self.done}/{self.iterations}"
+        return "starts" if self.state == "running" else "" if self.done is None else str(self.done)
+
+    @property
+    def seconds_left(self) -> float | None:
+        if not self.done or not self.iterations or not self.seconds_per_iteration:
+            return None
+        return (self.iterations - self.done) * self.seconds_per_iteration
+
+    @property
+    def left(self) -> str:
+        return "" if self.seconds_left is None else duration(self.seconds_left)
+
 
 def of_runs(study: Any, jobs: list[queue.Job] | None) -> list[State]:
-    waiting, begun = (queue.trainings(jobs or [], waiting) for waiting in (True, False))
-    return [_of_run(study, run, waiting, begun) for run in study.plan.runs]
+    return Watch(study).look(jobs)
 
 
 def summary(states: Iterable[State]) -> str:
@@ -41,44 +59,62 @@ def summary(states: Iterable[State]) -> str:
     return f"{len(names)} runs, " + ", ".join(parts) if names else "no runs"
 
 
-def _of_run(study: Any, run: Any, waiting: set[str], begun: set[str]) -> State:
-    lease = peek_json(run.path / "lease.json")
-    if lease:
-        return _trained(run, lease)
-    carried = peek_json(run.path / "spec.json")
-    wanted = study.runs[run.path].wanted()
-    if carried and carried.get("sha256") == wanted:
-        return State(run.name, run.method, "finished")
-    wildcards = "_".join((run.dataset, run.split, run.method, run.variant, str(run.seed))).replace("/", "_")
-    if wildcards in waiting:
-        return State(run.name, run.method, "queued")
-    record = peek_json(run.path / "record.json") or {}
-    if carried or record.get("spec_sha256") != wanted:
-        if wildcards in begun:
-            return State(run.name, run.method, "queued", note="its job runs; members of a group take turns")
-        return State(run.name, run.method, "waiting", note="holds results of another configuration" if carried else "")
-    error = record.get("error") or {}
-    at = error.get("iteration", record.get("iterations"))
-    if record["state"] == "failed":
-        return State(run.name, run.method, "failed", str(at), where=_host(record), note=str(error.get("message", "")))
-    return State(run.name, run.method, "interrupted", str(at), note="goes on from its last checkpoint")
+class Watch:
+    """Looks at a study again and again. What is finished stays so, and is not read twice."""
+
+    def __init__(self, study: Any) -> None:
+        self.study = study
+        self._finished: dict[Path, State] = {}
+
+    def look(self, jobs: list[queue.Job] | None = None) -> list[State]:
+        waiting, begun = (queue.trainings(jobs or [], waiting) for waiting in (True, False))
+        states = []
+        for run in self.study.plan.runs:
+            state = self._finished.get(run.path) or self._of_run(run, waiting, begun)
+            if state.state == "finished":
+                self._finished[run.path] = state
+            states.append(state)
+        return states
+
+    def _of_run(self, run: Any, waiting: set[str], begun: set[str]) -> State:
+        lease = peek_json(run.path / "lease.json")
+        if lease:
+            return _trained(run, lease)
+        carried = peek_json(run.path / "spec.json", "sha256")
+        wanted = self.study.wanted_sha256(run)
+        if carried and carried == wanted:
+            return State(run.name, run.method, "finished")
+        wildcards = "_".join((run.dataset, run.split, run.method, run.variant, str(run.seed))).replace("/", "_")
+        if wildcards in waiting:
+            return State(run.name, run.method, "queued")
+        record = peek_json(run.path / "record.json") or {}
+        if carried or record.get("spec_sha256") != wanted:
+            if wildcards in begun:
+                return State(run.name, run.method, "queued", note="its job runs; members of a group take turns")
+            note = "holds results of another configuration" if carried else ""
+            return State(run.name, run.method, "waiting", note=note)
+        return _ended(run, record)
 
 
 def _trained(run: Any, lease: dict[str, Any]) -> State:
     silence = time.time() - lease.get("heartbeat", 0)
-    iteration, iterations = lease.get("iteration"), lease.get("iterations")
-    left = ""
-    if iteration and lease.get("seconds_per_iteration"):
-        left = duration((iterations - iteration) * lease["seconds_per_iteration"])
     where = lease.get("node") or lease.get("host", "")
     if lease.get("slurm_job"):
         where += f" (job {lease['slurm_job']})"
-    return State(
-        run.name, run.method, "running" if silence < SILENCE_SECONDS else "silent",
-        f"{iteration}/{iterations}" if iterations else "starts", left,
-        "" if lease.get("miou") is None else f"{lease['miou']:.1f}", where,
-        "" if silence < SILENCE_SECONDS else f"no heartbeat for {duration(silence)}",
-    )  # fmt: skip
+    heard = silence < SILENCE_SECONDS
+    known = (lease.get(key) for key in ("iteration", "iterations", "seconds_per_iteration", "loss", "miou"))
+    note = "" if heard else f"no heartbeat for {duration(silence)}"
+    return State(run.name, run.method, "running" if heard else "silent", *known, where, note)
+
+
+def _ended(run: Any, record: dict[str, Any]) -> State:
+    """Without a result."""
+    error = record.get("error") or {}
+    at = error.get("iteration", record.get("iterations"))
+    if record["state"] == "failed":
+        note = str(error.get("message", ""))
+        return State(run.name, run.method, "failed", at, where=_host(record), note=note)
+    return State(run.name, run.method, "interrupted", at, note="goes on from its last checkpoint")
 
 
 def _host(record: dict[str, Any]) -> str:

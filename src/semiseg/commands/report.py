@@ -1,4 +1,4 @@
-"""semiseg report [tables|plots|html|all]"""
+"""semiseg report [tables|plots|html|all|early]"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from semiseg.base.files import locked, write_json
 
-PARTS = ("tables", "plots", "html", "all")
+PARTS = ("tables", "plots", "html", "all", "early")
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> None:
             return _against(study, options.against)
         if options.local_pictures:
             return _local(study)
+        if options.part == "early":
+            return _early(study)
         for part in PARTS[:3] if options.part == "all" else (options.part,):
             {"tables": _tables, "plots": _plots, "html": _html}[part](study)
 
@@ -87,6 +89,26 @@ def _html(study: Any) -> None:
         html.build(study.name, study.folder, _rows(study), dataset=_dataset(study), read_image=read_image)
     every_suite = html.build_index(study.folder.parent)
     print(f"the report: {study.folder / 'report' / 'index.html'}; all suites: {every_suite}")
+
+
+def _early(study: Any) -> None:
+    """Of the runs that have ended by now, in a folder of its own: no rule, no stamp and no commit knows of it."""
+    from semiseg.cluster.early_report import EARLY
+    from semiseg.report import html, plots, tables
+    from semiseg.runs import collect
+    from semiseg.study.descriptions import descriptions
+
+    folder = study.folder / EARLY
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "runs").is_symlink():
+        (folder / "runs").symlink_to("../runs")
+    rows = collect.collect(folder, descriptions(study))
+    collect.write(folder / "records.jsonl", rows)
+    tables.build(study.name, folder, rows)
+    plots.build(study.name, folder, rows)
+    read_image = _reader(study) if study.redistributable else None
+    html.build(study.name, folder, rows, dataset=_dataset(study), read_image=read_image)
+    print(f"the report of the runs that have ended: {folder / 'report' / 'index.html'}")
 
 
 def _local(study: Any) -> None:

@@ -28,10 +28,25 @@ def run(options: argparse.Namespace) -> None:
         return
     from rich.live import Live
 
-    with Live(picture(study, options.all), console=console, screen=True, auto_refresh=False) as live:
+    from semiseg.cluster.run_states import Watch
+    from semiseg.cluster.time_left import TimeLeft
+
+    watch, left = Watch(study), TimeLeft(study)
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
+            live.update(_moving(study, watch, left, console.height), refresh=True)
             time.sleep(options.watch)
-            live.update(picture(study, options.all), refresh=True)
+
+
+def _moving(study: Any, watch: Any, left: Any, rows: int) -> Any:
+    """What `snakemake` shows too, with the queue."""
+    from semiseg.cluster import queue
+    from semiseg.cluster.picture import picture as moving
+
+    jobs = queue.jobs()
+    states = watch.look(jobs)
+    below = [] if jobs is None else [f"Slurm: {queue.summary(jobs)}"]
+    return moving(study.name, states, left.seconds(states), below, rows)
 
 
 def picture(study: Any, everything: bool = False) -> Any:
@@ -69,6 +84,10 @@ def _by_method(states: list[Any]) -> Any:
     return table
 
 
+def _miou(state: Any) -> str:
+    return "" if state.miou is None else f"{state.miou:.1f}"
+
+
 HEADS = ("run", "state", "iteration", "left", "mIoU", "where", "")
 TO_THE_RIGHT = ("iteration", "left", "mIoU")
 STYLES = {"failed": "red", "running": "green"}
@@ -78,7 +97,7 @@ def _lines(states: list[Any]) -> Any:
     """Columns as text: rich's own tables take longer for a thousand lines than everything else together."""
     from rich.text import Text
 
-    rows = [(one.run, one.state, one.iteration, one.left, one.miou, one.where, one.note) for one in states]
+    rows = [(one.run, one.state, one.iteration, one.left, _miou(one), one.where, one.note) for one in states]
     widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
 
     def cell(column: int, value: str) -> str:

@@ -1,0 +1,64 @@
+"""How long a study will still take, from the trainings that run and those that ended while somebody looked on.
+
+The arithmetic of `estimate` says how long runs are beside each other, and the measured times how long they are here.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.base.files import peek_json
+from semiseg.cluster import estimate
+from semiseg.cluster.run_states import State
+
+AFFECTS_RESULTS = False
+
+OPEN = ("running", "silent", "queued", "waiting", "interrupted")  # failed ones are not waited for
+READ = 50  # records of finished runs that are asked
+
+
+class TimeLeft:
+    def __init__(self, study: Any) -> None:
+        self.runs = {run.name: run for run in study.plan.runs}
+        self._estimates: dict[str, float] = {}
+        self._factors: dict[str, float] = {}  # finished run -> measured over estimated seconds
+
+    def seconds(self, states: Sequence[State]) -> float | None:
+        """None until a training has shown its pace."""
+        factors = self._measured(states)
+        if not factors:
+            return None
+        everywhere = statistics.median(factor for known in factors.values() for factor in known)
+        left = []
+        for state in states:
+            if state.state in OPEN:
+                factor = statistics.median(factors.get(state.method, [everywhere]))
+                whole = self._estimate(state.run) * factor
+                left.append(whole if state.seconds_left is None else state.seconds_left)
+        at_work = max(1, sum(state.state == "running" for state in states))
+        return max(sum(left) / min(at_work, len(left)), max(left)) if left else 0.0
+
+    def _measured(self, states: Sequence[State]) -> dict[str, list[float]]:
+        found = defaultdict(list)
+        for state in states:
+            if state.state == "finished" and (factor := self._of_finished(state.run)):
+                found[state.method].append(factor)
+            elif state.seconds_left is not None:
+                seconds = state.iterations * state.seconds_per_iteration
+                found[state.method].append(seconds / self._estimate(state.run))
+        return found
+
+    def _of_finished(self, name: str) -> float | None:
+        if name not in self._factors and len(self._factors) < READ:
+            seconds = peek_json(Path(self.runs[name].path) / "record.json", "wall_seconds") or 0.0
+            self._factors[name] = seconds / self._estimate(name)
+        return self._factors.get(name)
+
+    def _estimate(self, name: str) -> float:
+        if name not in self._estimates:
+            self._estimates[name] = estimate.run_seconds(self.runs[name].config)
+        return self._estimates[name]

@@ -1,0 +1,88 @@
+"""Snakemake's log as a calm view of a study: `logger: semiseg` in a profile, which profiles/default says.
+
+Snakemake finds the plugin by the name of this package. Its own log stays in .snakemake/log, with everything in it.
+Where somebody asks for more or for less than usual (--verbose, --printshellcmds, --quiet, a dry run), Snakemake speaks
+itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from semiseg.cluster.board import Board
+
+PASSED_ON = ("Nothing to be done", "Complete log")  # messages without an event that are worth a reader's time
+TOLD_OTHERWISE = ("RuleException",)  # the failed job's own event follows
+SPEC = "spec.json"  # what a training leaves
+
+
+class LogHandler(LogHandlerBase):
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        asked = self.common_settings
+        unusual = asked.dryrun or asked.verbose or asked.debug_dag or asked.printshellcmds or asked.quiet
+        self.snakemakes = _snakemakes_own(asked) if unusual else None
+        self.board = Board(sys.stderr)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.snakemakes:
+            self.snakemakes.handle(record)
+            return
+        try:
+            self._show(record)
+        except Exception:  # a view that breaks must not end the work
+            self.handleError(record)
+
+    def close(self) -> None:
+        self.board.close()
+        super().close()
+
+    def _show(self, record: logging.LogRecord) -> None:
+        event, said = getattr(record, "event", None), record.__dict__
+        if event == LogEvent.RUN_INFO:
+            self.board.begin()
+        elif event == LogEvent.JOB_INFO:
+            words = said["rule_msg"] or said["rule_name"]
+            self.board.announce(said["jobid"], said["rule_name"], words, _folder(said["output"]))
+        elif event == LogEvent.JOB_FINISHED:
+            self.board.finished(said["job_id"])
+        elif event == LogEvent.JOB_ERROR:
+            self.board.failed(said["jobid"], said["rule_name"], list(said["log"]))
+        elif event == LogEvent.GROUP_ERROR:
+            self.board.failed(None, f"a job of the group {said['groupid']}", list(said["aux_logs"]))
+        elif event == LogEvent.ERROR or (event is None and record.levelno >= logging.WARNING):
+            if not str(record.msg).startswith(TOLD_OTHERWISE):
+                self.board.say(str(record.msg or said.get("exception")))
+        elif event is None and str(record.msg).startswith(PASSED_ON):
+            self.board.say(str(record.msg))
+
+
+def _folder(outputs: Any) -> str | None:
+    """The run folder of a training."""
+    paths = [Path(str(one).split(" ")[0]) for one in outputs]
+    return next((str(path.parent) for path in paths if path.name == SPEC), None)
+
+
+def _snakemakes_own(settings: Any) -> logging.Handler:
+    from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+
+    handler = ColorizingTextHandler(
+        nocolor=settings.nocolor,
+        stream=sys.stdout if settings.stdout else sys.stderr,
+        formatter=DefaultFormatter(settings.quiet, settings.show_failed_logs),
+    )
+    handler.addFilter(
+        DefaultFilter(settings.quiet, settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds)
+    )
+    return handler
