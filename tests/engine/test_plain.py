@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 from semiseg.hardware.device import Speed
+from semiseg.models.student import SecondPlayer
 from tests.engine.conftest import METHODS, SGD, distance, gradients, train_steps
 
 FAST = {"plain": False, "precision": "fp32", "compile": True}
@@ -50,3 +54,33 @@ def with_compilation(make):
         self.eager_because = None
 
     return init
+
+
+def test_the_discriminator_runs_with_the_speed_options(build):
+    """bf16, channels last, compiled: as the students do."""
+    seen = SimpleNamespace(dtype=None, last=None, compiled=[])
+
+    class Conv(nn.Conv2d):
+        def forward(self, maps):
+            result = super().forward(maps)
+            seen.dtype, seen.last = result.dtype, maps.is_contiguous(memory_format=torch.channels_last)
+            return result
+
+    speed = Speed({"plain": False, "precision": "bf16", "compile": False}, torch.device("cpu"))
+    speed.compiled = lambda function, say: (seen.compiled.append(function), function)[1]
+    network = Conv(3, 1, 3, padding=1)
+    player = SecondPlayer(network, speed, print)
+    player(torch.rand(2, 3, 8, 8))
+    assert (seen.dtype, seen.last, seen.compiled) == (torch.bfloat16, True, [network.forward])
+    seen.dtype = seen.last = None
+    player.eager(torch.rand(2, 3, 8, 8))
+    assert (seen.dtype, seen.last) == (torch.bfloat16, True)
+
+    training = build("advsemiseg")
+    assert isinstance(training.state.player, SecondPlayer)
+    player, calls = training.state.player, []
+    training.state.player = lambda maps: (calls.append(len(maps)), player(maps))[1]
+    train_steps(training, 1)
+    assert calls == [8, 8], "students' turn, own turn; 4 labelled and 4 unlabelled images"
+    first = training.state.auxiliary.layers[0].weight
+    assert first.is_contiguous(memory_format=torch.channels_last)

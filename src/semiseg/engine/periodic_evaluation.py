@@ -104,7 +104,8 @@ class Judge:
         if not self.hidden:
             return
         source = state.teacher if method.needs_teacher and state.teacher else state.students[0]
-        found = pseudo_labels(method, source, state.auxiliary, state.buffers, self.evaluator, self.hidden)
+        auxiliary = state.player and state.player.eager
+        found = pseudo_labels(method, source, auxiliary, state.buffers, self.evaluator, self.hidden)
         self.log.write(kind="diagnostics", iteration=iteration, **found)
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from semiseg.feed.draws import Draws
 from semiseg.hardware import distributed
@@ -24,7 +24,7 @@ class Step:
         iterations: int,
         students: list[Student],
         teacher: Student | None,
-        auxiliary: nn.Module | None,
+        auxiliary: Callable[[Tensor], Tensor] | None,
         buffers: dict[str, Tensor],
         criterion: Callable[[Output, Tensor], Tensor],
         draws: Draws,

@@ -164,7 +164,7 @@ class Training:
             iterations=self.iterations,
             students=self.state.students,
             teacher=self.state.teacher,
-            auxiliary=self.state.auxiliary,
+            auxiliary=self.state.player,
             buffers=self.state.buffers,
             criterion=self.criterion,
             draws=Draws(self.seed, self.iteration, batch.samples_unlabelled[rows]),

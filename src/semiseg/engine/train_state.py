@@ -15,7 +15,7 @@ from semiseg.hardware import distributed
 from semiseg.hardware.device import Speed
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
-from semiseg.models.student import Student
+from semiseg.models.student import SecondPlayer, Student
 
 
 class TrainState:
@@ -23,7 +23,7 @@ class TrainState:
 
     trained: what the optimiser moves, by name ("student", and "second" for methods of two networks);
     evaluated: "student", and "teacher" where the recipe keeps one;
-    auxiliary: the network that plays against the students, such as a discriminator;
+    auxiliary: the network that plays against the students, such as a discriminator, and `player`, which runs it;
     buffers: what the method remembers from step to step, by name.
     """
 
@@ -51,9 +51,10 @@ class TrainState:
         self.optimiser = optimise.build(built, self.optimiser_settings, speed.fused)
         self.buffers = owned.make_buffers(method, speed.device)
         self.auxiliary = method.auxiliary()
-        self.auxiliary_optimiser = None
+        self.player = self.auxiliary_optimiser = None
         if self.auxiliary is not None:
-            self.auxiliary.to(speed.device).train()
+            speed.place(self.auxiliary).train()
+            self.player = SecondPlayer(self.auxiliary, speed, say)
             self.auxiliary_optimiser = optimise.build_auxiliary(self.auxiliary, self.options.betas_d, speed.fused)
 
     @property

@@ -79,65 +79,67 @@ class AdvSemiSeg(Method):
 
         return discriminators.build(self.options.discriminator, self.setting.classes, self.options.width_d)
 
-    def confident(self, logits: Tensor, auxiliary: nn.Module | None = None, buffers=None) -> Tensor:
+    def confident(self, logits: Tensor, auxiliary=None, buffers=None) -> Tensor:
         return self._trusted(auxiliary(logits.float().softmax(1)))
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        o, unlabelled = self.options, None
+        known, logs = batch.label != 255, None
         if batch.unlabelled is None:
             labelled = step.student(batch.image)
+            maps = [labelled.logits.float().softmax(1)]
         else:
             labelled, unlabelled = beside(step, step.student, batch.image, batch.unlabelled)
-        probabilities = labelled.logits.float().softmax(1)
-        self._fake = [(probabilities.detach(), batch.label != 255)]
-        adversarial = _binary(step.auxiliary(probabilities), 1.0, batch.label != 255, step)
+            logs = unlabelled.logits.float().log_softmax(1)
+            maps = [labelled.logits.float().softmax(1), logs.exp()]
+        self._fake = [(maps[0].detach(), known)]
+        # D normalises nothing over its batch, so that one call does for both.
+        verdicts = step.auxiliary(torch.cat(maps)).split([len(one) for one in maps])
         losses = {
             "supervised": step.supervised(labelled, batch.label),
-            "adversarial": o.lambda_adv_labelled * adversarial,
+            "adversarial": self.options.lambda_adv_labelled * _binary(verdicts[0], 1, known, step),
         }
-        return losses if unlabelled is None else losses | self._unlabelled(unlabelled.logits.float(), batch, step)
+        return losses if logs is None else losses | self._unlabelled(logs, maps[1], verdicts[1], batch, step)
 
-    def _unlabelled(self, logits: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def _unlabelled(self, logs: Tensor, maps: Tensor, verdict: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
         o, valid = self.options, valid_pixels(batch)
-        probabilities = logits.softmax(1)
-        self._fake += [(probabilities.detach(), valid)] * o.discriminate_unlabelled
-        verdict = step.auxiliary(probabilities)
-        adversarial = _binary(verdict, 1.0, valid, step)
+        self._fake += [(maps.detach(), valid)] * o.discriminate_unlabelled
+        adversarial = o.lambda_adv_unlabelled * _binary(verdict, 1, valid, step)
+        if o.lambda_semi == 0 or step.iteration < o.semi_start * step.iterations:
+            return {"adversarial_unlabelled": adversarial, "semi": torch.zeros_like(adversarial)}
 
         # The mask and the one-hot argmax are constants for the gradient.
-        label = step.targets(logits.detach()).max(1).indices  # argmax takes a CPU eight times as long
+        label = step.targets(logs.detach()).max(1).indices  # argmax takes a CPU eight times as long
         chosen = self._trusted(verdict.detach()) & valid
-        values = F.cross_entropy(logits, label, reduction="none")
+        values = F.nll_loss(logs, label, reduction="none")
         # Mean over the selected pixels, so that L_semi does not shrink with the mask; 0 when it is empty.
         semi = step.global_mean((values * chosen).sum(), chosen.sum())
-        weight = o.lambda_semi if step.iteration >= o.semi_start * step.iterations else 0.0
-        if o.drop_adv_with_empty_mask and weight > 0:
+        if o.drop_adv_with_empty_mask:
             adversarial = adversarial * step.gather(chosen.flatten(1).any(1)).any()
-        return {"adversarial_unlabelled": o.lambda_adv_unlabelled * adversarial, "semi": weight * semi}
+        return {"adversarial_unlabelled": adversarial, "semi": o.lambda_semi * semi}
 
     def _trusted(self, verdict: Tensor) -> Tensor:
         """D(P) > T_semi, compared as logits: sigmoid saturates, and T = 1 must select nothing and T = 0 everything."""
         t = self.options.t_semi
         threshold = math.log(t / (1 - t)) if 0 < t < 1 else math.copysign(math.inf, t - 0.5)
-        return verdict[:, 0].float() > threshold
+        return verdict.squeeze(1).float() > threshold
 
     def auxiliary_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """L_D: predictions of `losses` are fake, one-hot ground truth is real; ignored pixels count for neither."""
         from semiseg.models.criteria import one_hot
 
-        known = batch.label != 255
-        onehot = one_hot(batch.label, self.setting.classes)
-        fake = torch.cat([probabilities for probabilities, _ in self._fake])
-        counted = torch.cat([mask for _, mask in self._fake])
+        maps, masks = zip(*self._fake, strict=True)
         del self._fake
+        real = one_hot(batch.label, self.setting.classes)
+        counted = torch.cat(masks)
+        verdicts = step.auxiliary(torch.cat([*maps, real])).split([len(counted), len(real)])
         return {
-            "discriminator_fake": 0.5 * _binary(step.auxiliary(fake), 0.0, counted, step),
-            "discriminator_real": 0.5 * _binary(step.auxiliary(onehot), 1.0, known, step),
+            "discriminator_fake": 0.5 * _binary(verdicts[0], 0, counted, step),
+            "discriminator_real": 0.5 * _binary(verdicts[1], 1, batch.label != 255, step),
         }
 
 
-def _binary(verdict: Tensor, truth: float, counted: Tensor, step: Step) -> Tensor:
+def _binary(verdict: Tensor, truth: int, counted: Tensor, step: Step) -> Tensor:
     """Binary cross-entropy of D's logits [B,1,H,W] against one truth, mean over the counted pixels."""
-    verdict = verdict[:, 0].float()
-    values = F.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, truth), reduction="none")
+    verdict = verdict.squeeze(1).float()
+    values = F.softplus(-verdict if truth else verdict)
     return step.global_mean((values * counted).sum(), counted.sum())

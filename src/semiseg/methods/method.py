@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -85,7 +85,7 @@ class Step(Protocol):
 
     iteration: int  # from 0
     iterations: int
-    auxiliary: nn.Module | None
+    auxiliary: Callable[[Tensor], Tensor] | None  # the second player
     buffers: dict[str, Tensor]  # what `Method.buffers` declared; written in place, by every process alike
     draws: Any  # semiseg.feed.draws.Draws, one row per unlabelled image of this process
     rows: slice  # this process's rows of a gathered tensor
@@ -177,7 +177,10 @@ class Method:
         return getattr(self.options, "confidence", None)
 
     def confident(
-        self, logits: Tensor, auxiliary: nn.Module | None = None, buffers: Mapping[str, Tensor] | None = None
+        self,
+        logits: Tensor,
+        auxiliary: Callable[[Tensor], Tensor] | None = None,
+        buffers: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Mask [B,H,W] of the pixels whose prediction the method would learn from; used by the diagnostics only."""
         return logits.float().softmax(1).amax(1) >= (self.confidence or 0.0)

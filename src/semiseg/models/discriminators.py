@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from semiseg.models.small import resize
 
 
 class Discriminator(nn.Module):
@@ -29,7 +30,7 @@ class Discriminator(nn.Module):
         size = probabilities.shape[-2:]
         if logits.shape[-2:] == (1, 1):
             return logits.expand(-1, -1, *size)
-        return F.interpolate(logits, size=size, mode="bilinear", align_corners=True)
+        return resize(logits, size, align_corners=True)
 
 
 def build(kind: Literal["fcn", "non_fcn"], classes: int, width: int = 64) -> Discriminator:

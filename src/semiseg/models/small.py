@@ -17,20 +17,21 @@ def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn
     )
 
 
-def _interpolation(source: int, target: int, like: Tensor) -> Tensor:
+def _interpolation(source: int, target: int, align_corners: bool, like: Tensor) -> Tensor:
     """The matrix [target, source] of linear interpolation."""
     unit = torch.eye(source, device=like.device)[None]
-    return F.interpolate(unit, size=target, mode="linear")[0].T
+    return F.interpolate(unit, size=target, mode="linear", align_corners=align_corners)[0].T
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation (corners not aligned) as two matrix products, in float32.
+def resize(x: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
+    """Bilinear interpolation as two matrix products, in float32.
 
     For few channels on a CPU it takes a fifth of `interpolate`'s time, and its gradient is deterministic everywhere.
     """
     with torch.autocast(x.device.type, enabled=False):
         x = x.float().contiguous()
-        return _interpolation(x.shape[-2], size[0], x) @ (x @ _interpolation(x.shape[-1], size[1], x).T)
+        rows, columns = (_interpolation(x.shape[i], size[i], align_corners, x) for i in (-2, -1))
+        return rows @ (x @ columns.T)
 
 
 class SmallEncoder(nn.Module):

@@ -61,3 +61,20 @@ class Student:
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         return self.speed.arranged(views.normalise(pixels))
+
+
+class SecondPlayer:
+    """The network that plays against the students, with the same speed options; it takes maps, not pixels."""
+
+    def __init__(self, network: nn.Module, speed: Speed, say: Callable[[str], None]) -> None:
+        self.network, self.speed = network, speed
+        self._forward = speed.compiled(network.forward, say)
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        with self.speed.autocast():
+            return self._forward(self.speed.arranged(maps))
+
+    def eager(self, maps: Tensor) -> Tensor:
+        """For maps of any size, as `Student.eager`."""
+        with sizes_vary(), self.speed.autocast():
+            return self.network(self.speed.arranged(maps))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from semiseg.base.labels import IGNORE
 from semiseg.methods.method import Method
@@ -23,7 +23,7 @@ AFFECTS_RESULTS = False
 def pseudo_labels(
     method: Method,
     source: Student,
-    auxiliary: nn.Module | None,
+    auxiliary: Callable[[Tensor], Tensor] | None,
     buffers: Mapping[str, Tensor],
     evaluator: Evaluator,
     ids: Sequence[str],
