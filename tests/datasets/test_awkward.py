@@ -18,7 +18,7 @@ from semiseg.datasets import coco, polygons
 from semiseg.datasets.checking import check_dataset
 from semiseg.datasets.dataset import Dataset, open_dataset
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.proposal import init
+from semiseg.datasets.proposal import look
 from tests.datasets import dataset_trees as trees
 
 CLASSES = "masks: index\nbackground: ground\nclasses: [ground, water, roof]\n"
@@ -262,7 +262,7 @@ def test_init_proposes_classes_from_shapes(kind: str, tmp_path: Path) -> None:
     else:
         flat = [value for point in OUTLINE for value in point]
         coco_file(root / "masks/all.json", ["a.png", "b.png"], [annotation(7, 3, [flat]), annotation(8, 5, [flat])])
-    init(root, lambda _: None)
+    look(root, lambda _: None)
     dataset = opened(root)
     second = "roof: tiled" if kind == "labelme" else "roof"
     assert dataset.classes == ("background", second, "water")

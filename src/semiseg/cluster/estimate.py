@@ -26,6 +26,7 @@ PEAKS = {
     "rtx3090": 71.0, "rtx4090": 165.2, "t4": 8.1, "v100": 15.7,
 }  # fmt: skip
 REFERENCE = "a100"
+CPU = "cpu"
 EFFICIENCY = 0.2  # share of the peak that convolutional segmentation trainings reach; batches are small, layers thin
 STEP_OVERHEAD = 0.03  # seconds of a step on a GPU that are not arithmetic: launches, augmentation, losses
 CPU_GFLOPS = 12.0  # what one core reaches with the small network
@@ -95,7 +96,7 @@ def step_gflops(config: dict[str, Any]) -> float:
 
 
 def step_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
-    if not needs_gpu(config):
+    if device == CPU or not needs_gpu(config):
         return CPU_STEP_OVERHEAD + step_gflops(config) / CPU_GFLOPS
     return STEP_OVERHEAD + step_gflops(config) / config["recipe"]["gpus"] / rate(device)
 
@@ -124,7 +125,7 @@ def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE) -> float
         for images, pixels in evaluated_sets(config).values()
         for scale in protocol["scales"]
     )
-    return total / (rate(device) if needs_gpu(config) else CPU_GFLOPS)
+    return total / (rate(device) if needs_gpu(config) and device != CPU else CPU_GFLOPS)
 
 
 def evaluated_sets(config: dict[str, Any]) -> dict[str, tuple[int, float]]:
@@ -142,7 +143,7 @@ def evaluations(config: dict[str, Any]) -> int:
 def run_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
     """From the start of the process to the finished run."""
     steps = config["recipe"]["iterations"] * step_seconds(config, device)
-    start = START_SECONDS if needs_gpu(config) else CPU_START_SECONDS
+    start = START_SECONDS if needs_gpu(config) and device != CPU else CPU_START_SECONDS
     return start + steps + evaluations(config) * evaluation_seconds(config, device)
 
 

@@ -18,6 +18,8 @@ def define(parser: argparse.ArgumentParser) -> None:
         action.set_defaults(run=globals()[name])
     action = actions.add_parser("init", help="look at a folder of images and propose classes.yaml and a suite")
     action.add_argument("folder", type=Path)
+    action.add_argument("--write", action="store_true", help="put data set and suites into params.local.yaml")
+    action.add_argument("--weights", type=Path, metavar="FILE", help="start weights of an encoder (.safetensors)")
     action.set_defaults(run=init)
 
 
@@ -87,23 +89,47 @@ def prepare(options: argparse.Namespace) -> None:
 
 
 def init(options: argparse.Namespace) -> None:
-    from semiseg.datasets.get.getting import init
+    from semiseg.cluster import devices
+    from semiseg.datasets.proposal import look
+    from semiseg.models import start_weights
+    from semiseg.params import local
+    from semiseg.study import proposal
 
-    init(options.folder, taken=_names_in_use(options.folder))
+    device = "gpu" if devices.count() else "cpu"
+    start = start_weights.of_file(options.weights, device) if options.weights else None
+    found = look(options.folder, taken=_names_in_use(options.folder))
+    start = start or start_weights.in_cache(device)
+    if start:
+        print(f"the suites start from {start.encoder} ({start.weights})")
+    else:
+        print(proposal.missing_weights(device))
+    blocks = proposal.blocks(found, device, start)
+    if options.write:
+        written = local.write(blocks)
+        print(f"wrote into {written}: the data set {found.name} and the suites {', '.join(blocks['suites'])}")
+    else:
+        print(f"--write puts this into {local.loading.LOCAL}; or add it by hand:\n\n{local.as_text(blocks)}")
+    print(
+        f"next: `semiseg data check {found.name}`, `semiseg plan --suite {found.name}_try` says how long it takes, and "
+        f"`snakemake --profile local all --config suite={found.name}_try` trains"
+    )
 
 
 def _names_in_use(folder: Path) -> set[str]:
-    """Data sets and suites of params.yaml, but for what a former proposal for this very folder was called."""
+    """Data sets and suites of both files, but for what a former proposal for this very folder was called."""
     import yaml
 
     from semiseg.base.yaml_loader import UniqueKeys
+    from semiseg.params.loading import LOCAL
 
-    path = Path("params.yaml")
-    try:
-        content = yaml.load(path.read_text(), Loader=UniqueKeys) if path.exists() else {}
-        datasets, suites = content.get("datasets") or {}, content.get("suites") or {}
-        roots = {name: one["data_root"] for name, one in datasets.items() if one and one.get("data_root")}
-        own = {name for name, root in roots.items() if Path(root).expanduser().resolve() == folder.resolve()}
-        return {*datasets, *suites} - own
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
-        return set()  # a damaged params.yaml is the next command's to refuse: this one needs none
+    taken, own = set(), set()
+    for path in (Path("params.yaml"), Path(LOCAL)):
+        try:
+            content = yaml.load(path.read_text(), Loader=UniqueKeys) if path.exists() else {}
+            datasets, suites = content.get("datasets") or {}, content.get("suites") or {}
+            roots = {name: one["data_root"] for name, one in datasets.items() if one and one.get("data_root")}
+            own |= {name for name, root in roots.items() if Path(root).expanduser().resolve() == folder.resolve()}
+            taken |= {*datasets, *suites}
+        except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
+            continue  # a damaged file is the next command's to refuse
+    return taken - own

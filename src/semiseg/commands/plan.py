@@ -16,7 +16,9 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
     parser.add_argument("--why", metavar="RUN", help="why this run (its folder) is done, or has to be trained")
     parser.add_argument(
-        "--device", choices=sorted(estimate.PEAKS), default=estimate.REFERENCE, help="GPU that estimates are made for"
+        "--device",
+        choices=[estimate.CPU, *sorted(estimate.PEAKS)],
+        help=f"what is estimated for; default: {estimate.REFERENCE}, or cpu where there is neither a GPU nor Slurm",
     )
     parser.set_defaults(run=run)
 
@@ -34,8 +36,16 @@ def run(options: argparse.Namespace) -> None:
     if options.why:
         console.print(why(study, options.why), markup=False, highlight=False, soft_wrap=True)
         return
-    for part in overview(study, options.device):
+    for part in overview(study, options.device or _here()):
         console.print(part, highlight=False)
+
+
+def _here() -> str:
+    import shutil
+
+    from semiseg.cluster import devices, estimate
+
+    return estimate.REFERENCE if devices.count() or shutil.which("sbatch") else estimate.CPU
 
 
 def _suite_of(run: str | None) -> str | None:

@@ -34,6 +34,19 @@ class FolderMasks:
             return self.pixels.of_values(whole_numbers(data, where), where)
         return self.pixels.decode(data, where)
 
+    def encode(self, label: np.ndarray) -> np.ndarray:
+        """An image that `decode` reads as this label map: values uint8 or uint16 [H, W], or colours uint8 [H, W, 3]."""
+        if isinstance(self.pixels, ColourMasks):
+            table = np.zeros((len(self.names), 3), np.uint8)
+            marks = self.pixels.colours
+        else:
+            table = np.zeros(len(self.names), np.uint16)
+            marks = self.pixels.values
+        for mark, k in marks[::-1]:
+            if k < len(self.names):
+                table[k] = mark
+        return table[label] if table.max(initial=0) > 255 else table.astype(np.uint8)[label]
+
     def identity(self) -> list[Any]:
         """What decides the labels, as JSON has it; names do, for shapes are labelled by them."""
         return [type(self.pixels).__name__, *self.pixels.identity(), list(self.names), self.outside]

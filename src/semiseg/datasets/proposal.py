@@ -1,12 +1,14 @@
-"""Look at a user's folder, propose classes.yaml, and print a suite that runs."""
+"""Look at a user's folder: propose classes.yaml, and say what a training has to know about the images."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Container
+from collections import defaultdict
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,31 +17,36 @@ from semiseg.base.errors import UserError
 from semiseg.datasets import class_proposal
 from semiseg.datasets.classes import read_classes
 from semiseg.datasets.dataset import Sample
+from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.folder_masks import MASK_SUFFIXES
-from semiseg.datasets.images import image_size
-from semiseg.datasets.kinds.folder import pair
+from semiseg.datasets.kinds.folder import divide, pair
 from semiseg.datasets.other_files import ignored
+from semiseg.datasets.survey import Survey, path_of_classes, survey
 
-_LABELLED_TO_HIDE = 3  # one for val, one that keeps its mask, one that loses it
-_READ = 100  # images whose sizes decide the crop
+VAL_SHARE = 0.2
+_GROUPS = 5  # of labelled images: below that, whole groups make a poor choice of val
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Look:
+    """What `data init` found, and the block of the data set that it proposes."""
+
+    name: str
+    dataset: dict[str, Any]
     classes: str  # text of classes.yaml
-    suite: str  # text for params.yaml
+    survey: Survey
 
 
-def init(path: Path, say: Callable[[str], None] = print, taken: Container[str] = ()) -> Proposal:
-    """Propose; write classes.yaml unless the folder describes its classes already. Names in `taken` are avoided."""
+def look(path: Path, say: Callable[[str], None] = print, taken: Container[str] = ()) -> Look:
+    """Write classes.yaml unless the folder describes its classes already. Names in `taken` are avoided."""
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path} does not exist; give the folder that holds images/ and masks/")
     with tempfile.TemporaryDirectory() as scratch:
-        return _init(path, Path(scratch), say, taken)
+        return _look(path, Path(scratch), say, taken)
 
 
-def _init(path: Path, scratch: Path, say: Callable[[str], None], taken: Container[str]) -> Proposal:
+def _look(path: Path, scratch: Path, say: Callable[[str], None], taken: Container[str]) -> Look:
     samples = pair(path, None, scratch)
     masks = [sample for sample in samples if sample.mask]
     if not masks:
@@ -47,36 +54,73 @@ def _init(path: Path, scratch: Path, say: Callable[[str], None], taken: Containe
     say(f"{path}: {len(samples)} images, {len(masks)} of them with a mask")
     if sentence := ignored((path / "images", path / "masks"), read=MASK_SUFFIXES):
         say(sentence)
-    present = next(
-        (path / file for file in ("classes.yaml", "classes.yml", "classes.txt") if (path / file).exists()), None
-    )
-    if present:
-        classes = present.read_text(encoding="utf-8")
-        say(f"{present} exists and is kept: {', '.join(read_classes(present).names)}")
-    else:
-        classes = class_proposal.propose(masks, say)
-        files.write_text(path / "classes.yaml", classes)
-        say(f"wrote {path / 'classes.yaml'}; replace the names by your own:\n\n{classes}")
+    classes = _classes(path, masks, say)
     if len(masks) < 2:
         raise UserError(
             f"{path}/masks holds one mask, and a data set needs two: one image to train on and one to validate with; "
             "label another and type this again"
         )
+    dataset = {"kind": "folder", "data_root": str(path), "val_share": VAL_SHARE} | _grouping(samples, masks, say)
+    found = survey(samples, read_classes(path_of_classes(path)), _subsets(path, dataset, scratch))
+    _tell(found, say)
+    return Look(dataset_name(path, taken), dataset, classes, found)
+
+
+def _classes(path: Path, masks: list[Sample], say: Callable[[str], None]) -> str:
+    present = path_of_classes(path)
+    if present:
+        say(f"{present} exists and is kept: {', '.join(read_classes(present).names)}")
+        return present.read_text(encoding="utf-8")
+    classes = class_proposal.propose(masks, say)
+    files.write_text(path / "classes.yaml", classes)
+    say(f"wrote {path / 'classes.yaml'}; replace the names by your own:\n\n{classes}")
+    return classes
+
+
+def _grouping(samples: Sequence[Sample], masks: Sequence[Sample], say: Callable[[str], None]) -> dict[str, str]:
     groups = suggest_groups([sample.id for sample in samples])
-    if groups:
-        pattern, names = groups
+    if not groups:
+        return {}
+    pattern, names = groups
+    labelled = {re.match(pattern, sample.id).group(1) for sample in masks}
+    said = f"the names fall into {len(names)} groups ({', '.join(names[:3])}, …)"
+    if len(labelled) >= _GROUPS:
         say(
-            f"the names fall into {len(names)} groups ({', '.join(names[:3])}, …); if images of one group look alike "
-            f"(frames of a video, tiles of a picture), add `group_pattern: '{pattern}'` to the data set below, and no "
-            "group is split over train and val\n"
+            f"{said}: with `group_pattern: '{pattern}'` no group is split over train and val; remove it from the data "
+            "set if images of one group do not look alike"
         )
-    name = dataset_name(path, taken)
-    suite = propose_suite(name, path, samples, say)
+        return {"group_pattern": pattern}
     say(
-        "add to params.yaml, below `datasets:` and `suites:`, then run "
-        f"`snakemake --profile local all --config suite={name}`:\n\n{suite}"
+        f"{said}; if images of one group look alike (frames of a video, tiles of a picture), add "
+        f"`group_pattern: '{pattern}'` to the data set, and no group is split over train and val"
     )
-    return Proposal(classes, suite)
+    return {}
+
+
+def _subsets(path: Path, dataset: dict[str, Any], scratch: Path) -> dict[str, Sequence[Sample]]:
+    config = DatasetConfig.model_validate(dataset)
+    samples = pair(path, config.group_pattern, scratch)
+    subsets: dict[str, Sequence[Sample]] = defaultdict(tuple)
+    try:
+        subsets |= divide([sample for sample in samples if sample.mask], config)
+    except UserError:  # the check says it when the data set is used
+        return {}
+    held = {sample.group for name in ("val", "test") for sample in subsets[name] if sample.group is not None}
+    subsets["extra"] = [sample for sample in samples if not sample.mask and sample.group not in held]
+    return subsets
+
+
+def _tell(found: Survey, say: Callable[[str], None]) -> None:
+    width = max(len(name) for name in found.shares)
+    for name, share in found.shares.items():
+        say(f"  {name:<{width}} {100 * share:6.2f} % of labelled pixels, in {found.images_with[name]} images")
+    if found.rare:
+        say(
+            f"warning: {', '.join(found.rare)} below 1 % of the labelled pixels: the suites weigh the classes and add "
+            "a soft Dice loss, so that a training does not pass over them"
+        )
+    for remark in found.remarks:
+        say(f"warning: {remark}")
 
 
 def suggest_groups(ids: list[str]) -> tuple[str, list[str]] | None:
@@ -104,49 +148,3 @@ def _is_text(name: str) -> bool:
     except ValueError:
         return yaml.safe_load(name) == name
     return False
-
-
-def propose_suite(name: str, path: Path, samples: list[Sample], say: Callable[[str], None]) -> str:
-    """Small enough for a CPU; with images without masks, all labels are used, else a quarter of them."""
-    crop = max(32, min(128, _shortest(samples, say) // 32 * 32))
-    full = {"family": "full", "partitions": ["full"]}
-    splits, methods = full, {"supervised": {}, "fixmatch": {}}
-    if all(sample.mask for sample in samples):
-        splits = {"family": "random:0", "partitions": ["1/4"]}
-        if len(samples) < _LABELLED_TO_HIDE:  # the one that val leaves cannot be divided
-            splits, methods = full, {"supervised": {}}
-            say(
-                "with so few images none can be hidden from the methods: the suite below is of supervised training only"
-            )
-    suite = {
-        "dataset": name,
-        "splits": splits,
-        "seeds": [0],
-        "recipe": {
-            "network": {"architecture": "small"},
-            "crop": crop,
-            "batch": {"labelled": 4, "unlabelled": 4},
-            "iterations": 1000,
-            # No warm-up: whoever shortens the iterations would have to shorten it too.
-            "optimiser": {"name": "adamw", "lr": 0.003, "weight_decay": 0.01, "schedule": "cosine"},
-        },
-        "evaluation": {"every": 250},
-        "methods": methods,
-    }
-    dataset = {"kind": "folder", "data_root": str(path), "val_share": 0.2}
-    return yaml.safe_dump(
-        {"datasets": {name: dataset}, "suites": {name: suite}}, sort_keys=False, default_flow_style=None
-    )
-
-
-def _shortest(samples: list[Sample], say: Callable[[str], None]) -> int:
-    """The shortest side of the images that can be read; of the others the reason is said, and goes on to the check."""
-    sides = []
-    for sample in samples[:_READ]:
-        try:
-            sides.append(min(image_size(sample.image)))
-        except UserError as error:
-            say(f"warning: {error}")
-    if not sides:
-        raise UserError(f"none of the first images of {samples[0].image.parent} can be read; replace them")
-    return min(sides)

@@ -28,7 +28,7 @@ def fit(body: nn.Module, state: dict[str, Tensor], source: str) -> list[str]:
 
     timm writes `stages.0` as `stages_0` where it returns features only, so dots and underscores count as equal.
     """
-    target = _inner(body).state_dict()
+    target = inner(body).state_dict()
     offered = {_spelling(key): key for key in state}
     # Counters of batches decide nothing while batch normalisation has a momentum, and older files lack them.
     missing = [k for k in target if _spelling(k) not in offered and not k.endswith("num_batches_tracked")]
@@ -42,14 +42,14 @@ def fit(body: nn.Module, state: dict[str, Tensor], source: str) -> list[str]:
     ]
     if unlike:
         raise UserError(f"{source}: {len(unlike)} tensors have another shape than the encoder's{_some(unlike)}")
-    _inner(body).load_state_dict({key: state[found] for key, found in pairs.items()}, strict=False)
+    inner(body).load_state_dict({key: state[found] for key, found in pairs.items()}, strict=False)
     unused = sorted(set(state) - set(pairs.values()))
     if unused:
         log.info("%s: %d keys are not used by the encoder%s", source, len(unused), _some(unused))
     return unused
 
 
-def _inner(body: nn.Module) -> nn.Module:
+def inner(body: nn.Module) -> nn.Module:
     """The model of the library that the weights were made for: segmentation_models_pytorch wraps timm's."""
     return body.model if type(body).__name__ == "TimmUniversalEncoder" else body
 

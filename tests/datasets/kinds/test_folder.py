@@ -15,8 +15,9 @@ from semiseg.datasets.dataset import Sample, open_dataset
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.get.getting import check
 from semiseg.datasets.kinds.folder import divide
-from semiseg.datasets.proposal import init
+from semiseg.datasets.proposal import look
 from semiseg.params.schema import Suite
+from semiseg.study.proposal import blocks, recommended
 from tests.datasets import dataset_trees as trees
 
 INDEX_CLASSES = "masks: index\nclasses: [{name: ground}, {name: water}, {name: roof, colour: [9, 8, 7]}]\n"
@@ -194,8 +195,8 @@ def test_a_binary_mask_of_0_and_255_has_two_classes_and_no_ignored_pixels() -> N
 
 def proposed(root: Path) -> tuple[dict, dict, list[str]]:
     said: list[str] = []
-    proposal = init(root, said.append)
-    return yaml.safe_load(proposal.classes), yaml.safe_load(proposal.suite), said
+    found = look(root, said.append)
+    return yaml.safe_load(found.classes), blocks(found, "cpu", None), said
 
 
 @pytest.mark.parametrize("unlabelled", [[], ["more"]])
@@ -210,7 +211,13 @@ def test_init_proposes_classes_and_a_suite_that_is_valid(unlabelled: list[str], 
     config = DatasetConfig.model_validate(suite["datasets"]["my_tiles"])
     dataset = open_dataset("my_tiles", config, tmp_path)
     assert len(dataset.classes) == 3
-    assert Suite.model_validate(suite["suites"]["my_tiles"]).recipe.crop == (32, 32)
+    assert list(suite["suites"]) == ["my_tiles_try", "my_tiles_final"]
+    tried, final = (Suite.model_validate(one) for one in suite["suites"].values())
+    assert tried.recipe.crop == (32, 32) and tried.seeds == (0, 1, 2)
+    assert tried.splits.partitions == (("1/2", "full") if unlabelled else ("1/4", "1/2", "full"))
+    assert list(tried.methods) == ["supervised", *recommended()]
+    assert list(final.methods) == (recommended()[:1] if unlabelled else ["supervised"])
+    assert final.recipe.iterations > tried.recipe.iterations
 
 
 def test_init_keeps_what_is_there(tmp_path: Path) -> None:
@@ -265,15 +272,13 @@ def drawn(root: Path, names: list[str], masks: list[np.ndarray], suffix: str = "
 def test_init_chooses_a_name_that_can_be_typed_and_is_free(folder_name, taken, name, tmp_path: Path) -> None:
     root = folder(tmp_path / folder_name, ["a", "b"])
     said: list[str] = []
-    suite = yaml.safe_load(init(root, said.append, taken).suite)
-    assert list(suite["datasets"]) == list(suite["suites"]) == [name]
-    assert f"--config suite={name}`" in said[-1]
+    assert look(root, said.append, taken).name == name
 
 
 def test_init_refuses_masks_that_the_check_refuses(tmp_path: Path) -> None:
     root = drawn(tmp_path / "own", ["a", "b"], [trees.label(k, 3) for k in range(2)], ".jpg")
     with pytest.raises(UserError, match="a.jpg is a lossy JPEG: its labels are not exact"):
-        init(root, lambda _: None)
+        look(root, lambda _: None)
     assert not (root / "classes.yaml").exists()
 
 
@@ -303,31 +308,30 @@ def test_init_warns_of_smoothed_greys(tmp_path: Path) -> None:
 def test_init_asks_for_a_second_labelled_image(tmp_path: Path) -> None:
     root = folder(tmp_path / "own", ["a"], ["more"])
     with pytest.raises(UserError, match="holds one mask, and a data set needs two"):
-        init(root, lambda _: None)
+        look(root, lambda _: None)
 
 
 def test_init_hides_no_mask_where_that_leaves_none(tmp_path: Path) -> None:
-    _, suite, said = proposed(folder(tmp_path / "own", ["a", "b"]))
-    assert suite["suites"]["own"]["splits"]["family"] == "full"
-    assert list(suite["suites"]["own"]["methods"]) == ["supervised"]
-    assert any("supervised training only" in line for line in said)
-    _, suite, _ = proposed(folder(tmp_path / "three", ["a", "b", "c"]))
-    assert "fixmatch" in suite["suites"]["three"]["methods"]
+    _, suite, _ = proposed(folder(tmp_path / "own", ["a", "b"]))
+    assert suite["suites"]["own_try"]["splits"]["partitions"] == ["full"]
+    assert list(suite["suites"]["own_try"]["methods"]) == ["supervised"]
+    _, suite, _ = proposed(folder(tmp_path / "five", list("abcde")))
+    assert set(recommended()) < set(suite["suites"]["five_try"]["methods"])
 
 
 def test_init_goes_on_after_an_image_that_cannot_be_read(tmp_path: Path) -> None:
     root = folder(tmp_path / "own", ["a", "b", "c"])
     (root / "images/a.png").write_bytes(b"nothing")
     _, suite, said = proposed(root)
-    assert suite["suites"]["own"]["recipe"]["crop"] == 32
+    assert suite["suites"]["own_try"]["recipe"]["crop"] == 32
     assert any(line.startswith("warning: ") and "a.png cannot be read" in line for line in said)
 
 
 def test_a_proposed_suite_can_be_shortened(tmp_path: Path) -> None:
     _, suite, _ = proposed(folder(tmp_path / "own", NAMES))
-    suite["suites"]["own"]["recipe"]["iterations"] = 5
-    suite["suites"]["own"]["evaluation"]["every"] = 5
-    assert Suite.model_validate(suite["suites"]["own"]).recipe.iterations == 5
+    suite["suites"]["own_try"]["recipe"]["iterations"] = 5
+    suite["suites"]["own_try"]["evaluation"]["every"] = 5
+    assert Suite.model_validate(suite["suites"]["own_try"]).recipe.iterations == 5
 
 
 def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
@@ -364,7 +368,7 @@ def test_init_refuses_photographs_as_masks(tmp_path: Path) -> None:
         trees.save(root / "masks" / f"{name}.png", trees.rgb(number, (200, 200)))
     trees.save(root / "images" / "a.png", trees.rgb(0, (200, 200)))
     with pytest.raises(UserError, match="edges are smoothed"):
-        init(root, lambda _: None)
+        look(root, lambda _: None)
     assert not (root / "classes.yaml").exists()
     with pytest.raises(UserError, match="does not exist"):
-        init(tmp_path / "nowhere")
+        look(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""What `semiseg data get`, `check` and `init` do; the command line only passes their arguments on."""
+"""What `semiseg data get`, and `check` do; the command line only passes their arguments on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from semiseg.datasets.get.unpack import BadArchive, unpack
 from semiseg.datasets.kind import kind_of
 from semiseg.datasets.manifest import count_of, manifest_path
 from semiseg.datasets.other_files import ignored
-from semiseg.datasets.proposal import init
-
-__all__ = ["check", "get", "init"]
 
 Say = Callable[[str], None]
 
