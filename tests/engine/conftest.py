@@ -26,6 +26,17 @@ METHODS = {
     "rc2l": {"confidence": 0.35},
     "scl": {"ramp_up": 0, "pixels": 64},
     "supervised": {},
+    "u2pl": {
+        "supervised_share": 0.0,
+        "cutmix_probability": 1.0,
+        "alpha": 40.0,
+        "low_rank": 1,
+        "memory": 50,
+        "memory_first": 60,
+        "anchors": 8,
+        "negatives": 4,
+        "representation": 8,
+    },  # fmt: skip
     "unimatch": {"confidence": 0.35},
 }
 NETWORK = {"architecture": "small", "width": 4, "queries": 5, "decoder_layers": 2, "mask_width": 32}

@@ -9,13 +9,14 @@ from torch import nn
 
 from semiseg import methods
 from semiseg.base.errors import UserError
-from semiseg.engine import owned
+from semiseg.cli import main
+from semiseg.engine import checkpoint, owned
 from semiseg.engine.train_state import TrainState
 from semiseg.methods import Channels, Method
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
 from tests import tiny
-from tests.engine.conftest import NETWORK, SGD, distance, gradients, only_training, train_steps
+from tests.engine.conftest import METHODS, NETWORK, SGD, distance, gradients, only_training, train_steps
 from tests.hardware.test_distributed import run_two
 
 
@@ -46,7 +47,8 @@ class Owner(Method):
 @pytest.fixture
 def owner(monkeypatch):
     """Every method is this one."""
-    monkeypatch.setattr(methods, "load", lambda name: Owner)
+    for module in (methods, methods.method):
+        monkeypatch.setattr(module, "load", lambda name: Owner)
 
 
 def flat(module):
@@ -96,23 +98,37 @@ def test_modules_are_trained_at_the_heads_rate_and_averaged(owner, build):
     assert not any(parameter.requires_grad for parameter in average.parameters())
 
 
+def same_state(one, other):
+    for name, buffer in one.state.buffers.items():
+        assert torch.equal(buffer, other.state.buffers[name]), name
+    for mine, theirs in zip(one.state.stored.values(), other.state.stored.values(), strict=True):
+        assert torch.equal(flat(mine), flat(theirs))
+
+
+def resumed(build, method, options, steps):
+    """A training, and one that wrote a checkpoint half-way from which a third went on."""
+    whole = build(method, options)
+    train_steps(whole, steps)
+    half = build(method, options, name="half")
+    train_steps(half, steps // 2)
+    checkpoint.save(half.folder.path, half._state())
+    last = only_training()
+    last._resume()
+    assert last.iteration == steps // 2
+    train_steps(last, steps - steps // 2)
+    return whole, last
+
+
 def test_a_resumed_training_remembers(owner, build):
-    whole = build(options={})
-    train_steps(whole, 4)
-    half = build(options={}, name="half")
-    train_steps(half, 2)
-    stored = half._state()
-    resumed = build(options={}, name="resumed")
-    resumed.state.load_state_dict(stored)
-    resumed.iteration = 2
-    pointers = {name: buffer.data_ptr() for name, buffer in resumed.state.buffers.items()}
-    train_steps(resumed, 2)
-    for name, buffer in whole.state.buffers.items():
-        assert torch.equal(buffer, resumed.state.buffers[name])
-        assert resumed.state.buffers[name].data_ptr() == pointers[name], "methods write in place"
+    whole, last = resumed(build, "supervised", {}, 4)
+    same_state(whole, last)
     assert whole.state.buffers["steps"] == 4 and not (whole.state.buffers["mean"] == 0.5).any()
-    for one, other in zip(whole.state.stored.values(), resumed.state.stored.values(), strict=True):
-        assert torch.equal(flat(one), flat(other))
+
+
+@pytest.mark.parametrize("method", ["u2pl"])
+def test_a_resumed_method_is_the_one_that_was_not_interrupted(method, build):
+    whole, last = resumed(build, method, METHODS[method], 6)
+    same_state(whole, last)
 
 
 def test_a_finished_run_keeps_what_predictions_need(owner, trainer):
@@ -151,6 +167,21 @@ def test_buffers_larger_than_the_device_are_one_sentence(owner, build, monkeypat
     huge["memory"] = 7
     state = build(options={}, name="fits").state
     assert isinstance(state, TrainState) and state.buffers["memory"].shape == (7,)
+
+
+def test_a_memory_that_is_too_large_stops_the_plan_and_the_training(prepared, trainer, tmp_path, monkeypatch, capsys):
+    """Exit code 2 and one sentence: more vectors than pixels at once, more bytes than the device has at the start."""
+    too_large = tiny.params({"u2pl": {"options": METHODS["u2pl"] | {"memory": 10**6}}}, splits={"partitions": [4]})
+    monkeypatch.chdir(prepared(too_large, tmp_path / "large"))
+    with pytest.raises(SystemExit) as stopped:
+        main(["plan"])
+    assert stopped.value.code == 2
+    assert "params.yaml: suites.tiny.methods.u2pl: memory: 1000000 vectors are more than" in capsys.readouterr().err
+    monkeypatch.setattr(owned, "memory", lambda device: 1000)
+    with pytest.raises(SystemExit) as stopped:
+        trainer(tiny.params({"u2pl": {"options": METHODS["u2pl"]}}, splits={"partitions": [4]}), "device")
+    assert stopped.value.code == 2
+    assert "memory: the method's buffers take" in capsys.readouterr().err
 
 
 def test_networks_of_one_method_have_their_own_modules():

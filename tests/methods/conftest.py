@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from semiseg.feed.draws import Draws
-from semiseg.methods import Batch, Setting, load
+from semiseg.methods import Batch, Channels, Setting, load
 from semiseg.models.outputs import Output, Regions
 
 CLASSES, SIZE, LABELLED, UNLABELLED = 4, 32, 2, 4
@@ -66,6 +66,15 @@ class NoGradient:
             return self.network(pixels)
 
 
+def owned_modules(method, seed: int) -> nn.ModuleDict:
+    """The method's modules on the stub's features; in evaluation mode, so that images do not depend on each other."""
+    modules = nn.ModuleDict(method.owned(Channels((5, 6), 11)))
+    generator = torch.Generator().manual_seed(seed)  # not the global one: threads play processes
+    for parameter in modules.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) / max(parameter[0].numel(), 1) ** 0.5
+    return modules.eval()
+
+
 class StubStep:
     def __init__(self, **changes) -> None:
         self.iteration, self.iterations = 60, 100
@@ -75,6 +84,7 @@ class StubStep:
         self.draws = Draws(11, 5, range(20, 20 + UNLABELLED))
         self.rows = slice(0, UNLABELLED)
         self.joint = True
+        self.modules, self.teacher_modules, self.buffers = None, None, None
         self.seen: list[torch.Tensor] = []
         self.replace = lambda logits: logits
         vars(self).update(changes)
@@ -84,6 +94,19 @@ class StubStep:
         step = copy.copy(self)
         step.draws, step.rows = Draws(11, 5, range(10, 10 + LABELLED)), slice(0, LABELLED)
         return step
+
+    def equip(self, method):
+        """Give the method what it owns; buffers are new for every call of `losses`, unless the test keeps some."""
+        if self.modules is None:
+            self.modules, self.teacher_modules = owned_modules(method, 21), owned_modules(method, 22)
+        kept, self.buffers = self.buffers, self.buffers or method.buffers()
+        return kept
+
+    def owned(self, name, *inputs):
+        return self.modules[name](*inputs)
+
+    def teacher_owned(self, name, *inputs):
+        return self.teacher_modules[name](*inputs)
 
     def supervised(self, output, label):
         return nn.functional.cross_entropy(output.logits, label, ignore_index=255)
@@ -129,7 +152,18 @@ def make(setting):
 
     def build(name, **options):
         kind = load(name)
-        return kind(kind.Options(**options), setting)
+        method = kind(kind.Options(**options), setting)
+        losses = method.losses
+
+        def equipped(batch, step):
+            kept = step.equip(method)
+            try:
+                return losses(batch, step)
+            finally:
+                step.buffers = kept
+
+        method.losses = equipped
+        return method
 
     return build
 

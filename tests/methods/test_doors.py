@@ -16,6 +16,7 @@ from tests.methods import loop_reference as reference
 from tests.methods.conftest import CLASSES, SIZE, UNLABELLED, NoGradient, StubNetwork, StubStep
 
 # The paper's thresholds would select nothing of the stub networks' predictions.
+U2PL = {"low_rank": 1, "memory": 40, "memory_first": 60, "representation": 8, "anchors": 12, "negatives": 5}
 OPTIONS = {
     "advsemiseg": [{}, {"t_semi": 0.0}],
     "augseg": [{"confidence": 0.5}],
@@ -25,6 +26,7 @@ OPTIONS = {
     "imas": [{"confidence": 0.5}, {"confidence": 0.5, "adaptive_cutmix": False}],
     "mean_teacher": [{"ramp_up": 0}],
     "rc2l": [{"confidence": 0.5}],
+    "u2pl": [U2PL, U2PL | {"contrast": "code"}],
     "scl": [{"ramp_up": 0, "pixels": 64}, {"ramp_up": 0, "scope": "full", "mirror": False}],
     "unimatch": [{"confidence": 0.5}],
 }
@@ -55,7 +57,10 @@ def test_every_prediction_that_teaches_went_through_the_door(batch, full_step, m
     # Predictions for the pasted and for the receiving pixels, or of two networks; else one.
     assert len(full_step.seen) == {"cps": 2, "fixmatch": 2, "unimatch": 2}.get(name, 1)
     assert all(logits.shape == (UNLABELLED, CLASSES, SIZE, SIZE) for logits in full_step.seen)
-    full_step.teacher = NoGradient(StubNetwork(77))
+    other, same = NoGradient(StubNetwork(77)), full_step.teacher
+    full_step.teacher = other
+    if name == "u2pl":  # its teacher's look at labelled and mixed images says how sure it is, and labels nothing
+        full_step.teacher = lambda pixels: (other if len(pixels) == UNLABELLED else same)(pixels)
     # CPS without CutMix also takes labels from its predictions for labelled images: these need no door.
     changed = {"cps": ["cross_first"] * options.get("cutmix", True)}.get(name, list(before))
     if name == "cps":

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from semiseg import views
-from semiseg.methods import names
+from semiseg.methods import Channels, names
 from semiseg.models import criteria, networks
 from semiseg.models.mask_criterion import mask_classification
 from semiseg.models.network_config import NetworkConfig
@@ -54,7 +54,11 @@ def test_a_step_moves_every_parameter(batch, make, name):
         student_eval=first.frozen,
         supervised=supervised,
         auxiliary=method.auxiliary(),
+        modules=first.network.owned,
+        teacher_modules=average.network.owned,
     )
+    for one in (first, average):
+        one.network.owned.update(method.owned(Channels((8, 16, 32), 16)))
     sum(method.losses(batch, step).values()).backward()
     trained = [first, second][: method.networks]
     if step.auxiliary is not None:

@@ -39,4 +39,5 @@ def test_the_plan_counts_images_as_the_method_does(name, options, joint, batch, 
     passes = method.passes
     trained = encoded[True] + DECODER * (decoded[True] - encoded[True])
     assert trained == pytest.approx(method.networks * (passes.labelled * LABELLED + passes.unlabelled * UNLABELLED))
-    assert encoded[False] == method.networks * passes.without_gradient * UNLABELLED
+    looked_at = passes.labelled_without_gradient * LABELLED + passes.without_gradient * UNLABELLED
+    assert encoded[False] == method.networks * looked_at

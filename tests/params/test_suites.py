@@ -28,6 +28,7 @@ SUITES = list(LOADED.suites)
 ENCODER = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": "none", "encoder_weights_sha256": None}
 RUNTIME = schema.Runtime().model_dump(mode="json")
 REAL = ("voc", "cityscapes", "cityscapes_extra", "camvid", "camvid_drives")
+SIZED = ("pixels", "memory", "memory_first", "anchors")  # options that grow with the image or with the training
 SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (72, 96)}
 
 
@@ -60,7 +61,7 @@ def reduced(wanted: dict) -> dict:
     small_protocol = protocol | {"size": protocol["size"] and [_side(side) for side in protocol["size"]]}
     return wanted | {
         "dataset": wanted["dataset"] | {"complete": False},
-        "method": wanted["method"] | {"options": {k: min(v, 64) if k == "pixels" else v for k, v in options.items()}},
+        "method": wanted["method"] | {"options": {k: min(v, 64) if k in SIZED else v for k, v in options.items()}},
         "recipe": recipe
         | {
             "network": recipe["network"] | ENCODER,

@@ -15,6 +15,7 @@ LAWS = {
     "imas": cutmix.imas_boxes,
     "augseg": cutmix.augseg_boxes,
     "cps": cutmix.cps_boxes,
+    "half": cutmix.half_boxes,
 }
 MANY = Draws(0, 0, range(4000))
 
@@ -136,3 +137,14 @@ def test_cps_has_three_boxes_of_a_quarter_to_half_in_all():
     areas = (boxes[..., 2:] - boxes[..., :2]).prod(-1) / 240**2 * 3
     assert areas.min() > 0.24 and areas.max() < 0.51
     assert abs(areas.mean() - 0.375) < 0.005
+
+
+def test_half_boxes_are_wide_and_everywhere():
+    """U2PL: widths are uniform from more than half of the image; the height makes half of the area."""
+    boxes = cutmix.half_boxes(MANY, "box", (100, 80)).numpy()
+    high, wide = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    assert set(wide) == set(range(41, 80))
+    assert (high == np.round(4000 / wide)).all()
+    for lows, room in ((boxes[:, 0], 100 - high), (boxes[:, 1], 80 - wide)):
+        assert (lows == 0).any() and (lows == room).any()
+        assert (lows / room.clip(min=1))[room > 10].mean() == pytest.approx(0.5, abs=0.03)

@@ -90,9 +90,11 @@ def step_gflops(config: dict[str, Any]) -> float:
     passes = method.passes
     nothing_left = config["split"]["partition"] == "full" and not config["dataset"].get("extra")
     unlabelled = 0 if nothing_left else recipe["batch"]["unlabelled"]
+    labelled = recipe["batch"]["labelled"]
     forward = network(recipe["network"], method.head).gflops(_megapixels(*recipe["crop"]))
-    trained = passes.labelled * recipe["batch"]["labelled"] + passes.unlabelled * unlabelled
-    return method.networks * forward * (BACKWARD * trained + passes.without_gradient * unlabelled)
+    trained = passes.labelled * labelled + passes.unlabelled * unlabelled
+    looked_at = passes.labelled_without_gradient * labelled + passes.without_gradient * unlabelled
+    return method.networks * forward * (BACKWARD * trained + looked_at)
 
 
 def step_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semiseg.base.errors import UserError
@@ -54,6 +55,26 @@ def pseudo_labels(logits: Tensor, batch: Batch) -> Pseudo:
     return Pseudo(label, confidence, valid_pixels(batch))
 
 
+def everyone(rows: Tensor, count: int, step: Step) -> Tensor:
+    """Rows of all processes without gradient: those of all labelled images (`count` here), then of all unlabelled."""
+    return torch.cat([step.gather(rows[:count]), step.gather(rows[count:])])
+
+
+def own_vectors(maps: Tensor, count: int, step: Step, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors of maps [B,D,h,w] at positions among everyone's pixels, and which of the pixels are in this process."""
+    vectors = maps.movedim(1, 3).flatten(0, 2).float()
+    numbers = torch.arange(len(vectors), device=maps.device).view_as(maps[:, 0]) + len(vectors) * step.rows.start
+    numbers = everyone(numbers, count, step).flatten()[positions]
+    return vectors[numbers % len(vectors)], numbers // len(vectors) == step.rows.start
+
+
+def shared_draws(step: Step, stream: str, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Numbers in [0, 1) that are the same in every process."""
+    from semiseg.feed.transfer import to_device
+
+    return to_device(step.draws.shared(stream, math.prod(shape)).reshape(shape), device)
+
+
 def partner(rows: Tensor, step: Step) -> Tensor:
     """The image before in the batch of all processes: whom CutMix pastes from. The same on one GPU and on many."""
     return step.gather(rows).roll(1, 0)[step.rows]
@@ -64,6 +85,25 @@ def confident_cross_entropy(logits: Tensor, pseudo: Pseudo, threshold: float, st
     values = F.cross_entropy(logits.float(), pseudo.label, reduction="none")
     chosen = pseudo.valid & (pseudo.confidence >= threshold)
     return step.global_mean((values * chosen).sum(), pseudo.valid.sum())
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """[B,H,W]"""
+    probabilities = logits.detach().float().softmax(1)
+    return -(probabilities * (probabilities + 1e-10).log()).sum(1)
+
+
+def percentiles(values: Tensor, counted: Tensor, percents: Sequence[float]) -> Sequence[Tensor]:
+    """Of the counted values, interpolated linearly; infinite where none is counted."""
+    ordered = values.where(counted, torch.inf).flatten().sort().values
+    last = (counted.sum() - 1).clamp(min=0).double()
+    at = torch.stack([last * (percent / 100) for percent in percents])
+    return ordered[at.long()].lerp(ordered[at.ceil().long()], at.frac().float()).unbind()
+
+
+def nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels or a mask [B,H,W] at another size."""
+    return F.interpolate(maps[:, None].float(), size, mode="nearest")[:, 0].long()
 
 
 def mean_over_pixels(values: Tensor, step: Step) -> Tensor:

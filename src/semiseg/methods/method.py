@@ -60,6 +60,7 @@ class Passes:
     labelled: float  # forward and backward
     unlabelled: float  # a decoder that runs alone counts as three tenths of a network
     without_gradient: float = 0.0  # forward only, unlabelled
+    labelled_without_gradient: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn
     )
 
 
+def projection(inputs: int, outputs: int) -> nn.Sequential:
+    """Two convolutions and a linear map, for vectors that are compared with each other."""
+    return nn.Sequential(conv_norm(inputs, outputs), conv_norm(outputs, outputs), nn.Conv2d(outputs, outputs, 1))
+
+
 def _interpolation(source: int, target: int, align_corners: bool, like: Tensor) -> Tensor:
     """The matrix [target, source] of linear interpolation."""
     unit = torch.eye(source, device=like.device)[None]

@@ -63,6 +63,18 @@ def fixed_area_boxes(draws: Draws, stream: str, size: Size, area: float = 0.5) -
     return torch.from_numpy(_log_uniform_boxes(draws, stream, size, (area, area), 1)[:, 0])
 
 
+def half_boxes(draws: Draws, stream: str, size: Size) -> Tensor:
+    """U2PL: one box of half the area, wholly inside; its width is uniform from more than half of the image's."""
+    height, width = size
+    u = draws.uniform(stream, 3)
+    least = min(width // 2 + 1, width - 1)
+    wide = least + np.floor(u[:, 0] * (width - least)).astype(np.int64)
+    high = np.round(height * width / 2 / wide).astype(np.int64)
+    extent = np.stack((high, wide), axis=1)
+    corner = np.floor(u[:, 1:] * (np.array(size) - extent + 1)).astype(np.int64)
+    return torch.from_numpy(np.concatenate((corner, corner + extent), axis=1))
+
+
 def cps_boxes(
     draws: Draws, stream: str, size: Size, count: int = 3, proportion: tuple[float, float] = (0.25, 0.5)
 ) -> Tensor:

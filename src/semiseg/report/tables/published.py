@@ -31,6 +31,7 @@ METHODS = (
     (r"iMAS", ("imas", "default")),
     (r"SCL", ("scl", "default")),
     (r"RC2L", ("rc2l", "default")),
+    (r"U2PL", ("u2pl", "default")),
 )
 ABLATED = "advsemiseg"  # the method whose own ablations are known arm by arm
 # Crops that the papers' configurations give where the table's row does not: (paper, data set) -> side.

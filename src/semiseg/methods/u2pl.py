@@ -1,0 +1,149 @@
+"""U2PL (Wang et al., CVPR 2022): pixels too uncertain to be labelled still say which class they are not.
+
+L = L_x + lambda_u L_u + lambda_c L_c. H_j is the entropy of the teacher's prediction on the mixed images; alpha_t falls
+from alpha to 0 percent over the training (in the code once an epoch).
+L_u = (all / kept) (1 / kept) sum over kept pixels of CE(p_j, label_j); kept: H_j below its percentile 100 - alpha_t
+L_c = mean over the classes c that occur, mean over anchors z of -log (e^{cos(z,z+)/tau} / sum_{z+,z-} e^{cos(z,.)/tau})
+z: the student's vectors for pixels of c with p^t_jc > delta_p; unlabelled ones have H_j in the lowest alpha_t percent.
+z+: the mean of the teacher's vectors for all these pixels, without delta_p. z-: from a memory, first in and first out,
+of the teacher's vectors for unlabelled pixels with H_j in the highest alpha_t percent where c ranks from low_rank to
+below high_rank, and for labelled pixels of other classes where c ranks below low_rank.
+Percentiles, z and z+ are those of all processes' batch. Padding counts for nothing. Other than in the code, the teacher
+predicts in evaluation mode, and the representation head takes the decoder's last features and has no dropout.
+
+Reference: Wang, Wang, Shen, Fei, Li, Jin, Wu, Zhao, Le: Semi-Supervised Semantic Segmentation Using Unreliable
+Pseudo-Labels. CVPR 2022.
+Code: Haochen-Wang409/U2PL at ab3d2be.
+
+Known to go wrong:
+- In the code z- must have the label c, so none are labelled pixels (issue 171), and the i-th of the classes that occur
+  takes z and z+ from class i (issue 111). The option `contrast` chooses between paper and code.
+- With the default ranks two or three classes have no negatives among unlabelled pixels; set low_rank to 1.
+- At 92 labels of VOC a user of the code gets about 52 instead of the published 67.98 (issue 19).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from semiseg.base.errors import UserError
+from semiseg.base.lazy import F, torch
+from semiseg.methods import _terms
+from semiseg.methods.method import Batch, Channels, Method, Passes, PseudoLabelOptions, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class U2PL(Method):
+    title = "U2PL"
+    year = 2022
+    fidelity = "official code compared"
+    passes = Passes(1, 1, 2, labelled_without_gradient=1)
+    reports = "teacher"
+    needs_teacher = True
+
+    class Options(PseudoLabelOptions):
+        supervised_share: float = Field(0.0125, ge=0, lt=1)  # with L_x alone; code: 1 of 80 epochs, none on Cityscapes
+        lambda_unlabelled: float = Field(1.0, ge=0)  # code
+        lambda_contrast: float = Field(0.1, ge=0)  # paper; code 1 (issue 52: results hardly depend on it)
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # code: of the whole batch
+        alpha: float = Field(20.0, gt=0, le=50)  # paper and code, in percent
+        delta_p: float = Field(0.3, ge=0, lt=1)  # paper and code
+        low_rank: int = Field(3, ge=1)  # paper and code; 1 where there are two classes (issue 17)
+        high_rank: int = Field(20, ge=2)  # paper and code
+        anchors: int = Field(256, ge=1)  # of each class; code, which the authors advise to follow; paper 50
+        negatives: int = Field(50, ge=1)  # of each anchor; code; paper 256
+        temperature: float = Field(0.5, gt=0)  # paper and code
+        memory: int = Field(30_000, ge=1)  # vectors of each class; code
+        memory_first: int = Field(50_000, ge=1)  # of class 0; code
+        representation: int = Field(256, ge=1)  # channels; code
+        contrast: Literal["paper", "code"] = "paper"  # where the two differ, see above
+
+    @classmethod
+    def check(cls, options, setting) -> None:
+        if options.cutmix_probability > 0:
+            _terms.check_partners(setting.batch)
+        seen = setting.iterations * setting.batch * setting.crop[0] * setting.crop[1]
+        if (size := max(options.memory, options.memory_first)) > seen:
+            raise UserError(f"memory: {size} vectors are more than all {seen} unlabelled pixels; give at most {seen}")
+
+    def owned(self, channels: Channels) -> dict[str, nn.Module]:
+        from semiseg.models.small import projection
+
+        return {"representation": projection(channels.decoder, self.options.representation)}
+
+    def buffers(self) -> dict[str, Tensor]:
+        from semiseg.models import class_memory
+
+        o, threshold = self.options, {"threshold": torch.zeros(())}
+        return threshold | class_memory.make(self.setting.classes, o.memory_first, o.memory, o.representation)
+
+    def confident(self, logits: Tensor, auxiliary=None, buffers=None) -> Tensor:
+        return _terms.entropy(logits) < buffers["threshold"]
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        o, count = self.options, len(batch.image)
+        if step.iteration < o.supervised_share * step.iterations:
+            return {"supervised": step.supervised(step.student(batch.image), batch.label)}
+        mixed, label = self._mix(batch, step)
+        students = _terms.beside(step, step.student, batch.image, mixed)
+        teacher = step.teacher(torch.cat([batch.image, mixed]))
+        unsure, valid = _terms.entropy(teacher.logits[count:]), label != 255
+        alpha = o.alpha * (1 - step.iteration / step.iterations)
+        low, high = _terms.percentiles(step.gather(unsure), step.gather(valid), (alpha, 100 - alpha))
+        step.buffers["threshold"].copy_(high)
+        kept = valid & (unsure < high)
+        values = F.cross_entropy(students[1].logits.float(), label.where(valid, 0), reduction="none")
+        kept_everywhere = step.gather(kept)
+        ratio = kept_everywhere.numel() / kept_everywhere.sum().clamp(min=1)
+        masks = [torch.cat([batch.label != 255, valid & mask]) for mask in (unsure <= low, unsure >= high)]
+        contrast = self._contrast(torch.cat([batch.label, label]), masks, students, teacher, step)
+        return {
+            "supervised": step.supervised(students[0], batch.label),
+            "unlabelled": o.lambda_unlabelled * ratio * step.global_mean((values * kept).sum(), kept.sum()),
+            "contrast": o.lambda_contrast * contrast,
+        }
+
+    def _mix(self, batch: Batch, step: Step) -> tuple[Tensor, Tensor]:
+        """Mixed images and their pseudo-labels, 255 on padding; no change of colours, as in the code."""
+        from semiseg.views import cutmix
+
+        weak, size = batch.unlabelled, batch.unlabelled.shape[-2:]
+        pseudo = _terms.pseudo_labels(step.targets(step.teacher(weak).logits), batch)
+        if step.draws.shared("mix")[0] < self.options.cutmix_probability:
+            box = cutmix.mask(cutmix.half_boxes(step.draws, "cutmix", size), size, weak.device)
+            weak, pseudo = cutmix.paste(weak, _terms.partner(weak, step), box), pseudo.mixed(pseudo.partner(step), box)
+        return weak, pseudo.label.where(pseudo.valid, 255)
+
+    def _contrast(self, label: Tensor, certainty: list[Tensor], students: list, teacher: Any, step: Step) -> Tensor:
+        from semiseg.models import class_memory
+
+        o, count = self.options, len(students[0].logits)
+        maps = _terms.beside(step, partial(step.owned, "representation"), *(one.features for one in students))
+        keys = step.teacher_owned("representation", teacher.features)
+        # Exactly the logits that were up-sampled, where the crop's size keeps corners in place.
+        logits = F.interpolate(teacher.logits.float(), keys.shape[-2:], mode="bilinear", align_corners=True)
+        masks = self._masks(label, certainty, logits, count)
+        keys, *masks = (_terms.everyone(one.movedim(1, 3), count, step).flatten(0, 2) for one in (keys, *masks))
+        shares = _terms.shared_draws(step, "contrast", (logits.shape[1], o.anchors, 1 + o.negatives), keys.device)
+        own = partial(_terms.own_vectors, torch.cat(maps), count, step)
+        sums = class_memory.contrast(step.buffers, keys, masks, shares, own, o.temperature, o.contrast == "code")
+        return step.global_mean(*sums)
+
+    def _masks(self, label: Tensor, certainty: list[Tensor], logits: Tensor, count: int) -> tuple[Tensor, ...]:
+        """Pixels [B,C,h,w] whose vectors are the positive's, the anchors and the negatives of each class."""
+        from semiseg.models.criteria import one_hot
+
+        o, size, probabilities = self.options, logits.shape[-2:], logits.softmax(1)
+        reliable, unreliable = (_terms.nearest(mask, size) > 0 for mask in certainty)
+        of_class = one_hot(_terms.nearest(label, size), len(logits[0])) > 0
+        rank = probabilities.argsort(dim=1, descending=True, stable=True).argsort(1)
+        labelled = ~of_class[:count] & (rank[:count] < o.low_rank)
+        confused = torch.cat([labelled, (rank[count:] >= o.low_rank) & (rank[count:] < o.high_rank)])
+        confused = confused & of_class if o.contrast == "code" else confused
+        positive = of_class & reliable[:, None]
+        return positive, positive & (probabilities > o.delta_p), confused & unreliable[:, None]

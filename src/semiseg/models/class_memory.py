@@ -1,0 +1,94 @@
+"""Contrast with a first-in-first-out memory of vectors for each class; every shape is fixed, and nothing waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def make(classes: int, first: int, size: int, width: int) -> dict[str, Tensor]:
+    """An empty memory: `first` vectors of class 0 and `size` of every other class.
+
+    memory: one ring of rows for each class, one ring after the other; size: rows of each ring;
+    seen: vectors that each class has been given so far, so that the next one goes to row `seen % size` of its ring.
+    """
+    sizes = torch.full((classes,), size)
+    sizes[0] = first
+    return {
+        "memory": torch.zeros(first + (classes - 1) * size, width),
+        "size": sizes,
+        "seen": torch.zeros_like(sizes),
+    }
+
+
+def contrast(
+    bank: dict[str, Tensor],
+    keys: Tensor,
+    masks: Sequence[Tensor],
+    shares: Tensor,
+    anchors: Callable[[Tensor], tuple[Tensor, Tensor]],
+    temperature: float,
+    by_place: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """InfoNCE of this process's anchors, their sum and number; all anchors count of every class that occurs.
+
+    keys [N,D]: vectors of all pixels of all processes. masks [N,C]: those whose mean is a class's positive, candidates
+    for its anchors, and those that its memory takes up. shares [C,n,1+k]: draws of n anchors, and of k negatives each.
+    `anchors` gives the vectors at positions [C,n], and says which ones are this process's own.
+    by_place: the i-th class that occurs has anchors and positive of class i.
+    """
+    keys, (positive, candidates, negative) = keys.float(), (mask.T for mask in masks)
+    remember(bank, keys, negative)
+    occurs = positive.any(1)
+    means = positive.float() @ keys / positive.sum(1, keepdim=True).clamp(min=1)
+    if by_place:
+        place = (occurs.cumsum(0) - 1).clamp(min=0)
+        candidates, means = candidates[place], means[place]
+    vectors, mine = anchors(drawn(candidates, shares[..., 0]))
+    values = info_nce(vectors, means, recall(bank, shares[..., 1:]), temperature)
+    learns = occurs & candidates.any(1) & (bank["seen"] > 0) & (occurs.sum() > 1)
+    return (values * (mine & learns[:, None])).sum(), (mine & occurs[:, None]).sum()
+
+
+def remember(bank: dict[str, Tensor], vectors: Tensor, mask: Tensor) -> None:
+    """Give each class its vectors, in order: those of [N,D] where its row of the mask [C,N] is set."""
+    memory, size, seen = bank["memory"], bank["size"], bank["seen"]
+    order, count = mask.cumsum(1) - 1, mask.sum(1)
+    # Of more vectors than a ring holds only the last ones stay; the others go to an extra row.
+    stays = mask & (order >= (count - size)[:, None])
+    rows = torch.where(stays, _rows(bank, seen[:, None] + order), len(memory))
+    numbers = torch.arange(len(vectors), device=rows.device).expand_as(rows)
+    source = torch.full((len(memory) + 1,), -1, device=rows.device)
+    source = source.scatter_(0, rows.flatten(), numbers.flatten())[:-1]
+    memory.copy_(torch.where(source[:, None] >= 0, vectors[source.clamp(min=0)], memory))
+    seen.add_(count)
+
+
+def recall(bank: dict[str, Tensor], shares: Tensor) -> Tensor:
+    """Vectors [C,n,k,D] of each class, drawn by numbers [C,n,k] in [0, 1); 0 is the oldest that is still there."""
+    held = torch.minimum(bank["seen"], bank["size"])[:, None, None]
+    age = (shares * held).long()
+    return bank["memory"][_rows(bank, bank["seen"][:, None, None] - held + age)]
+
+
+def _rows(bank: dict[str, Tensor], order: Tensor) -> Tensor:
+    """Rows of the memory for each class's vectors, numbered as they came; [C,...]."""
+    size = bank["size"].view(-1, *[1] * (order.dim() - 1))
+    return size.cumsum(0) - size + order % size
+
+
+def drawn(mask: Tensor, shares: Tensor) -> Tensor:
+    """Positions [C,n] among those where the mask [C,N] is set, drawn by numbers [C,n] in [0, 1); any where none is."""
+    chosen = (shares * mask.sum(1, keepdim=True)).long()
+    return torch.searchsorted(mask.cumsum(1), chosen + 1).clamp(max=mask.shape[1] - 1)
+
+
+def info_nce(anchors: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """[C,n] of anchors [C,n,D], one positive [C,D] for each class and negatives [C,n,k,D], by their cosines."""
+    anchors, positive = F.normalize(anchors, dim=2, eps=1e-8), F.normalize(positive, dim=1, eps=1e-8)
+    unlike = torch.einsum("cnd,cnkd->cnk", anchors, negatives) / negatives.norm(dim=3).clamp(min=1e-8)
+    like = torch.einsum("cnd,cd->cn", anchors, positive)[:, :, None]
+    return -(torch.cat([like, unlike], 2) / temperature).log_softmax(2)[:, :, 0]
