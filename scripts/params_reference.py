@@ -15,6 +15,7 @@ from semiseg import methods
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.models.network_config import NetworkConfig
 from semiseg.params import schema
+from semiseg.params.tune import Tune
 from semiseg.splits.families import FAMILIES, SEEDED
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/params.md"
@@ -43,6 +44,7 @@ BLOCKS = (
     ("suites.NAME.runtime", schema.Runtime),
     ("suites.NAME.methods.METHOD", schema.MethodEntry),
     ("suites.NAME.ablations.NAME", schema.Ablation),
+    ("suites.NAME.tune", Tune),
 )
 
 

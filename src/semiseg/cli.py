@@ -20,6 +20,7 @@ COMMANDS = {
     "data": "get, check and prepare data sets; look at a folder of your own",
     "split": "choose and write one list of labelled images",
     "train": "one run, or nothing when it is finished already",
+    "tune": "name the best of a method's finished trials: what the rule `tuning` calls",
     "stage": "list the specs of finished runs: what DVC passes between stages",
     "evaluate": "eval.json of a run, from its stored confusion matrices",
     "report": "tables, plots and the HTML report from the records that exist",

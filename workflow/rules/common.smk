@@ -68,6 +68,12 @@ if workflow.is_main_process:
     board.use(STUDY, EARLY_REPORT)
 FOLDER = str(STUDY.folder)
 RUN = f"{FOLDER}/runs/{{dataset}}/{{split}}/{{method}}/{{variant}}/seed{{seed}}"
+LISTS = {str(run.path): str(STUDY.split_file(run)) for run in STUDY.plan.runs}
+BEFORE = {
+    str(run.path): [str(path) for path in STUDY.must_precede(run)]
+    for run in STUDY.plan.runs
+    if run.tuned_by
+}
 RUN_LOG = "{dataset}/{split}/{method}/{variant}/seed{seed}"
 
 
@@ -80,6 +86,16 @@ def of_run(kind):
         return ASKED[kind].get(path) or not_planned(path)
 
     return request
+
+
+def before_run(wildcards):
+    """What a tuned run waits for: the name of the best trial, and the run that it equals if that is the default."""
+    return BEFORE.get(RUN.format(**wildcards), [])
+
+
+def list_of_run(wildcards):
+    """The list of labelled images of the run of a job's wildcards."""
+    return LISTS.get(RUN.format(**wildcards)) or not_planned(RUN.format(**wildcards))
 
 
 def not_planned(path):
@@ -99,14 +115,11 @@ def keep_going():
         workflow.execution_settings.keep_going = True
 
 
-def each(product, cells=None):
-    """A file of every run's folder; of those that fill the given cells only, when cells are given."""
-    chosen = (
-        STUDY.plan.runs
-        if cells is None
-        else {run.path: run for cell in cells for run in cell.runs}.values()
-    )
-    return [str(run.path / product) for run in chosen]
+def each(product, cells=None, runs=None):
+    """A file of every run's folder; of these runs only, or of those that fill the given cells."""
+    if cells is not None:
+        runs = {run.path: run for cell in cells for run in cell.runs}.values()
+    return [str(run.path / product) for run in runs or STUDY.plan.runs]
 
 
 def repeats(short):

@@ -8,27 +8,26 @@ localrules:
 
 rule data:
     input:
-        ASKED["data"][STUDY.suite.dataset],
+        lambda wildcards: ASKED["data"][wildcards.dataset],
     output:
-        f"data/{STUDY.suite.dataset}/manifest.json",
+        "data/{dataset}/manifest.json",
     log:
-        f"logs/{STUDY.name}/data.log",
+        f"logs/{STUDY.name}/data/{{dataset}}.log",
     benchmark:
-        f"logs/{STUDY.name}/data.tsv"
+        f"logs/{STUDY.name}/data/{{dataset}}.tsv"
     resources:
         mem_mb=2000,
         runtime=240,  # minutes; Cityscapes on a slow disk, seconds for pocket
     params:
         semiseg=SEMISEG,
-        name=STUDY.suite.dataset,
     message:
-        f"Getting, checking and decoding the data set {STUDY.suite.dataset}"
+        "Getting, checking and decoding the data set {wildcards.dataset}"
     shell:
-        "{params.semiseg} data prepare {params.name} > {log} 2>&1"
+        "{params.semiseg} data prepare {wildcards.dataset} > {log} 2>&1"
 
 
 rule data_all:
     input:
-        rules.data.output,
+        expand(rules.data.output, dataset=ASKED["data"]),
     message:
         f"The data set {STUDY.suite.dataset} is prepared"

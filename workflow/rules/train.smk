@@ -15,8 +15,9 @@ localrules:
 rule train:
     input:
         request=of_run("run"),
-        data=rules.data.output,
-        split=f"{FOLDER}/splits/{{split}}.json",
+        data="data/{dataset}/manifest.json",
+        split=list_of_run,
+        before=before_run,
     output:
         f"{RUN}/spec.json",
     log:

@@ -42,11 +42,12 @@ def run(options: argparse.Namespace) -> None:
             wanted["config"],
             options.folder,
             data=DATA,
-            splits=options.splits or _suite_folder(options.folder) / "splits",
+            splits=options.splits or Path(wanted.get("splits") or _suite_folder(options.folder) / "splits"),
             runtime=wanted["runtime"],
             dataset=DatasetConfig.model_validate(wanted["dataset"]),
             say=say,
             request=options.request,
+            twin=wanted.get("twin"),
         )
     finally:
         for lock in held:
@@ -66,15 +67,16 @@ def _score(folder: Path) -> None:
 
 def _wanted(options: argparse.Namespace) -> dict[str, Any]:
     from semiseg.base.files import read_json
+    from semiseg.study.trials import resolved
 
     if options.request:
-        return read_json(options.request)["content"]
+        return resolved(read_json(options.request)["content"])
     if options.config:
         return _repeated(options.config)
     from semiseg.study.study import Study
 
     study = Study.load(_suite_folder(options.folder).name)
-    return study.runs[study.run_at(options.folder).path].content
+    return resolved(study.runs[study.run_at(options.folder).path].content)
 
 
 def _repeated(path: Path) -> dict[str, Any]:

@@ -34,8 +34,12 @@ def train_run(
     dataset: DatasetConfig,
     say: Callable[[str], None],
     request: Path | None = None,
+    twin: str | None = None,
 ) -> None:
-    """Train the run that `config` describes into the folder `path`; `request` is the file that asks for it."""
+    """Train the run that `config` describes into the folder `path`; `request` is the file that asks for it.
+
+    `twin` is the folder of a run that may turn out to be this one under another name: then it is copied.
+    """
     name = split_name(config["split"]["family"], config["split"]["partition"])
     split = read_split(splits / f"{name}.json")
     wanted = spec.make_spec(config, data_sha256(config["dataset"]["name"], data), split.sha256)
@@ -47,6 +51,9 @@ def train_run(
     with lease.hold(path, sha256, say) if _is_first() else _follow(folder, wanted, sha256) as held:
         if folder.recover(wanted, sha256):  # whoever held the lease before finished it
             say(f"{path}: finished by another process meanwhile")
+            return
+        if twin and _is_first() and folder.take_over(RunFolder(Path(twin)), wanted, sha256):
+            say(f"{path}: is the run {twin} under another name; copied")
             return
         require_manifest(config["dataset"]["name"], dataset, data)
         ensure_store(config["dataset"]["name"], dataset, data)

@@ -29,6 +29,7 @@ from pydantic import Field
 
 from semiseg.base.errors import UserError
 from semiseg.base.lazy import F, torch
+from semiseg.methods._ranges import EVERY_METHOD, Between, OneOf
 from semiseg.methods._terms import beside, valid_pixels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -60,6 +61,16 @@ class AdvSemiSeg(Method):
         lr_d: float = Field(1e-4, gt=0)  # paper: Adam
         betas_d: tuple[float, float] = (0.9, 0.999)  # text; code (0.9, 0.99)
         power_d: float = Field(0.9, ge=0)  # paper: polynomial decay, as for the segmentation network
+
+    tuned = EVERY_METHOD | {
+        "lambda_adv_labelled": Between(0.001, 0.1, log=True),
+        "lambda_adv_unlabelled": Between(1e-4, 0.01, log=True),
+        "lambda_semi": Between(0.03, 0.3, log=True),
+        "t_semi": Between(0.05, 0.4),
+        "semi_start": Between(0.0, 0.5),
+        "width_d": OneOf((8, 16, 32)),
+        "lr_d": Between(2e-5, 1e-3, log=True),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from semiseg.base.lazy import F
+from semiseg.methods._ranges import STRONG_VIEWS, Between, OneOf
 from semiseg.methods._terms import Pseudo, beside, check_partners, mean_over_pixels, pseudo_labels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -43,6 +44,12 @@ class AugSeg(Method):
         lambda_unlabelled: float = Field(1.0, ge=0)  # configs
         operations: int = Field(3, ge=1)  # paper: between 1 and this many operations per image
         adaptive_cutmix: bool = True  # off: no labelled pixels
+
+    tuned = STRONG_VIEWS | {
+        "confidence": Between(0.5, 0.98),
+        "lambda_unlabelled": Between(0.3, 3.0, log=True),
+        "operations": OneOf((2, 3, 4)),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, field_validator
 
 from semiseg.base.lazy import F, torch
+from semiseg.methods._ranges import EVERY_METHOD, Between
 from semiseg.methods._terms import beside, check_partners, partner, valid_pixels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -52,6 +53,10 @@ class CPS(Method):
             if value[0] > value[1]:
                 raise ValueError("expected [low, high] with low <= high")
             return value
+
+    tuned = EVERY_METHOD | {
+        "lambda_cps": Between(0.3, 6.0, log=True),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from semiseg.base.lazy import torch
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import beside, check_partners, mean_over_pixels, partner, squared_difference, valid_pixels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -44,6 +45,11 @@ class CutMixSeg(Method):
         lambda_consistency: float = Field(1.0, ge=0)  # paper and code
         area: float = Field(0.5, gt=0, lt=1)  # share of the image that the box covers; paper and code
         colour: bool = True  # the student's view is colour-jittered as well (code: --aug_strong_colour)
+
+    tuned = STRONG_VIEWS | {
+        "confidence": Between(0.5, 0.98),
+        "lambda_consistency": Between(0.3, 10.0, log=True),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

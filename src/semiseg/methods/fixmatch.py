@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import beside, check_partners, confident_cross_entropy, partner, pseudo_labels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -35,6 +36,12 @@ class FixMatch(Method):
         confidence: float = Field(0.95, ge=0, le=1)  # tau; UniMatch: 0.95 on VOC, 0 on Cityscapes
         lambda_unlabelled: float = Field(1.0, ge=0)  # UniMatch
         cutmix_probability: float = Field(0.5, ge=0, le=1)  # UniMatch's code
+
+    tuned = STRONG_VIEWS | {
+        "confidence": Between(0.5, 0.98),
+        "lambda_unlabelled": Between(0.3, 3.0, log=True),
+        "cutmix_probability": Between(0.0, 1.0),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

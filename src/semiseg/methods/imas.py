@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from semiseg.base.lazy import F, torch
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import Pseudo, beside, check_partners, pseudo_labels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -55,6 +56,11 @@ class IMAS(Method):
         # `background` leaves one out only where the data set has a background class
         ignored_class: Literal["background", "first", "none"] = "background"
         operations: int = Field(2, ge=1)  # of the strong view; code
+
+    tuned = STRONG_VIEWS | {
+        "confidence": Between(0.5, 0.98),
+        "lambda_unlabelled": Between(0.5, 6.0, log=True),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

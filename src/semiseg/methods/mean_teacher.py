@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import beside, check_ramp_up, gaussian_ramp_up, squared_difference, valid_pixels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -36,6 +37,11 @@ class MeanTeacher(Method):
         lambda_consistency: float = Field(1.0, ge=0)
         # free choice: a share of the training; the paper ramps up over the first quarter, about, of its own schedule
         ramp_up: float = Field(0.25, ge=0)
+
+    tuned = STRONG_VIEWS | {
+        "lambda_consistency": Between(0.3, 30.0, log=True),
+        "ramp_up": Between(0.0, 0.5),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

@@ -10,6 +10,7 @@ from semiseg.base.errors import UserError
 from semiseg.base.registry import Registry
 from semiseg.base.strict import Strict
 from semiseg.datasets.kind import REGISTRY as KINDS
+from semiseg.methods._ranges import EVERY_METHOD, Range
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,6 +145,7 @@ class Method:
     needs_teacher: bool = False
     networks: ClassVar[int] = 1
     variant_names: ClassVar[dict[str, dict[str, Any]]] = {}
+    tuned: ClassVar[dict[str, Range]] = EVERY_METHOD  # what tuning may try
 
     def __init__(self, options: MethodOptions, setting: Setting) -> None:
         self.options: Any = options

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from semiseg.base.lazy import F
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import Pseudo, beside, check_partners, confident_cross_entropy, partner, pseudo_labels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -63,6 +64,14 @@ class RC2L(Method):
         confidence: float = Field(0.9, ge=0, le=1)  # free choice: of SMC's pixels, and of those that make a region
         min_area: float = Field(0.001, ge=0, lt=1)  # free choice: share of the image below which a region is noise
         cutmix_probability: float = Field(0.5, ge=0, le=1)  # free choice: CutMix as in UniMatch
+
+    tuned = STRONG_VIEWS | {
+        "lambda_rmc": Between(0.02, 0.5, log=True),
+        "lambda_rfc": Between(0.02, 0.5, log=True),
+        "lambda_rcc": Between(0.02, 0.5, log=True),
+        "lambda_smc": Between(0.3, 3.0, log=True),
+        "confidence": Between(0.5, 0.98),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

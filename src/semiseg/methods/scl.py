@@ -32,6 +32,7 @@ from pydantic import Field
 
 from semiseg.base.errors import UserError
 from semiseg.base.lazy import F, torch
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import (
     beside,
     check_partners,
@@ -69,6 +70,12 @@ class SCL(Method):
         mirror: bool = True  # the teacher averages several views; free choice: the image and its mirror image
         boundary_relaxation: bool = False  # of the labelled loss, as in the paper; off: the recipe's, for equal terms
         ramp_up: float = Field(0.25, ge=0)  # free choice: a share of the training, as in mean_teacher
+
+    tuned = STRONG_VIEWS | {
+        "lambda_consistency": Between(0.3, 10.0, log=True),
+        "lambda_structured": Between(0.3, 3.0, log=True),
+        "area": Between(0.25, 0.75),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

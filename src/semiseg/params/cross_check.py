@@ -15,6 +15,7 @@ from semiseg.splits.families import check_partition, count_of
 
 if TYPE_CHECKING:
     from semiseg.params.schema import Params, Suite
+    from semiseg.params.tune import Tune
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -60,6 +61,31 @@ def _check_suite(params: Params, suite: Suite, where: str) -> None:
                 )
     for name in suite.ablations:
         _check_name(name, f"{where}.ablations")
+    if suite.tune is not None:
+        _check_tuning(params, suite, suite.tune, f"{where}.tune")
+
+
+def _check_tuning(params: Params, suite: Suite, tune: Tune, where: str) -> None:
+    """There are labels to do without, and a val that may choose."""
+    if tune.at not in suite.splits.partitions or tune.at == "full":
+        offered = ", ".join(one for one in suite.splits.partitions if one != "full")
+        raise UserError(f"{where}.at: {tune.at!r} is no partition of the suite with unlabelled images ({offered})")
+    for method in tune.methods or ():
+        if method not in suite.methods:
+            raise UserError(f"{where}.methods: {method!r} is no method of the suite{nearest(method, suite.methods)}")
+    if tune.dataset is None and suite.evaluation.selected_on is None:
+        raise UserError(
+            f"{where}.dataset is missing: selected_on is null, so nothing may be chosen on the suite's val; name a "
+            "data set whose val is cut from train"
+        )
+    name = tune.dataset or suite.dataset
+    if name not in params.datasets:
+        raise UserError(f"{where}.dataset: there is no data set {name!r}{nearest(name, params.datasets)}")
+    try:
+        family = tune.family or suite.splits.family[0]
+        check_partition(family, tune.trials_at or tune.at, kind_of(params.datasets[name]).literature)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _methods(suite: Suite) -> Iterator[tuple[str, Any, tuple[str, ...]]]:

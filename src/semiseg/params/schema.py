@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from semiseg.base.strict import Strict
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.models.network_config import NetworkConfig
+from semiseg.params.tune import Tune
 
 SMALLEST_CROP = 32  # encoders and the discriminator halve their input five times
 
@@ -254,6 +255,7 @@ class Suite(Strict):
         description="name -> block or a list of blocks; or a list of names"
     )
     ablations: dict[str, Ablation] = {}
+    tune: Tune | None = Field(None, description="equal budgets of trials for all methods; null: no tuning")
     block: int | None = Field(None, ge=1, description="neighbours in a group that intervals draw as one; null: all")
 
     @field_validator("methods", mode="before")

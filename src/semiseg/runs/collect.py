@@ -6,7 +6,8 @@ A description says what was planned. It is a plain mapping with the keys of `PLA
   does not apply, whose `reason` then says why,
 - `spec_sha256`: hash of the wanted spec; a folder that carries another one holds stale results and counts as missing,
 - `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}],
-  with the ablation's "title".
+  with the ablation's "title"; trials of a tuning are shown in no cell,
+- `tuning`: {"trial": number, "setting": options and recipe keys} of a trial; without a number, of the best one's rows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ AFFECTS_RESULTS = False
 PLANNED = (
     "suite", "run", "dataset", "split", "split_family", "partition", "split_sha256", "labelled", "unlabelled",
     "method", "title", "fidelity", "variant", "options", "head", "seed", "network", "architecture", "encoder",
-    "output_stride", "crop", "iterations", "block", "cells",
+    "output_stride", "crop", "iterations", "block", "tuning", "cells",
 )  # fmt: skip
 
 

@@ -29,7 +29,10 @@ def descriptions(study: Study) -> list[dict[str, Any]]:
 
 
 def _of_run(study: Study, run: Run) -> dict[str, Any]:
+    tuning = {"trial": run.trial, "setting": run.setting} if run.trial is not None or run.tuned_by else None
     return _common(study, run) | {
+        "dataset": run.dataset,
+        "tuning": tuning,
         "run": str(run.path.relative_to(study.folder)),
         "seed": run.seed,
         "spec_sha256": study.wanted_sha256(run),
@@ -40,7 +43,7 @@ def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
     recipe = study.suite.recipe
     kind = methods.load(place.method)
     method = kind(kind.Options.model_validate(place.options), study.setting)
-    path = study.split_file(place.family, place.partition)
+    path = study.split_file(place)
     split = read_json(path) if path.exists() else None
     return {
         "suite": study.name,

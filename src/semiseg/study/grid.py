@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from semiseg.base.files import sha256_json
 from semiseg.cluster import estimate
 from semiseg.params.schema import Ablation, MethodEntry, Params, Suite
 from semiseg.splits.families import FULL, split_name
+from semiseg.study import trials
 
 RESULTS = Path("results")
+TUNED = "tuned"  # the variant that takes the setting of the best trial
 # Where the images and their lists lie and who may see them changes no result; what the files say is in the data's hash.
 NOT_DETERMINING = {"data_root", "redistributable", "classes_file", "val_list", "test_list"}
 
@@ -39,6 +41,10 @@ class Run:
     options: dict[str, Any]
     seed: int
     config: dict[str, Any] = field(repr=False)
+    trial: int | None = None  # its number among the trials of its method's tuning
+    setting: dict[str, Any] = field(default_factory=dict)  # what a trial, or the best of them, changes of the default
+    tuned_by: Path | None = None  # the file that names the best trial, whose setting this run takes
+    twin: Path | None = None  # the run that this one equals if the default setting was best
 
     @functools.cached_property
     def split(self) -> str:
@@ -82,6 +88,10 @@ class Plan:
     runs: tuple[Run, ...]
     cells: tuple[Cell, ...]
 
+    @property
+    def trials(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.trial is not None)
+
 
 def plan(params: Params, suite_name: str | None = None, source: str = "params.yaml") -> Plan:
     name = suite_name or params.suite
@@ -90,9 +100,14 @@ def plan(params: Params, suite_name: str | None = None, source: str = "params.ya
 
         raise UserError(f"{source}: there is no suite {name!r}{nearest(name, params.suites)}")
     builder = _Builder(params, name, source)
-    cells = tuple(builder.comparison()) + tuple(builder.ablations())
-    runs = {run.path: run for cell in cells for run in cell.runs}  # equal paths are equal specs: one run, many cells
+    cells = (*builder.comparison(), *builder.tuned(), *builder.ablations())
+    shown = [run for cell in cells for run in cell.runs]
+    runs = {run.path: run for run in (*shown, *builder.trials())}  # equal paths are equal specs: one run, many cells
     return Plan(name, tuple(runs[path] for path in sorted(runs)), cells)
+
+
+def tuning_file(suite: str, method: str) -> Path:
+    return RESULTS / suite / "tuning" / f"{method}.json"
 
 
 class _Builder:
@@ -127,6 +142,55 @@ class _Builder:
                 seeds = ablation.seeds or self.suite.seeds
                 cells.append(self._cell(name, arm, method, options, family, ablation.at, seeds))
         return cells
+
+    def tuned(self) -> list[Cell]:
+        """The row `tuned` of every method that is tuned, beside its default."""
+        cells = []
+        for method in self._tuned_methods():
+            file = tuning_file(self.name, method)
+            for family, partition in self._splits((self.suite.tune.at,)):
+                options = self._options(method, "default", f"suites.{self.name}.tune")
+                cell = self._cell("comparison", None, method, options, family, partition, self.suite.seeds)
+                runs = tuple(replace(run, variant=TUNED, tuned_by=file, twin=run.path) for run in cell.runs)
+                cells.append(replace(cell, arm=TUNED, variant=TUNED, runs=runs))
+        return cells
+
+    def trials(self) -> list[Run]:
+        """As many for every method, on one list of labelled images, judged on val: test is not even evaluated."""
+        runs = []
+        for method in self._tuned_methods():
+            default = self._default_trial(method)
+            for number, setting in enumerate(trials.settings(default.config, self.suite.tune.trials, default.seed)):
+                config = trials.applied(default.config, setting)
+                where = f"suites.{self.name}.tune: trial {number} of {method}"
+                values = self._options(method, config["method"]["options"], where).model_dump(mode="json")
+                self._check(method, self._options(method, values, where), replace(default, config=config))
+                trial = {"variant": f"trial{number}", "trial": number, "setting": setting}
+                runs.append(replace(default, options=values, config=config, **trial))
+        return runs
+
+    def _default_trial(self, method: str) -> Run:
+        tune = self.suite.tune
+        options = self._options(method, "default", f"suites.{self.name}.tune")
+        recipe = self._recipe(method, options) | ({"iterations": tune.iterations} if tune.iterations else {})
+        once = {"every": recipe["iterations"], "lastk": 1, "diagnostics": 0, "pictures": 0}
+        judged = {**self._evaluation, "evaluated_on": "val", "selected_on": None, **once}
+        family, partition = tune.family or self.suite.splits.family[0], tune.trials_at or tune.at
+        values = options.model_dump(mode="json")
+        return self._run(method, "default", values, recipe, judged, family, partition, tune.seed, tune.dataset)
+
+    def _tuned_methods(self) -> list[str]:
+        """Those of the suite that run at the partition of the tuning, unless `tune` names them."""
+        tune = self.suite.tune
+        if tune is None:
+            return []
+        if tune.methods is not None:
+            return list(tune.methods)
+        return [
+            name
+            for name, entries in self.suite.methods.items()
+            if any(entry.at is None or tune.at in entry.at for entry in entries)
+        ]
 
     def _splits(self, at: tuple[str, ...] | None) -> list[tuple[str, str]]:
         """Every family at every partition; `full` is the same in all of them and stands once."""
@@ -207,16 +271,19 @@ class _Builder:
         family: str,
         partition: str,
         seed: int,
+        dataset: str | None = None,
     ) -> Run:
+        dataset = dataset or self.suite.dataset
+        settings = self.params.datasets[dataset].model_dump(mode="json", exclude=NOT_DETERMINING)
         config = {
-            "dataset": {"name": self.suite.dataset, **self.dataset.model_dump(mode="json", exclude=NOT_DETERMINING)},
+            "dataset": {"name": dataset, **settings},
             "split": {"family": FULL if partition == FULL else family, "partition": partition},
             "method": {"name": method, "options": values},
             "recipe": recipe,
             "evaluation": evaluation,
             "seed": seed,
         }
-        return Run(self.name, self.suite.dataset, family, partition, method, variant, values, seed, config)
+        return Run(self.name, dataset, family, partition, method, variant, values, seed, config)
 
     def _recipe(self, method: str, options: Any) -> dict[str, Any]:
         """The suite's, with the optimiser of the method's head."""

@@ -16,7 +16,7 @@ LONG = 30 * 86400  # seconds of one training that nobody means
 def hints(study: Any, done: Collection[Path], costs: Mapping[Path, Any]) -> list[str]:
     found = []
     name = study.suite.dataset
-    if not study.data.fresh() and (changed := changes.since_check(name, study.params.datasets[name])):
+    if not study.data[name].fresh() and (changed := changes.since_check(name, study.params.datasets[name])):
         found.append(
             f"the files of {name} are not those that were prepared: {changed}. The next `snakemake` prepares them "
             f"again, and then trains {len(done)} runs again that are done; to keep these, put the former files back"

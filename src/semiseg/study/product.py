@@ -22,7 +22,7 @@ REQUESTS = Path(".snakemake/requests")
 LEFT_BEHIND_SECONDS = 300
 EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
 TIME_OF_FOLDER = ".snakemake_timestamp"  # Snakemake reads a folder's time from this file in it
-CHAIN = ("request", "data", "split", "run", "stage", "evaluation", "tables", "plots", "report")
+CHAIN = ("request", "data", "split", "run", "tuning", "tuned run", "stage", "evaluation", "tables", "plots", "report")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Product:
     content: Any = None  # what the job needs to know, beside what decides
     sound: Callable[[], bool] = lambda: True  # a closer look, at files that came from elsewhere
     folder: Path | None = None  # where the rule's output is a whole folder, which holds the files
+    place: str = ""  # in the chain; by default that of its kind
 
     @property
     def request(self) -> Path:
@@ -44,7 +45,7 @@ class Product:
 
     @property
     def time(self) -> int:
-        return EPOCH + CHAIN.index(self.kind)
+        return EPOCH + CHAIN.index(self.place or self.kind)
 
     def fresh(self) -> bool:
         return self._is(self.wanted())

@@ -21,8 +21,8 @@ from semiseg.runs import seal, spec
 from semiseg.runs.run_folder import SHOWN, RunFolder
 from semiseg.splits import split_files
 from semiseg.splits.families import FULL, split_name
-from semiseg.study import grid
-from semiseg.study.grid import RESULTS, Run
+from semiseg.study import grid, tuning
+from semiseg.study.grid import RESULTS, Cell, Run
 from semiseg.study.product import Product
 from semiseg.study.requirements import check_before_start, lost_start_weights
 
@@ -50,8 +50,10 @@ class Study:
         self.plan = grid.plan(params, self.name)
         self.suite = params.suites[self.name]
         self.folder = RESULTS / self.name
-        self._data_sha256: str | None = None
+        self._data_sha256: dict[str, str | None] = {}  # data set -> its hash, once it is prepared
         self._lists: dict[Path, str | None] = {}  # list of labelled images -> its hash, once it is there
+        self._asked = {run.path: run.config for run in self.plan.runs}  # of tuned runs, before the best trial is known
+        self.plan = tuning.settled(self)
 
     @classmethod
     def load(cls, suite: str | None = None, path: str | Path = "params.yaml") -> Study:
@@ -83,8 +85,12 @@ class Study:
     # ---------------------------------------------------------------- products, in the order of the chain
 
     @functools.cached_property
-    def data(self) -> Product:
-        name = self.suite.dataset
+    def data(self) -> dict[str, Product]:
+        """The suite's data set, and the one of its trials if that is another."""
+        names = (self.suite.dataset, *(run.dataset for run in self.plan.runs))
+        return {name: self._data(name) for name in dict.fromkeys(names)}
+
+    def _data(self, name: str) -> Product:
         manifest = DATA / name / "manifest.json"
         arguments = (name, self.params.datasets[name], DATA)
         wanted, carried = (
@@ -95,19 +101,22 @@ class Study:
 
     @functools.cached_property
     def splits(self) -> dict[str, Product]:
-        pairs = {(run.family, run.partition): None for run in self.plan.runs}
-        return {split_name(*pair): self._split(*pair) for pair in pairs}
+        """By their place below `splits/`, without the suffix."""
+        files = {self.split_file(run): run for run in self.plan.runs}
+        return {self._list_name(path): self._split(path, run) for path, run in files.items()}
 
-    def _split(self, family: str, partition: str) -> Product:
-        path = self.split_file(family, partition)
-        family = FULL if partition == FULL else family
+    def _list_name(self, path: Path) -> str:
+        return str(path.relative_to(self.folder / "splits").with_suffix(""))
+
+    def _split(self, path: Path, run: Run) -> Product:
+        family = FULL if run.partition == FULL else run.family
         return Product(
             "split",
-            f"{self.name}/{path.stem}",
+            f"{self.name}/{self._list_name(path)}",
             (path,),
-            lambda: split_files.wanted(family, partition, self.data_sha256, self.suite.dataset),
+            lambda: split_files.wanted(family, run.partition, self.data_sha256(run.dataset), run.dataset),
             lambda: peek_json(path, "made_from"),
-            {"family": family, "partition": partition, "dataset": self.suite.dataset},
+            {"family": family, "partition": run.partition, "dataset": run.dataset},
         )
 
     @functools.cached_property
@@ -117,19 +126,28 @@ class Study:
     def _run(self, run: Run) -> Product:
         folder = RunFolder(run.path)
         content = {
-            "config": run.config,
+            "config": self._asked[run.path],
             "runtime": self.suite.runtime.model_dump(mode="json"),
             "dataset": self.params.datasets[run.dataset].model_dump(mode="json"),
+            "splits": str(self.split_file(run).parent),
+            "tuned_by": run.tuned_by and str(run.tuned_by),
+            "twin": str(run.twin) if run.twin in self._asked else None,
         }
         return Product(
             "run",
             f"{run.suite}/{run.name}",
             (run.path / "spec.json",),
-            lambda: self.wanted_sha256(run),
+            lambda: self._wanted_of_run(run),
             lambda: folder.spec_sha256 if folder.complete else None,
             content,
             lambda: _undamaged(folder),
+            place="tuned run" if run.tuned_by else "run",
         )
+
+    def _wanted_of_run(self, run: Run) -> str:
+        if run.tuned_by and not self.tunings[run.method].fresh():
+            return f"what {run.tuned_by} will say"
+        return self.wanted_sha256(run)
 
     @functools.cached_property
     def evaluations(self) -> dict[Path, Product]:
@@ -160,6 +178,21 @@ class Study:
             return all(product.fresh() for product in self.evaluations.values())
 
         return Product("evaluation", self.name, (path, *evaluations), wanted, lambda: peek_json(path), sound=sound)
+
+    @functools.cached_property
+    def tunings(self) -> dict[str, Product]:
+        """By method."""
+        return {method: self._tuning(method, runs) for method, runs in tuning.trials_by_method(self.plan).items()}
+
+    def must_precede(self, run: Run) -> list[Path]:
+        """What has to be there before a tuned run begins: the name of the best trial, and the run that it may equal."""
+        twin = [run.twin / "spec.json"] if run.twin in self._asked else []
+        return [run.tuned_by, *twin] if run.tuned_by else []
+
+    def _tuning(self, method: str, runs: list[Run]) -> Product:
+        path = grid.tuning_file(self.name, method)
+        wanted, carried = functools.partial(tuning.wanted, self, runs), functools.partial(tuning.carried, path)
+        return Product("tuning", f"{self.name}/{method}", (path,), wanted, carried)
 
     @functools.cached_property
     def stages(self) -> dict[str, Product]:
@@ -202,9 +235,10 @@ class Study:
     def products(self) -> dict[str, dict[Any, Product]]:
         """All of them, by kind and by what the rules call them."""
         return {
-            "data": {self.suite.dataset: self.data},
+            "data": self.data,
             "split": self.splits,
             "run": self.runs,
+            "tuning": self.tunings,
             "stage": self.stages,
             "evaluation": {self.name: self.scores},
             "tables": {self.name: self.assembled("tables", TABLES)},
@@ -214,23 +248,23 @@ class Study:
 
     # ---------------------------------------------------------------- what products are made from
 
-    @property
-    def data_sha256(self) -> str | None:
+    def data_sha256(self, dataset: str) -> str | None:
         """Asked again until the data are prepared: a driver that began without them looks on while trainings end."""
-        if self._data_sha256 is None:
-            self._data_sha256 = preparing.data_sha256(self.suite.dataset, DATA)
-        return self._data_sha256
+        if self._data_sha256.get(dataset) is None:
+            self._data_sha256[dataset] = preparing.data_sha256(dataset, DATA)
+        return self._data_sha256[dataset]
 
-    def split_file(self, family: str, partition: str) -> Path:
-        return self.folder / "splits" / f"{split_name(family, partition)}.json"
+    def split_file(self, place: Run | Cell) -> Path:
+        """Lists of the data set of the trials, if that is another than the suite's, lie in a folder of its name."""
+        own = getattr(place, "dataset", self.suite.dataset) == self.suite.dataset
+        folder = self.folder / "splits" if own else self.folder / "splits" / place.dataset
+        return folder / f"{split_name(place.family, place.partition)}.json"
 
     def wanted_spec(self, run: Run) -> dict[str, Any]:
-        return spec.make_spec(
-            run.config, self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition))
-        )
+        return spec.make_spec(run.config, self.data_sha256(run.dataset), self._split_sha256(self.split_file(run)))
 
     def wanted_sha256(self, run: Run) -> str:
-        data, split = self.data_sha256, self._split_sha256(self.split_file(run.family, run.partition))
+        data, split = self.data_sha256(run.dataset), self._split_sha256(self.split_file(run))
         return self._spec_sha256(run.path, data, split)
 
     @functools.cache  # noqa: B019 - a study lives as long as the command
