@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from semiseg.engine import ema
 
@@ -67,3 +70,18 @@ def test_restored_weights_are_the_ones_that_are_averaged():
 def test_warm_start(iteration, warm_start, expected):
     """min(1 - 1/(iteration + 1), decay)"""
     assert ema.decay_at(iteration, 0.99, warm_start) == pytest.approx(expected)
+
+
+def test_counters_take_one_call_for_all(monkeypatch):
+    student = nn.Sequential(*(nn.BatchNorm2d(2) for _ in range(5)))
+    average = ema.Average(ema.make_teacher(student), student, True)
+    calls = Counter()
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            calls[str(function)] += 1
+            return function(*args, **(kwargs or {}))
+
+    with Counting():
+        average.update(0.5)
+    assert calls == {"aten._foreach_lerp_.Scalar": 1, "aten._foreach_copy_.default": 1}

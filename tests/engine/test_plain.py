@@ -84,3 +84,18 @@ def test_the_discriminator_runs_with_the_speed_options(build):
     assert calls == [8, 8], "students' turn, own turn; 4 labelled and 4 unlabelled images"
     first = training.state.auxiliary.layers[0].weight
     assert first.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_parts_of_a_batch_are_told_apart(build):
+    training = build("fixmatch", optimiser=SGD | {"accumulate": 2})
+    parts, losses = [], training.method.losses
+    training.method.losses = lambda batch, step: (parts.append(step.draws.part), losses(batch, step))[1]
+    train_steps(training, 2)
+    assert parts == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(("method", "judged"), [("supervised", False), ("fixmatch", True)])
+def test_only_methods_with_pseudo_labels_are_diagnosed(method, judged, build):
+    training = build(method)
+    training.judge.diagnose(4, training.method, training.state)
+    assert training.judge.log.path.exists() == judged

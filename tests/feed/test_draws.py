@@ -80,3 +80,13 @@ def test_permutation_is_one_and_changes_with_the_iteration():
 
 def test_no_samples_give_no_rows():
     assert Draws(0, 0).uniform("u", 3).shape == (0, 3)
+
+
+def test_parts_of_a_batch_share_no_draw():
+    """A batch in one part has the draws that it always had; samples have theirs, whatever part they fall into."""
+    first, second = (Draws(3, 7, [5, 6], part) for part in (0, 1))
+    assert np.array_equal(first.shared("box", 4), Draws(3, 7).shared("box", 4))
+    assert not np.isin(second.shared("box", 4), first.shared("box", 4)).any()
+    assert not np.array_equal(second.permutation("order", 20), first.permutation("order", 20))
+    assert np.array_equal(second.subset([0]).shared("box", 4), second.shared("box", 4))
+    assert np.array_equal(second.uniform("crop", 4), first.uniform("crop", 4))

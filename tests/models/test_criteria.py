@@ -157,3 +157,11 @@ def test_the_mean_can_be_taken_over_processes(criterion) -> None:
         criterion(logits[half], label[half], mean=collect)
     (total_a, count_a), (total_b, count_b) = sums
     torch.testing.assert_close((total_a + total_b) / (count_a + count_b), criterion(logits, label))
+
+
+def test_the_threshold_of_hard_examples_is_the_same_by_either_way():
+    """A GPU takes topk, a CPU kthvalue."""
+    values = torch.rand(5000, generator=torch.Generator().manual_seed(0))
+    for k in (1, 700, 5000):
+        assert criteria.kth_smallest(values, k) == values.sort().values[k - 1]
+        assert torch.topk(values, k, largest=False, sorted=False).values.amax() == values.sort().values[k - 1]

@@ -29,18 +29,20 @@ class Average:
         floating = [pair for pair in pairs if pair[0].is_floating_point()]
         self.mine, self.theirs = [mine for mine, _ in floating], [theirs for _, theirs in floating]
         # Batch norm counts its batches: a count is copied, not averaged.
-        self.counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self.my_counts, self.their_counts = [mine for mine, _ in counts], [theirs for _, theirs in counts]
         self.foreach = foreach
 
     @torch.no_grad()
     def update(self, decay: float) -> None:
         if self.foreach:
             torch._foreach_lerp_(self.mine, self.theirs, 1 - decay)
+            torch._foreach_copy_(self.my_counts, self.their_counts)
         else:
             for mine, theirs in zip(self.mine, self.theirs, strict=True):
                 mine.lerp_(theirs, 1 - decay)
-        for mine, theirs in self.counts:
-            mine.copy_(theirs)
+            for mine, theirs in zip(self.my_counts, self.their_counts, strict=True):
+                mine.copy_(theirs)
 
 
 def _tensors(module: nn.Module) -> list[torch.Tensor]:

@@ -40,18 +40,22 @@ class Meters:
         """Means over the steps since the last reading, over all processes. Here training waits for the device."""
         if not self.losses:
             return {}
-        self.check()
         result = {name: total / max(self.steps, 1) for name, total in zip(self.losses, self._sums(), strict=True)}
         self.losses, self.when, self.steps = {}, {}, 0
         return result
 
     def check(self) -> None:
         """Raise when a loss was not finite: what came of it is not worth a checkpoint."""
-        if self.losses and not all(map(_is_finite, self._sums())):
-            self._complain()
+        if self.losses:
+            self._sums()
 
     def _sums(self) -> list[float]:
-        return distributed.average(torch.stack([_stacked(values).sum() for values in self.losses.values()])).tolist()
+        """Checked. One wait for the device and one collective, whatever the number of losses."""
+        sums = torch.stack([_stacked(values).sum() for values in self.losses.values()])
+        averaged = distributed.average(sums).tolist()
+        if not all(map(_is_finite, averaged)):
+            self._complain()
+        return averaged
 
     def _complain(self) -> None:
         firsts = [

@@ -11,6 +11,7 @@ from torch import nn
 from semiseg.base.errors import UserError
 from semiseg.base.files import write_text
 from semiseg.engine.train_state import TrainState
+from semiseg.hardware import distributed
 from semiseg.methods.method import Method
 from semiseg.runs.evaluations import Evaluations
 from semiseg.scoring.diagnostics import pseudo_labels
@@ -31,8 +32,10 @@ class MetricsLog:
         write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def write(self, **fields: Any) -> None:
-        with self.path.open("a") as stream:
-            stream.write(json.dumps(fields) + "\n")
+        """One process writes for all."""
+        if distributed.rank() == 0:
+            with self.path.open("a") as stream:
+                stream.write(json.dumps(fields) + "\n")
 
 
 def _iteration(line: str) -> float:
@@ -76,7 +79,7 @@ class Judge:
         return iteration == iterations or iteration % self.settings["every"] == 0
 
     def evaluate(self, iteration: int, networks: dict[str, nn.Module], reported: str) -> float:
-        """mIoU of the reported network on the reported set."""
+        """mIoU of the reported network on the reported set. The processes share the images and know all results."""
         scores = {}
         for name, ids in self.sets.items():
             for label, network in networks.items():
@@ -84,7 +87,8 @@ class Judge:
                 self.evaluations.add(iteration, name, label, matrices)
                 scores[name, label] = miou = mean_iou(matrices.sum(0))
                 self.log.write(kind="evaluation", iteration=iteration, set=name, network=label, miou=miou)
-        self.evaluations.save(self.path)
+        if distributed.rank() == 0:
+            self.evaluations.save(self.path)
         return scores[self.settings["evaluated_on"], reported]
 
     def alarm(self, reported: str, iteration: int, iterations: int) -> str:
@@ -101,7 +105,7 @@ class Judge:
         return f"{', '.join(names)} is never predicted on {name} at iteration {iteration}{cure}"
 
     def diagnose(self, iteration: int, method: Method, state: TrainState) -> None:
-        if not self.hidden:
+        if not self.hidden or not method.uses_unlabelled:
             return
         source = state.teacher if method.needs_teacher and state.teacher else state.students[0]
         auxiliary = state.player and state.player.eager

@@ -148,13 +148,13 @@ class Training:
     def losses(self, batch: Loaded, part: int, parts: int) -> Iterator[dict[str, Tensor]]:
         """Of a part of the batch, the students' and then the second player's; the caller goes back through each."""
         piece, labelled, rows = batch_parts.cut(batch, part, parts)
-        step = self._as_seen(batch, labelled, rows)
+        step = self._as_seen(batch, labelled, rows, part)
         with self.state.auxiliary_at_rest():
             yield self.method.losses(piece, step)
         if self.state.auxiliary is not None:
             yield self.method.auxiliary_losses(piece, step)
 
-    def _as_seen(self, batch: Loaded, labelled: slice, rows: slice) -> Step:
+    def _as_seen(self, batch: Loaded, labelled: slice, rows: slice, part: int) -> Step:
         """The step as the method sees it, for these of the labelled and of the unlabelled images."""
         control = self.config["method"]["options"].get("control", "none")
         hidden = self.loader.hidden_labels(batch)[rows] if control == "oracle" else None
@@ -167,9 +167,9 @@ class Training:
             auxiliary=self.state.player,
             buffers=self.state.buffers,
             criterion=self.criterion,
-            draws=Draws(self.seed, self.iteration, batch.samples_unlabelled[rows]),
+            draws=Draws(self.seed, self.iteration, batch.samples_unlabelled[rows], part),
             rows=of_all,
-            of_labelled=(Draws(self.seed, self.iteration, batch.samples_labelled[labelled]), of_labelled),
+            of_labelled=(Draws(self.seed, self.iteration, batch.samples_labelled[labelled], part), of_labelled),
             joint=self.joint,
             control=controls.make(control, hidden, of_all),
         )
@@ -184,10 +184,11 @@ class Training:
                 seconds = self.costs.so_far()["wall_seconds"]
                 rate = self.state.optimiser.lr
                 self.judge.log.write(kind="train", iteration=self.iteration, losses=losses, lr=rate, seconds=seconds)
-        if self.judge.due(self.iteration, self.iterations) and distributed.rank() == 0:
+        if self.judge.due(self.iteration, self.iterations):
             progress.miou = self.judge.evaluate(self.iteration, self.state.evaluated, self.method.reports)
             self.judge.diagnose(self.iteration, self.method, self.state)
-            if alarm := self.judge.alarm(self.method.reports, self.iteration, self.iterations):
+            alarm = self.judge.alarm(self.method.reports, self.iteration, self.iterations)
+            if alarm and distributed.rank() == 0:
                 self.say(f"{self.folder.path}: warning: {alarm}")
         progress.step(self.iteration)
 

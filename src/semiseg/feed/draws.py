@@ -56,12 +56,13 @@ class Draws:
     """The draws of some samples at one iteration.
 
     `samples` are the samples' global positions in the run (not in this process's part of the batch), so that a row
-    is the same whoever computes it.
+    is the same whoever computes it. `part` is that of the batch, where it is worked through in parts: each has shared
+    draws of its own.
     """
 
-    def __init__(self, seed: int, iteration: int, samples: Sequence[int] = ()) -> None:
+    def __init__(self, seed: int, iteration: int, samples: Sequence[int] = (), part: int = 0) -> None:
         self.seed = int(seed)
-        self.iteration = int(iteration)
+        self.iteration, self.part = int(iteration), int(part)
         self.samples = np.asarray(samples, dtype=np.int64).reshape(-1)
 
     def __len__(self) -> int:
@@ -69,15 +70,15 @@ class Draws:
 
     def subset(self, rows: slice | Sequence[int] | np.ndarray) -> Draws:
         """The same draws, of these rows of the batch only."""
-        return Draws(self.seed, self.iteration, self.samples[rows])
+        return Draws(self.seed, self.iteration, self.samples[rows], self.part)
 
     def uniform(self, stream: str, n: int = 1, low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """float64 [B, n] in [low, high)."""
         return low + (high - low) * self._uniform(stream, n, self.samples, shared=False)
 
     def shared(self, stream: str, n: int = 1) -> np.ndarray:
-        """float64 [n] in [0, 1), one draw for the whole batch: the same on every process."""
-        return self._uniform(stream, n, np.zeros(1, np.int64), shared=True)[0]
+        """float64 [n] in [0, 1), one draw for the whole batch (or its part): the same on every process."""
+        return self._uniform(stream, n, np.array([self.part], np.int64), shared=True)[0]
 
     def permutation(self, stream: str, n: int) -> np.ndarray:
         """A permutation of range(n) as int64, shared by the whole batch."""

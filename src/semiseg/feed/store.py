@@ -170,7 +170,7 @@ def _write(dataset: Any, samples: dict[str, Any], folder: Path, threads: int) ->
     (folder / INDEX).unlink(missing_ok=True)
     entries: dict[str, Any] = {}
     with _rewritten(folder / IMAGES) as images, _rewritten(folder / LABELS) as labels:
-        decoded = _in_order(lambda sample: _decode(dataset, sample), samples.values(), threads)
+        decoded = in_order(lambda sample: _decode(dataset, sample), samples.values(), threads)
         for sample, (entry, image, label) in zip(samples.values(), decoded, strict=True):
             entries[sample.id] = entry | {
                 "group": sample.group,
@@ -214,7 +214,7 @@ def _append(stream: IO[bytes], array: np.ndarray) -> int:
     return offset
 
 
-def _in_order(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
+def in_order(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
     """Map in threads, in the order of the items, with few results in memory at a time."""
     waiting: deque[Any] = deque()
     with ThreadPoolExecutor(threads) as pool:

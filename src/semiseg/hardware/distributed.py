@@ -15,8 +15,8 @@ import torch.distributed as dist
 from torch import nn
 
 ASK_EVERY = 10  # iterations
-# The first process evaluates while the others wait for it: large images, two networks, several scales.
-PATIENCE = timedelta(hours=3)
+# The first process writes checkpoints, evaluations and weights while the others wait for it, be the disk ever so slow.
+PATIENCE = timedelta(hours=1)
 
 
 def start(device: torch.device) -> None:
@@ -70,6 +70,13 @@ def average(values: torch.Tensor) -> torch.Tensor:
         dist.all_reduce(values)
         values = values / world()
     return values
+
+
+def total(counts: torch.Tensor) -> torch.Tensor:
+    """The sum of whole numbers over all processes: exact, whoever counted what."""
+    if world() > 1:
+        dist.all_reduce(counts)
+    return counts
 
 
 def smallest(values: torch.Tensor) -> torch.Tensor:

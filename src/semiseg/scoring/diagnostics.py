@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from semiseg.base.labels import IGNORE
+from semiseg.hardware import distributed
 from semiseg.methods.method import Method
 from semiseg.models.student import Student
 from semiseg.scoring.confusion import confusion_matrices
@@ -32,22 +32,22 @@ def pseudo_labels(
 
     Whole images, at the evaluation's scale nearest to 1.
     """
-    store, classes, device = evaluator.store, evaluator.classes, evaluator.speed.device
+    classes, device = evaluator.classes, evaluator.speed.device
     scale = min(evaluator.protocol["scales"], key=lambda one: abs(math.log(one)))
-    confident = counted = torch.zeros((), device=device)
+    pixels_of = torch.zeros(2, dtype=torch.int64, device=device)  # confident ones, all
     total = torch.zeros(classes, classes, dtype=torch.int64, device=device)
-    for chunk in evaluator.chunks(ids):
-        pixels = evaluator.pixels([store.image(one) for one in chunk])
+    for _, pixels, truth in evaluator.batches(ids):
         logits = source.eager(_scaled(pixels, scale)).logits
         mask = method.confident(logits, auxiliary, buffers)
-        confident = confident + mask.sum()
-        counted = counted + mask.numel()
-        truth = torch.from_numpy(np.stack([store.label(one) for one in chunk])).to(device)
+        pixels_of[0] += mask.sum()
+        pixels_of[1] += mask.numel()
         prediction, mask = (_at(one, truth.shape[-2:]) for one in (logits.max(1).indices, mask))
         total += confusion_matrices(prediction, torch.where(mask.bool(), truth, IGNORE), classes).sum(0)
+    total, pixels_of = distributed.total(total), distributed.total(pixels_of)
+    confident, counted = pixels_of.tolist()
     found = total.sum()
     return {
-        "confident_share": float(confident / counted),
+        "confident_share": confident / counted,
         # None where no confident pixel has a hidden label: nothing was measured.
         "pseudo_accuracy": float(total.trace() / found) if found else None,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
@@ -12,46 +12,70 @@ import torch
 from torch import Tensor, nn
 
 from semiseg import views
-from semiseg.feed.store import Store
+from semiseg.feed.store import Store, in_order
+from semiseg.feed.transfer import to_device
+from semiseg.hardware import distributed
 from semiseg.hardware.device import Speed, sizes_vary
 from semiseg.scoring import protocols
 from semiseg.scoring.confusion import confusion_matrices
 
 
 class Evaluator:
-    """Reads a set from the store and puts a network through it under the suite's protocol."""
+    """Reads a set from the store and puts a network through it under the suite's protocol.
+
+    With several processes each takes its share of the batches of images, and all of them get all results.
+    """
 
     def __init__(self, store: Store, protocol: dict[str, Any], batch: int, classes: int, speed: Speed) -> None:
         self.store, self.protocol, self.batch, self.classes, self.speed = store, protocol, batch, classes, speed
+        # Beside a GPU the host reads on while the device computes; on a CPU the two would share one core.
+        self.reads_ahead = speed.device.type == "cuda"
 
     @torch.inference_mode()
     def matrices(self, network: nn.Module, ids: Sequence[str]) -> np.ndarray:
         """Confusion matrices [N, K, K], rows truth, columns prediction."""
-        parts, order = [], []
+        shape = (len(ids), self.classes, self.classes)
+        found = torch.zeros(shape, dtype=torch.int64, device=self.speed.device)
+        place = {one: position for position, one in enumerate(ids)}
         with _evaluating(network):
-            for chunk in self.chunks(ids):
-                labels, _ = self._predict(network, self.pixels([self._cut(self.store.image(one)) for one in chunk]))
-                truth = torch.from_numpy(np.stack([self._cut(self.store.label(one)) for one in chunk]))
-                parts.append(confusion_matrices(labels, truth.to(labels.device, non_blocking=True), self.classes))
-                order += chunk
-        place = {one: position for position, one in enumerate(order)}
-        return torch.cat(parts).cpu().numpy()[[place[one] for one in ids]]
+            for chunk, pixels, truth in self.batches(ids, self._cut):
+                with self.speed.autocast():
+                    labels = protocols.labels(self._predict(network), views.normalise(pixels), self.protocol)
+                rows = to_device(np.array([place[one] for one in chunk]), self.speed.device)
+                found.index_copy_(0, rows, confusion_matrices(labels, truth, self.classes))
+        return distributed.total(found).cpu().numpy()
 
     @torch.inference_mode()
     def maps(self, network: nn.Module, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Label map and confidence (0..255) of each image, of all of it also where only the centre is scored."""
         for chunk in self.chunks(ids):
-            with _evaluating(network):
-                labels, confidence = self._predict(network, self.pixels([self.store.image(one) for one in chunk]))
+            pixels = self.pixels([self.store.image(one) for one in chunk])
+            with _evaluating(network), self.speed.autocast():
+                scores = protocols.probabilities(self._predict(network), views.normalise(pixels), self.protocol)
+            labels, confidence = protocols.label_map(scores)
             for one, label, sure in zip(chunk, labels.byte().cpu(), (confidence * 255).byte().cpu(), strict=True):
                 yield one, label.numpy(), sure.numpy()
 
-    def _predict(self, network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        with self.speed.autocast():
-            scores = protocols.probabilities(
-                lambda images: network(self.speed.arranged(images)).logits, views.normalise(pixels), self.protocol
-            )
-        return protocols.label_map(scores)
+    def _predict(self, network: nn.Module) -> protocols.Predict:
+        return lambda images: network(self.speed.arranged(images)).logits
+
+    def batches(
+        self, ids: Sequence[str], cut: Callable[[np.ndarray], np.ndarray] = np.asarray
+    ) -> Iterator[tuple[list[str], Tensor, Tensor]]:
+        """This process's share: ids, pixels [B,3,H,W] and labels uint8 [B,H,W], on the device."""
+
+        def read(chunk: list[str]) -> tuple[list[str], Tensor, Tensor]:
+            images = self._stacked([cut(self.store.image(one)) for one in chunk])
+            return chunk, images, self._stacked([cut(self.store.label(one)) for one in chunk])
+
+        own = list(self.chunks(ids))[distributed.rank() :: distributed.world()]
+        for chunk, images, labels in in_order(read, own, 1) if self.reads_ahead else map(read, own):
+            pixels, truth = (one.to(self.speed.device, non_blocking=True) for one in (images, labels))
+            yield chunk, views.to_pixels(pixels.permute(0, 3, 1, 2)), truth
+
+    def _stacked(self, arrays: list[np.ndarray]) -> Tensor:
+        stacked = torch.from_numpy(np.stack(arrays))
+        return stacked.pin_memory() if self.reads_ahead else stacked
 
     def chunks(self, ids: Sequence[str]) -> Iterator[list[str]]:
         """Images of one size share a batch."""

@@ -14,9 +14,22 @@ ROUNDING = 1e-6  # two thirds of 801 are 534, whatever the last bit of 2/3 says
 Predict = Callable[[Tensor], Tensor]  # normalised images [B,3,H,W] -> logits [B,C,H,W]
 
 
+def labels(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
+    """Predicted classes [B,H,W]. Where there is one view the largest logit says it, without probabilities."""
+    one_view = len(protocol["scales"]) == 1 and protocol["scales"][0] == 1 and not protocol["flip"]
+    if one_view and protocol["name"] in LOGITS:
+        return LOGITS[protocol["name"]](predict, images, protocol).max(1).indices
+    return _summed(predict, images, protocol).max(1).indices
+
+
 def probabilities(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
     """Class probabilities [B,C,H,W] at the images' own size, averaged over scales and mirror images when asked for."""
-    one = {"whole": _whole, "sliding": _sliding, "centre_crop": _whole, "padded": _padded}[protocol["name"]]
+    total = _summed(predict, images, protocol)
+    return total / total.sum(1, keepdim=True)
+
+
+def _summed(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
+    """Probabilities added up over views and windows."""
     size = images.shape[-2:]
     total = None
     for scale in protocol["scales"]:
@@ -24,12 +37,18 @@ def probabilities(predict: Predict, images: Tensor, protocol: dict[str, Any]) ->
             images if scale == 1 else F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
         )
         for mirror in (False, True) if protocol["flip"] else (False,):
-            result = one(predict, scaled.flip(-1) if mirror else scaled, protocol)
+            result = _one_view(predict, scaled.flip(-1) if mirror else scaled, protocol)
             result = result.flip(-1) if mirror else result
             if result.shape[-2:] != size:
                 result = F.interpolate(result, size, mode="bilinear", align_corners=False)
             total = result if total is None else total + result
-    return total / total.sum(1, keepdim=True)
+    return total
+
+
+def _one_view(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
+    if protocol["name"] == "sliding":
+        return _sliding(predict, images, protocol)
+    return LOGITS[protocol["name"]](predict, images, protocol).softmax(1)
 
 
 def centre(size: tuple[int, int], window: tuple[int, int]) -> tuple[slice, slice]:
@@ -39,14 +58,17 @@ def centre(size: tuple[int, int], window: tuple[int, int]) -> tuple[slice, slice
 
 
 def _whole(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
-    return predict(images).float().softmax(1)
+    return predict(images).float()
 
 
 def _padded(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
     """AdvSemiSeg: zeros (the mean colour) below and to the right up to a fixed size, the prediction cut back."""
     height, width = images.shape[-2:]
     rows, columns = (max(target - side, 0) for target, side in zip(protocol["size"], (height, width), strict=True))
-    return predict(F.pad(images, (0, columns, 0, rows))).float().softmax(1)[..., :height, :width]
+    return predict(F.pad(images, (0, columns, 0, rows))).float()[..., :height, :width]
+
+
+LOGITS = {"whole": _whole, "centre_crop": _whole, "padded": _padded}  # protocols that are one pass of the network
 
 
 def _sliding(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
