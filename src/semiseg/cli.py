@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "eval.json of a run, from its stored confusion matrices",
     "report": "tables, plots and the HTML report from the records that exist",
     "predict": "a trained run over images of your own",
+    "advise": "what a finished trial means for your images, and which to label next",
     "export": "a trained run as ONNX",
     "bench": "benchmarks of loader, step, evaluation and losses",
     "cluster": "look at the cluster this is, and propose its site file",

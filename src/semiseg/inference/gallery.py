@@ -23,7 +23,10 @@ LEAST = 0.001  # share of an image below which a class does not count as shown
 class Gallery:
     """Collects one entry for each image and writes its pictures; `write` makes the page."""
 
-    def __init__(self, out: Path, title: str, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self, out: Path, title: str, classes: Sequence[str], palette: Sequence[Sequence[int]], listed: bool = False
+    ) -> None:
+        self.listed = listed  # the order in which images were added means something
         self.folder, self.title, self.classes = out / "gallery", title, list(classes)
         self.palette = [list(colour) for colour in palette]
         self.entries: list[dict[str, Any]] = []
@@ -50,6 +53,7 @@ class Gallery:
                 "confidence": round(float(certainty.mean()) / 255, 4),
                 "shares": {k: round(float(share), 4) for k, share in enumerate(shares) if share >= LEAST},
                 "note": note,
+                "rank": len(self.entries),
             }
         )
 
@@ -63,6 +67,7 @@ class Gallery:
         content = {
             "title": self.title,
             "classes": [{"name": n, "colour": c} for n, c in zip(self.classes, self.palette, strict=True)],
+            "listed": self.listed,
             "images": sorted(self.entries, key=lambda one: (one["confidence"], one["name"])),
         }
         # `</script>` in a name must not end the script.

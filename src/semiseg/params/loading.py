@@ -29,7 +29,7 @@ REGISTRIES = (methods.REGISTRY, kind.REGISTRY)
 def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool = True) -> Params:
     """Read and validate params.yaml, with params.local.yaml; `suite` stands in for the one that the files name."""
     path = Path(path)
-    raw = _with_local(_read_yaml(path), path) if local else _read_yaml(path)
+    raw = _with_local(read_yaml(path), path) if local else read_yaml(path)
     _use_plugins(raw, path)
     suites = raw.get("suites")
     bases: dict[str, str] = {}
@@ -56,7 +56,7 @@ def _with_local(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     local = path.with_name(LOCAL)
     if not local.exists():
         return raw
-    own = _read_yaml(local)
+    own = read_yaml(local)
     unknown = [key for key in own if key not in Params.model_fields]
     if unknown:
         raise UserError(f"{local}: {unknown[0]}: unknown key{nearest(str(unknown[0]), Params.model_fields)}")
@@ -76,7 +76,7 @@ def _use_plugins(raw: dict[str, Any], path: Path) -> None:
             raise UserError(f"{path}: plugins: {module.__file__} defines nothing that can be added ({words})")
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
     try:
         with path.open() as stream:  # whose name stands in messages
             value = yaml.load(stream, Loader=UniqueKeys)

@@ -1,0 +1,92 @@
+"""What `advise --label` leaves on disk: a list, a contact sheet, and predicted masks to start labelling from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from semiseg.advice import annotations
+from semiseg.advice.ranking import Pick, rank
+from semiseg.advice.trial import best, load
+from semiseg.base.errors import UserError
+from semiseg.base.files import write_json, write_text
+from semiseg.base.labels import IGNORE
+from semiseg.base.progress import progress
+from semiseg.datasets.dataset import Dataset, open_dataset
+from semiseg.datasets.folder_masks import FolderMasks
+from semiseg.datasets.images import read_image
+from semiseg.hardware.device import choose_device
+from semiseg.inference import trained
+from semiseg.inference.gallery import Gallery
+from semiseg.inference.predict import Predictor
+from semiseg.params import loading
+from semiseg.runs.run_folder import RunFolder
+from semiseg.study.study import Study
+
+AFFECTS_RESULTS = False
+
+
+def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callable[[str], None] = print) -> list[Pick]:
+    params = loading.load()
+    run = run or _run(name)
+    spec = RunFolder(run).spec
+    if spec is None:
+        raise UserError(f"{run} is not the folder of a finished run")
+    data = spec["config"]["dataset"]["name"]
+    if data not in params.datasets:
+        raise UserError(f"{run} was trained on the data set {data}, which params.yaml and params.local.yaml lack")
+    dataset = open_dataset(data, params.datasets[data])
+    unlabelled = dataset.subsets.get("extra", ())
+    if not unlabelled:
+        raise UserError(
+            f"every image of {data} has a mask, or `extra: false` leaves the others aside; nothing to label"
+        )
+    candidates = [(one.id, one.image, one.group) for one in unlabelled]
+    labelled = [one.image for one in dataset.subsets["train"]]
+    with progress("looking at the images", len(candidates) + len(labelled)) as advance:
+        picks = rank(run, candidates, labelled, count, advance)
+    _write(dataset, run, picks, out)
+    say(f"{out / 'next.txt'}: {len(picks)} of {len(candidates)} images without a mask, the most useful one first")
+    say(f"{out / 'gallery/index.html'}: a contact sheet with what was predicted and why each image was chosen")
+    say(f"{out / 'masks'}: predicted masks in the folder's own values or colours; {out / 'labelme'}: as LabelMe files")
+    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} named as they are")
+    return picks
+
+
+def _run(name: str) -> Path:
+    """The final training if it is finished, else a seed of the trial's best method at most labels."""
+    if f"{name}_final" in loading.load().suites:
+        for run in Study.load(f"{name}_final").plan.runs:
+            if RunFolder(run.path).complete:
+                return run.path
+    trial = load(name)
+    most = max(one.labelled for one in trial.results)
+    return best([one for one in trial.results if one.labelled == most], trial.on).runs[0]
+
+
+def _write(dataset: Dataset, run: Path, picks: list[Pick], out: Path) -> None:
+    device = choose_device()
+    loaded = trained.load(run, None, device)
+    predictor = Predictor(loaded, device)
+    gallery = Gallery(out, f"to label next, by {loaded.label} of {run}", loaded.classes, loaded.palette, listed=True)
+    coding = dataset.coding
+    outside = coding.outside if isinstance(coding, FolderMasks) and coding.outside != IGNORE else None
+    for number, pick in enumerate(picks, 1):
+        image = read_image(pick.seen.path)
+        label, certainty = (found[0] for found in predictor(image[None]))
+        gallery.add(pick.seen.id, image, label, certainty, f"{number}: {pick.reason}")
+        _save(out / "masks" / f"{pick.seen.id}.png", coding.encode(label) if isinstance(coding, FolderMasks) else label)
+        path = out / "labelme" / f"{pick.seen.id}.json"
+        where = os.path.relpath(pick.seen.path.resolve(), path.parent.resolve())
+        write_json(path, annotations.labelme(label, loaded.classes, where, outside))
+    gallery.write()
+    write_text(out / "next.txt", "".join(f"{pick.seen.id}\n" for pick in picks))
+
+
+def _save(path: Path, mask: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path)

@@ -1,0 +1,163 @@
+"""Five sentences for the owner of the images: method, tuning, more labels, classes that fail, what to do next."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from semiseg.advice.trial import BASELINE, Result, Trial, best
+from semiseg.report import statistics
+from semiseg.report.statistics import Interval
+from semiseg.scoring.selection import class_iou
+
+AFFECTS_RESULTS = False
+
+FEW = 8  # validation images, or groups of them, below which no interval can be believed
+RARE, SMALL = 0.01, 0.005  # shares of the labelled pixels, and of an image that shows the class
+POOR = 50.0  # IoU in percent of a class that fails
+_FAILING = 3
+
+
+def advise(trial: Trial) -> list[str]:
+    chosen, sentence = method(trial)
+    return [sentence, tuning(trial, chosen), labels(trial, chosen), classes(trial, chosen), following(trial, chosen)]
+
+
+def method(trial: Trial) -> tuple[Result, str]:
+    """Does any method help, which one, and at what cost."""
+    partition = _widest(trial)
+    here = trial.at(partition)
+    baseline = best([one for one in here if one.method == BASELINE], trial.on)
+    others = [one for one in here if one.method != BASELINE]
+    score = f"{baseline.name} reaches {baseline.miou(trial.on):.1f} mIoU on {trial.on} ({baseline.labelled} labels)"
+    if not others:
+        return baseline, f"Method: {score}, and no other method was tried with images that have no labels."
+    differences = {one.name: trial.difference(one, baseline) for one in others}
+    leader = max(others, key=lambda one: (differences[one.name].estimate, one.name))
+    chances = [1.0 if one.p is None else one.p for one in differences.values()]  # one seed tells nothing of others
+    adjusted = dict(zip(differences, statistics.holm(chances), strict=True))
+    found = differences[leader.name]
+    said = f"{leader.name}, the best of {len(others)}, differs from it by {_interval(found)}"
+    if trial.units < FEW:
+        return baseline, f"Method: {score}; {said}, but nobody can tell from {_units(trial)} whether that is chance."
+    if found.estimate > 0 and adjusted[leader.name] < 1 - statistics.LEVEL:
+        cost = f" and takes {leader.seconds / baseline.seconds:.1f} times as long" if baseline.seconds else ""
+        return leader, f"Method: {leader.name} helps on your images: {score}; {said}{cost}."
+    return baseline, (
+        f"Method: no method helps for certain: {score}; {said}, and a true gain below {found.detectable():.1f} would "
+        f"not be seen with {_units(trial)} and {found.n} seeds."
+    )
+
+
+def tuning(trial: Trial, chosen: Result) -> str:
+    """The trial takes every method as published; what a tuned option would have to gain in order to be seen."""
+    same = [one for one in trial.at(chosen.partition) if one.method == chosen.method and one.variant != chosen.variant]
+    untold = "Tuning: nothing was tuned, so this trial cannot tell whether it matters; "
+    if trial.units < FEW:
+        return f"{untold}with {_units(trial)}, tuning would rather fit these images than yours in general."
+    if not same:
+        return f"{untold}`tune:` in a suite tries options."
+    found = trial.difference(chosen, max(same, key=lambda one: one.miou(trial.on)))
+    verdict = "matters" if found.significant else "does not matter for certain"
+    return (
+        f"Tuning: which variant of {chosen.method} is taken {verdict}: {chosen.variant} differs from the next one by "
+        f"{_interval(found)}; a tuned option has to gain {found.detectable():.1f} to be seen here."
+    )
+
+
+def labels(trial: Trial, chosen: Result) -> str:
+    """From the two largest partitions; what lies beyond another doubling is not said."""
+    same = {one.labelled: one for one in trial.results if one.name == chosen.name and one.labelled}
+    counts = sorted(same)
+    if len(counts) < 2:
+        return f"Labels: cannot tell, because {chosen.name} was trained with one number of labels only."
+    fewer, more = same[counts[-2]], same[counts[-1]]
+    found = trial.difference(more, fewer)
+    doublings = float(np.log2(more.labelled / fewer.labelled))
+    said = f"from {fewer.labelled} to {more.labelled} labels {chosen.name} gained {_interval(found)}"
+    if trial.units < FEW:
+        return f"Labels: {said}, but nobody can tell from {_units(trial)} whether that is chance."
+    if not found.significant:
+        return f"Labels: {said}: more labels may or may not help, and this trial cannot tell."
+    per = found.estimate / doublings, found.low / doublings, found.high / doublings
+    return (
+        f"Labels: {said}; gains shrink as labels grow, so expect at most {per[0]:.1f} ({per[1]:.1f} to {per[2]:.1f}) "
+        f"from {2 * more.labelled} labels, and nothing can be said beyond that."
+    )
+
+
+def classes(trial: Trial, chosen: Result) -> str:
+    """Which classes fail, and what the confusion matrix and the masks say of the reason."""
+    matrices = chosen.confusion(trial.on)
+    total = sum(one.sum(0) for one in matrices)
+    iou = class_iou(total)
+    order = [int(k) for k in np.argsort(iou) if np.isfinite(iou[k])]
+    failing = [k for k in order if iou[k] < POOR][:_FAILING] or order[:1]
+    parts = [f"{trial.classes[k]} ({iou[k]:.0f} IoU: {_why(trial, total, matrices[0], k)})" for k in failing]
+    intro = (
+        "Classes: the worst are" if iou[failing[0]] < POOR else f"Classes: none is below {POOR:.0f} IoU; the worst is"
+    )
+    return f"{intro} {', '.join(parts)}."
+
+
+def _why(trial: Trial, total: np.ndarray, images: np.ndarray, k: int) -> str:
+    reasons = []
+    share = total[k].sum() / total.sum()
+    true = images[:, k].sum(1)
+    size = images.sum((1, 2))
+    shown = true > 0
+    if share < RARE:
+        reasons.append(f"rare, {100 * share:.2g} % of the pixels")
+    if shown.any():
+        part = float(np.median(true[shown] / size[shown]))
+        if part < SMALL:
+            reasons.append(f"small, {100 * part:.2g} % of an image that shows it")
+        if shown.sum() < 3:
+            reasons.append(f"on {shown.sum()} validation image{'s' if shown.sum() > 1 else ''} only")
+    else:
+        reasons.append("no validation image shows it, and what is predicted is wrong")
+    missed, invented = total[k].copy(), total[:, k].copy()
+    missed[k] = invented[k] = 0
+    if missed.sum() + invented.sum():
+        taken = missed if missed.sum() >= invented.sum() else invented
+        verb = "taken for" if taken is missed else "seen where there is"
+        reasons.append(
+            f"{verb} {trial.classes[int(taken.argmax())]}, {100 * taken.max() / max(total[k].sum(), 1):.0f} % of it"
+        )
+    return "; ".join(reasons)
+
+
+def following(trial: Trial, chosen: Result) -> str:
+    """What to do next, as commands."""
+    name = trial.study.name.removesuffix("_try")
+    steps = []
+    if trial.finished < trial.planned:
+        steps.append(
+            f"{trial.planned - trial.finished} of {trial.planned} runs are missing: `snakemake --profile local all "
+            f"--config suite={trial.study.name}`"
+        )
+    steps.append(f"label those images next that teach most: `semiseg advise {name} --label 20`")
+    steps.append(
+        f"train {chosen.name} for good: `semiseg advise {name} --write` puts it into the suite {name}_final, and "
+        f"`snakemake --profile local all --config suite={name}_final` trains it"
+    )
+    return f"Next: {'; '.join(steps)}."
+
+
+def _widest(trial: Trial) -> str:
+    """The partition with most labels at which more than the baseline was trained."""
+    with_methods = [one for one in trial.results if one.method != BASELINE] or list(trial.results)
+    baselines = {one.partition for one in trial.results if one.method == BASELINE}
+    usable = [one for one in with_methods if one.partition in baselines]
+    return max(usable or list(trial.results), key=lambda one: one.labelled).partition
+
+
+def _interval(found: Interval) -> str:
+    if found.error is None:
+        return f"{found.estimate:+.1f} (one seed and one image: no interval)"
+    return f"{found.estimate:+.1f} ({found.low:+.1f} to {found.high:+.1f}, over {found.covers.replace('+', ' and ')})"
+
+
+def _units(trial: Trial) -> str:
+    if trial.units < trial.images:
+        return f"{trial.units} groups of validation images"
+    return "one validation image" if trial.images == 1 else f"{trial.images} validation images"

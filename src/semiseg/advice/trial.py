@@ -1,0 +1,143 @@
+"""A finished trial: what each method scored on the validation images, seed by seed, and how sure differences are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.files import peek_json
+from semiseg.report import statistics
+from semiseg.report.statistics import Interval
+from semiseg.runs.evaluations import Evaluations
+from semiseg.runs.run_folder import RunFolder
+from semiseg.scoring.metrics.miou import Miou
+from semiseg.scoring.selection import mean_iou
+from semiseg.study.grid import Cell
+from semiseg.study.study import Study
+
+AFFECTS_RESULTS = False
+
+BASELINE = "supervised"
+Scored = tuple[float, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One method at one partition, over its seeds."""
+
+    method: str
+    variant: str
+    partition: str
+    labelled: int
+    network: str
+    seconds: float  # of one training, on average
+    evaluations: tuple[Evaluations, ...] = field(repr=False)
+    runs: tuple[Any, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.method if self.variant == "default" else f"{self.method} ({self.variant})"
+
+    def confusion(self, on: str, network: str | None = None) -> list[np.ndarray]:
+        """Per seed: int64 [images, K, K] of the last evaluation."""
+        return [one.confusion(on, network or self.network, -1) for one in self.evaluations]
+
+    def miou(self, on: str) -> float:
+        return float(np.mean([mean_iou(one.sum(0)) for one in self.confusion(on)]))
+
+
+@dataclass(frozen=True)
+class Trial:
+    study: Study
+    results: tuple[Result, ...]
+    on: str
+    classes: tuple[str, ...]
+    planned: int
+    finished: int
+
+    def at(self, partition: str) -> list[Result]:
+        return [one for one in self.results if one.partition == partition]
+
+    @property
+    def images(self) -> int:
+        return len(self.results[0].evaluations[0].images[self.on])
+
+    @property
+    def unit_of(self) -> np.ndarray:
+        """The group of images, of those that depend on each other, that each validation image is drawn with."""
+        evaluations = self.results[0].evaluations[0]
+        return statistics.units(self.images, evaluations.groups.get(self.on), self.study.suite.block)
+
+    @property
+    def units(self) -> int:
+        return int(self.unit_of.max()) + 1
+
+    def difference(self, one: Result, other: Result) -> Interval:
+        """mIoU of the one over the other, student to student or teacher to teacher, paired by seed."""
+        pairs = self.pairs(one, other)
+        values = [ours[0] - theirs[0] for ours, theirs in pairs]
+        if self.units < 2:
+            return statistics.over_seeds(values) or statistics.alone(values[0])
+        draws = np.stack([ours[1] - theirs[1] for ours, theirs in pairs])
+        return statistics.over_all(values, np.atleast_2d(np.cov(draws)), self.units)
+
+    def pairs(self, one: Result, other: Result) -> list[tuple[Scored, Scored]]:
+        """By seed: mIoU of both, and its distribution when the validation images are drawn again."""
+        network = one.network if one.network in other.evaluations[0].networks else other.network
+        both = zip(one.confusion(self.on), other.confusion(self.on, network), strict=False)
+        return [(self._scored(ours), self._scored(theirs)) for ours, theirs in both]
+
+    def _scored(self, confusion: np.ndarray) -> Scored:
+        return mean_iou(confusion.sum(0)), statistics.resampled(_score(confusion), self.unit_of)
+
+
+def _score(confusion: np.ndarray) -> statistics.Score:
+    """mIoU of a set in which each image counts as often as it was drawn."""
+    table = Miou.table(confusion)
+    return lambda counts: Miou.score(counts, table)
+
+
+def load(name: str) -> Trial:
+    """The suite NAME_try, or the suite NAME itself."""
+    from semiseg.params import loading
+
+    suites = loading.load().suites
+    study = Study.load(f"{name}_try" if f"{name}_try" in suites else name)
+    results, planned, finished = [], 0, 0
+    for cell in study.plan.cells:
+        if cell.kind != "comparison" or not cell.runs:
+            continue
+        planned += len(cell.runs)
+        found = result_of(study, cell)
+        if found:
+            finished += len(found.evaluations)
+            results.append(found)
+    if not any(one.method == BASELINE for one in results):
+        raise UserError(
+            f"the suite {study.name} has no finished supervised run to compare with; "
+            f"`snakemake --profile local all --config suite={study.name}` trains what is missing"
+        )
+    first = results[0].evaluations[0]
+    return Trial(study, tuple(results), study.suite.evaluation.evaluated_on, tuple(first.classes), planned, finished)
+
+
+def result_of(study: Study, cell: Cell) -> Result | None:
+    done = [run for run in cell.runs if (run.path / "evaluations.npz").exists() and RunFolder(run.path).spec]
+    if not done:
+        return None
+    split = peek_json(study.split_file(cell.family, cell.partition)) or {}
+    seconds = [(RunFolder(run.path).record or {}).get("wall_seconds") or 0.0 for run in done]
+    return Result(
+        cell.method, cell.variant, cell.partition, len(split.get("labelled", ())),
+        methods.of_run(done[0].config).reports, float(np.mean(seconds)),
+        tuple(Evaluations.load(run.path / "evaluations.npz") for run in done), tuple(run.path for run in done),
+    )  # fmt: skip
+
+
+def best(results: Sequence[Result], on: str) -> Result:
+    return max(results, key=lambda one: (one.miou(on), one.name))

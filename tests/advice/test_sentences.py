@@ -1,0 +1,131 @@
+"""The five sentences, from simulated evaluations whose truth is known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from semiseg.advice import sentences, trial
+from semiseg.base.errors import UserError
+from semiseg.cli import main
+from semiseg.params import loading, local
+from semiseg.runs.evaluations import Evaluations
+from semiseg.runs.run_folder import PRODUCTS
+from semiseg.study.study import Study
+from tests import tiny
+
+CLASSES = ("soil", "crop", "weed")
+PIXELS = np.array([9000, 950, 50])  # of each image
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    methods = {"supervised": {"variants": ["default", "strong"]}, "fixmatch": {}, "unimatch": {}}
+    splits = {"family": "random:0", "partitions": ["1/2", "full"]}
+    content = tiny.params(methods, dataset="own", seeds=[0, 1, 2], splits=splits, evaluation={"evaluated_on": "val"})
+    tried = content["suites"].pop("tiny")
+    content["suites"] = {"other": tried}
+    content |= {"suite": "other", "dataset": "own", "datasets": {"own": {"kind": "folder", "data_root": "own"}}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    final = tried | {"methods": {"fixmatch": {}}, "seeds": [0]}
+    local.write({"suites": {"own_try": tried, "own_final": final}})
+    return tmp_path
+
+
+def simulate(quality: dict[str, float], images: int = 40, noise: float = 0.002, few: float = 0.0) -> None:
+    """Runs of the suite own_try whose share of right pixels is that of the method; at half of the labels `few` less."""
+    study = Study.load("own_try")
+    for partition, count in (("1/2", 8), ("full", 16)):
+        path = study.split_file("random:0" if partition != "full" else "full", partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"labelled": list(map(str, range(count))), "sha256": partition}))
+    random = np.random.default_rng(0)
+    hardness = random.normal(0, 0.02, images)  # common to all methods
+    for run in study.plan.runs:
+        kind = run.method if run.variant == "default" else f"{run.method} {run.variant}"
+        right = quality[kind] - (few if run.partition == "1/2" else 0) + random.normal(0, noise)
+        matrices = np.zeros((images, 3, 3), np.int64)
+        for k, count in enumerate(PIXELS):
+            share = np.clip(right + hardness + random.normal(0, 0.005, images) - (0.6 if k == 2 else 0), 0.01, 1)
+            matrices[:, k, k] = np.rint(share * count)
+            matrices[:, k, (k + 1) % 3 if k == 0 else 0] = count - matrices[:, k, k]
+        found = Evaluations(CLASSES, {}, {"val": [str(k) for k in range(images)]})
+        for network in ("student", "teacher"):
+            found.add(12, "val", network, matrices)
+        run.path.mkdir(parents=True)
+        for name in PRODUCTS:
+            (run.path / name).touch()
+        found.save(run.path / "evaluations.npz")
+        (run.path / "spec.json").write_text(json.dumps({"spec": {"config": run.config}, "sha256": "x"}))
+        seconds = 100.0 if run.method == "supervised" else 250.0
+        (run.path / "record.json").write_text(json.dumps({"state": "done", "wall_seconds": seconds}))
+
+
+def told() -> dict[str, str]:
+    lines = sentences.advise(trial.load("own"))
+    assert len(lines) == 5
+    return {line.split(":")[0]: line for line in lines}
+
+
+CLEAR = {"supervised": 0.80, "supervised strong": 0.82, "fixmatch": 0.85, "unimatch": 0.90}
+EQUAL = dict.fromkeys(CLEAR, 0.85)
+
+
+def test_a_method_that_helps_is_named_with_its_interval_and_cost(root):
+    simulate(CLEAR, few=0.05)
+    lines = told()
+    assert "unimatch helps on your images: supervised (strong) reaches" in lines["Method"]
+    assert "takes 2.5 times as long" in lines["Method"] and " to +" in lines["Method"]
+    assert "from 8 to 16 labels unimatch gained +" in lines["Labels"]
+    assert "from 32 labels, and nothing can be said beyond that" in lines["Labels"]
+    assert "weed" in lines["Classes"] and "rare, 0.5 % of the pixels" in lines["Classes"]
+    assert "taken for soil" in lines["Classes"]
+    assert "`semiseg advise own --label 20`" in lines["Next"] and "missing" not in lines["Next"]
+
+
+def test_no_difference_is_not_made_into_one(root):
+    simulate(EQUAL, noise=0.01)
+    lines = told()
+    assert (
+        "no method helps for certain" in lines["Method"]
+        and "would not be seen with 40 validation images" in lines["Method"]
+    )
+    assert "this trial cannot tell" in lines["Labels"]
+    assert "train supervised" in lines["Next"]
+
+
+def test_three_validation_images_cannot_tell(root):
+    simulate(CLEAR, images=3, few=0.1)
+    lines = told()
+    assert "nobody can tell from 3 validation images" in lines["Method"]
+    assert "nobody can tell from 3 validation images" in lines["Labels"]
+    assert "rather fit these images" in lines["Tuning"]
+
+
+def test_one_validation_image_gives_no_traceback(root):
+    simulate(CLEAR, images=1)
+    assert "one validation image" in told()["Method"]
+
+
+def test_runs_that_are_missing_are_asked_for(root):
+    simulate(CLEAR)
+    study = Study.load("own_try")
+    lost = next(run for run in study.plan.runs if run.method == "fixmatch")
+    (lost.path / "spec.json").unlink()
+    assert f"1 of {len(study.plan.runs)} runs are missing" in told()["Next"]
+    for run in study.plan.runs:
+        if run.method == "supervised":
+            (run.path / "spec.json").unlink()
+    with pytest.raises(UserError, match="has no finished supervised run to compare with"):
+        told()
+
+
+def test_the_method_that_helps_is_written_into_the_final_suite(root, capsys):
+    simulate(CLEAR)
+    main(["advise", "own", "--write"])
+    assert "the suite own_final in params.local.yaml trains unimatch now" in capsys.readouterr().out
+    assert list(loading.load(suite="own_final").suites["own_final"].methods) == ["unimatch"]
