@@ -7,8 +7,8 @@
     python scripts/measure_active_labelling.py report SUITE
 
 `prepare` draws the lists of labels to start with and writes both suites into params.local.yaml, with the recipe, the
-evaluation and the seeds of SUITE and the first of the recommended methods. `choose` lets each list's first seed rank the
-other images of the training pool, whose masks it does not see, and adds as many as there were: chosen, or drawn at
+evaluation and the seeds of SUITE and the first of the recommended methods. `choose` lets each list's first seed rank
+the other images of the training pool, whose masks it does not see, and adds as many as there were: chosen, or drawn at
 random. `report` prints the gain of choosing over drawing with its interval, over seeds, lists and images.
 """
 

@@ -252,6 +252,50 @@ def test_run_lengths_as_text() -> None:
     assert mask.shape == (8, 131) and mask.T.ravel().tolist() == np.repeat([False, True, False, True], lengths).tolist()
 
 
+JUNK = (None, True, -1, 0, 3.5, float("inf"), 10**20, "", "water", "\u0000", [], [[]], [1], {}, {"a": 1}, [["x", "y"]])
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """The way to every part of a JSON value."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, part in parts for place in places(part, (*path, key)))]
+
+
+def damaged(content: object, random: np.random.Generator) -> bytes:
+    """One part replaced by something else; or the text cut off."""
+    content = json.loads(json.dumps(content))
+    found = places(content)[1:]
+    *way, last = found[random.integers(len(found))]
+    target = content
+    for key in way:
+        target = target[key]
+    target[last] = JUNK[random.integers(len(JUNK))]
+    text = json.dumps(content).encode()
+    return text if random.random() < 0.9 else text[: random.integers(1, len(text))]
+
+
+def test_damaged_annotations_end_with_a_sentence_or_a_label_map(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labelme(tmp_path / "a.json", shape("water", OUTLINE), shape("roof", [[16, 12], [16, 20]], "circle"),
+            shape("water", [[4, 2], [12, 10]], "rectangle"), coco.pasted("roof", square() > 0))  # fmt: skip
+    first = json.loads((tmp_path / "a.json").read_text())
+    flat = [value for point in OUTLINE for value in point]
+    coco_file(tmp_path / "c.json", ["a.png", "b.png"], [
+        annotation(7, 3, [flat]), annotation(8, 5, {"size": list(SIZE), "counts": [8, 16, SIZE[0] * SIZE[1] - 24]})
+    ])  # fmt: skip
+    second, outcomes = json.loads((tmp_path / "c.json").read_text()), set()
+    for _ in range(400):
+        try:
+            label = polygons.decode(damaged(first, random), "a.json", {"ground": 0, "water": 1, "roof": 2}, 0)
+            assert label.dtype == np.uint8 and set(np.unique(label)) <= {0, 1, 2, 255}
+            (tmp_path / "d.json").write_bytes(damaged(second, random))
+            coco.divide(tmp_path / "d.json", {"a", "b"}, tmp_path / "out")
+            outcomes.add("read")
+        except UserError:
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+
+
 @pytest.mark.parametrize("kind", ["labelme", "coco"])
 def test_init_proposes_classes_from_shapes(kind: str, tmp_path: Path) -> None:
     root = folder(tmp_path / "own", ["a", "b", "c"])

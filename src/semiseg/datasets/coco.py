@@ -20,6 +20,7 @@ from PIL import Image
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
+from semiseg.datasets.images import MAX_PIXELS
 
 MARK = "made_from.json"
 
@@ -43,13 +44,6 @@ def divide(path: Path, images: Collection[str], folder: Path) -> dict[str, Path]
         return {name: folder / f"{name}.json" for name in files.read_json(folder / MARK)["names"]}
 
 
-def category_names(path: Path) -> list[str]:
-    """Categories that annotations use, in the order of their numbers."""
-    content = _parse(path.read_bytes(), path)
-    used = {one.get("category_id") for one in content["annotations"]}
-    return [str(one["name"]) for one in sorted(content["categories"], key=lambda one: one["id"]) if one["id"] in used]
-
-
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(data)
@@ -69,10 +63,10 @@ def _parse(data: bytes, path: Path) -> dict[str, Any]:
 
 def _write(content: dict[str, Any], path: Path, images: Collection[str], folder: Path) -> set[str]:
     of_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for one in content["annotations"]:
-        of_image[one.get("image_id")].append(one)
     places, written = _Places(images), set()
     try:
+        for one in content["annotations"]:
+            of_image[one["image_id"]].append(one)
         categories = {one["id"]: str(one["name"]) for one in content["categories"]}
         for image in content["images"]:
             annotations = of_image.get(image["id"])
@@ -87,7 +81,7 @@ def _write(content: dict[str, Any], path: Path, images: Collection[str], folder:
             shapes = [shape for one in ordered for shape in _shapes(one, categories, size, path)]
             files.write_json(folder / f"{name}.json", {"shapes": shapes, "imageHeight": size[0], "imageWidth": size[1]})
             written.add(name)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); export it again") from error
     return written
 
@@ -149,6 +143,8 @@ def run_lengths_decode(segmentation: dict[str, Any]) -> np.ndarray:
     """bool [H, W]."""
     height, width = segmentation["size"]
     counts = segmentation["counts"]
+    if not 0 < height * width <= MAX_PIXELS:
+        raise ValueError(f"run lengths for an image of {width}x{height} pixels")
     lengths = np.array(_unpacked(counts) if isinstance(counts, str) else counts, np.int64)
     if lengths.sum() != height * width or lengths.min(initial=0) < 0:
         raise ValueError(f"run lengths of {lengths.sum()} pixels for an image of {height * width}")

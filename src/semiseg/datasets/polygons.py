@@ -33,7 +33,7 @@ def read_labelme(data: bytes, where: str | Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{where} is not valid JSON ({error}); save it again from the annotation tool") from error
     size = [content.get(key) if isinstance(content, dict) else None for key in ("imageHeight", "imageWidth")]
-    if not all(isinstance(side, int) and side > 0 for side in size) or not isinstance(content.get("shapes"), list):
+    if not all(type(side) is int and side > 0 for side in size) or not isinstance(content.get("shapes"), list):
         raise UserError(
             f"{where} is no file of LabelMe: it needs shapes, imageHeight and imageWidth; save it again with LabelMe, "
             "or export masks or COCO from the tool at hand"
@@ -50,7 +50,7 @@ def decode(data: bytes, where: str | Path, classes: Mapping[str, int], outside: 
     for number, shape in enumerate(content["shapes"], 1):
         here = f"{where}: shape {number}"
         name = shape.get("label") if isinstance(shape, dict) else None
-        if name not in classes and name not in IGNORED_NAMES:
+        if not isinstance(name, str) or (name not in classes and name not in IGNORED_NAMES):
             raise UserError(
                 f"{here} is labelled {name!r}, which is no class of classes.yaml{nearest(str(name), classes)}"
             )
@@ -83,7 +83,7 @@ def _inside(shape: dict[str, Any], size: tuple[int, int], where: str) -> np.ndar
                 pass
             case _:
                 raise UserError(f"{where} is a {kind}, which has no area; draw a polygon, or remove it")
-    except (KeyError, ValueError, TypeError, IndexError, binascii.Error) as error:
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError, binascii.Error) as error:
         raise UserError(f"{where} cannot be read as a {kind} ({error}); draw it again, or remove it") from error
     return fill(points, size)
 
