@@ -72,7 +72,7 @@ def choose(suite: str) -> None:
     for run in study.plan.runs:
         if run.seed != min(study.suite.seeds):
             continue
-        split = read_json(study.split_file(run.family, run.partition))
+        split = read_json(study.split_file(run))
         number = run.partition.removeprefix("start_")
         start = split["labelled"]
         others = [one for one in train if one not in set(start)]

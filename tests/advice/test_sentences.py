@@ -39,10 +39,11 @@ def root(tmp_path, monkeypatch):
 def simulate(quality: dict[str, float], images: int = 40, noise: float = 0.002, few: float = 0.0) -> None:
     """Runs of the suite own_try whose share of right pixels is that of the method; at half of the labels `few` less."""
     study = Study.load("own_try")
-    for partition, count in (("1/2", 8), ("full", 16)):
-        path = study.split_file("random:0" if partition != "full" else "full", partition)
+    for run in study.plan.runs:
+        path = study.split_file(run)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"labelled": list(map(str, range(count))), "sha256": partition}))
+        count = 16 if run.partition == "full" else 8
+        path.write_text(json.dumps({"labelled": list(map(str, range(count))), "sha256": run.partition}))
     random = np.random.default_rng(0)
     hardness = random.normal(0, 0.02, images)  # common to all methods
     for run in study.plan.runs:

@@ -8,6 +8,7 @@ from semiseg.advice.trial import BASELINE, Result, Trial, best
 from semiseg.report import statistics
 from semiseg.report.statistics import Interval
 from semiseg.scoring.selection import class_iou
+from semiseg.study.grid import TUNED
 
 AFFECTS_RESULTS = False
 
@@ -49,19 +50,16 @@ def method(trial: Trial) -> tuple[Result, str]:
 
 
 def tuning(trial: Trial, chosen: Result) -> str:
-    """The trial takes every method as published; what a tuned option would have to gain in order to be seen."""
-    same = [one for one in trial.at(chosen.partition) if one.method == chosen.method and one.variant != chosen.variant]
+    """Does tuning matter: from the tuned row of the method, if the suite has one."""
     untold = "Tuning: nothing was tuned, so this trial cannot tell whether it matters; "
     if trial.units < FEW:
         return f"{untold}with {_units(trial)}, tuning would rather fit these images than yours in general."
-    if not same:
+    same = {one.variant: one for one in trial.at(chosen.partition) if one.method == chosen.method}
+    if TUNED not in same or len(same) < 2:
         return f"{untold}`tune:` in a suite tries options."
-    found = trial.difference(chosen, max(same, key=lambda one: one.miou(trial.on)))
-    verdict = "matters" if found.significant else "does not matter for certain"
-    return (
-        f"Tuning: which variant of {chosen.method} is taken {verdict}: {chosen.variant} differs from the next one by "
-        f"{_interval(found)}; a tuned option has to gain {found.detectable():.1f} to be seen here."
-    )
+    found = trial.difference(same[TUNED], best([one for one in same.values() if one.variant != TUNED], trial.on))
+    verdict = "pays" if found.significant and found.estimate > 0 else "does not pay for certain"
+    return f"Tuning: it {verdict} for {chosen.method}: the tuned setting differs from the next by {_interval(found)}."
 
 
 def labels(trial: Trial, chosen: Result) -> str:

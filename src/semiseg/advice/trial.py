@@ -130,7 +130,7 @@ def result_of(study: Study, cell: Cell) -> Result | None:
     done = [run for run in cell.runs if (run.path / "evaluations.npz").exists() and RunFolder(run.path).spec]
     if not done:
         return None
-    split = peek_json(study.split_file(cell.family, cell.partition)) or {}
+    split = peek_json(study.split_file(cell)) or {}
     seconds = [(RunFolder(run.path).record or {}).get("wall_seconds") or 0.0 for run in done]
     return Result(
         cell.method, cell.variant, cell.partition, len(split.get("labelled", ())),
