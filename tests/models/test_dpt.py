@@ -13,7 +13,7 @@ from torch import nn
 from semiseg.base.errors import UserError
 from semiseg.base.files import sha256_file
 from semiseg.models import weights
-from semiseg.models.dpt import DPTHead, ViTEncoder, make_vit
+from semiseg.models.vision_transformer import DPTHead, ViTEncoder, make_vit
 from semiseg.models.network_config import NetworkConfig
 from semiseg.models.networks import build
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from semiseg.base import plugins
 from semiseg.base.files import sha256_bytes
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -50,6 +51,9 @@ def _module(name: str) -> tuple[str, tuple[str, ...], bool]:
 
 
 def _path(module: str) -> Path:
+    plugin = plugins.path_of(module)
+    if plugin is not None:
+        return plugin
     base = PACKAGE.joinpath(*module.split(".")[1:])
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
 

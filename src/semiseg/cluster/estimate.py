@@ -13,7 +13,7 @@ from typing import Any
 
 from semiseg import methods
 from semiseg.datasets.kind import REGISTRY
-from semiseg.models.network_config import TINY_VIT
+from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
 AFFECTS_RESULTS = False
 
@@ -76,7 +76,7 @@ def _table() -> dict[tuple[str, ...], tuple[float, ...]]:
 def needs_gpu(config: dict[str, Any]) -> bool:
     """The small networks were made for one CPU core; every other one is hopeless there."""
     network = config["recipe"]["network"]
-    return network["architecture"] != "small" and network["encoder"] != TINY_VIT
+    return not ARCHITECTURES.load(network["architecture"]).for_cpu(network["encoder"])
 
 
 def gpus(config: dict[str, Any]) -> int:

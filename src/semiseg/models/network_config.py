@@ -8,25 +8,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from semiseg.base.explain import nearest
+from semiseg.models.architecture import REGISTRY
 
-# The names of segmentation_models_pytorch, except `deeplabv3plus` and `dpt`: the former is built here for any input
-# size, the latter without the library's batch normalisation.
-SMP_ARCHITECTURES = (
-    "deeplabv3",
-    "fpn",
-    "linknet",
-    "manet",
-    "pan",
-    "pspnet",
-    "segformer",
-    "unet",
-    "unetplusplus",
-    "upernet",
-)
-ARCHITECTURES = ("small", "deeplab_v2", "deeplab_v3plus", "dpt", *SMP_ARCHITECTURES)
-TINY_VIT = "tiny_vit"
+AFFECTS_RESULTS = False  # names and checks; what a network is made of stands in its architecture's file
+
 # timm writes the patch of a plain vision transformer into its name; Swin's patches of 4 pixels belong to a pyramid.
-PLAIN_VIT = re.compile(rf"{TINY_VIT}|tu-\w*_patch(8|14|16|32)(_[\w.]*|\.\w+)?")
+PLAIN_VIT = re.compile(r"tiny_vit|tu-\w*_patch(8|14|16|32)(_[\w.]*|\.\w+)?")
 
 
 class NetworkConfig(BaseModel):
@@ -85,43 +72,26 @@ class NetworkConfig(BaseModel):
     @field_validator("architecture")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in ARCHITECTURES:
-            raise ValueError(f"unknown architecture{nearest(name, ARCHITECTURES)}")
+        if name not in REGISTRY.names():
+            raise ValueError(f"unknown architecture{nearest(name, REGISTRY.names())}")
         return name
 
     @model_validator(mode="after")
     def _encoder_belongs(self) -> NetworkConfig:
-        small = self.architecture == "small"
-        if small and (self.encoder or self.encoder_weights != "none"):
-            raise ValueError("the small network has its own encoder: leave encoder empty and encoder_weights at none")
-        if small and self.auxiliary_head:
-            raise ValueError("the small network has no stage for an auxiliary head: set auxiliary_head to false")
-        if not small and not self.encoder:
-            such = "tu-vit_small_patch14_dinov2.lvd142m" if self.architecture == "dpt" else "tu-resnet101.tv_in1k"
-            raise ValueError(f"{self.architecture} needs an encoder, such as {such}")
-        return self
-
-    @model_validator(mode="after")
-    def _transformers_have_a_head_of_their_own(self) -> NetworkConfig:
-        plain, dpt = bool(PLAIN_VIT.fullmatch(self.encoder)), self.architecture == "dpt"
-        if dpt and not plain:
+        architecture, plain = REGISTRY.load(self.architecture), bool(PLAIN_VIT.fullmatch(self.encoder))
+        if architecture.has_encoder and not self.encoder:
+            raise ValueError(f"{self.architecture} needs an encoder, such as {architecture.example}")
+        if architecture.plain_transformers and not plain:
             raise ValueError(
-                "dpt needs a plain vision transformer, such as tu-vit_small_patch14_dinov2.lvd142m, and "
+                f"{self.architecture} needs a plain vision transformer, such as {architecture.example}, and "
                 f"{self.encoder} is none; choose another encoder, or another architecture (deeplab_v3plus)"
             )
-        if plain and not dpt:
+        if plain and architecture.has_encoder and not architecture.plain_transformers:
             raise ValueError(
                 f"{self.architecture} needs an encoder with feature maps of several strides, and {self.encoder} has "
                 "them all of one; choose `architecture: dpt`, or another encoder"
             )
-        if dpt and (self.auxiliary_head or self.frozen_affine):
-            raise ValueError(
-                "a vision transformer has no batch normalisation: set auxiliary_head and frozen_affine to false"
-            )
-        if self.encoder == TINY_VIT and self.encoder_weights in ("hub", "imagenet"):
-            raise ValueError("nobody has trained tiny_vit: leave encoder_weights at none")
-        if dpt and self.encoder_weights == "imagenet" and "dino" in self.encoder:
-            raise ValueError("DINO's weights were not trained on ImageNet; write `encoder_weights: hub`")
+        architecture.check(self)
         return self
 
     @model_validator(mode="after")
@@ -142,17 +112,9 @@ class NetworkConfig(BaseModel):
     def _dilations_fit(self) -> NetworkConfig:
         if self.aspp_dilations is None:
             return self
-        if self.architecture not in ("deeplab_v2", "deeplab_v3plus"):
+        counts = REGISTRY.load(self.architecture).dilations
+        if counts is None:
             raise ValueError(f"aspp_dilations has no meaning for {self.architecture}")
-        if not self.aspp_dilations or (self.architecture == "deeplab_v3plus" and len(self.aspp_dilations) != 3):
+        if not counts[0] <= len(self.aspp_dilations) <= counts[1]:
             raise ValueError("aspp_dilations: DeepLabV3+ takes three, DeepLab-v2 at least one")
         return self
-
-    @property
-    def dilations(self) -> tuple[int, ...]:
-        """The pyramid's dilations, the default resolved."""
-        if self.aspp_dilations is not None:
-            return self.aspp_dilations
-        if self.architecture == "deeplab_v2":
-            return (6, 12, 18, 24)
-        return (6, 12, 18) if self.output_stride == 16 else (12, 24, 36)

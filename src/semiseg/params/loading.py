@@ -19,11 +19,12 @@ from semiseg.base.errors import UserError
 from semiseg.base.explain import explain, nearest
 from semiseg.base.yaml_loader import UniqueKeys
 from semiseg.datasets import kind
+from semiseg.models import architecture
 from semiseg.params.cross_check import cross_check
 from semiseg.params.schema import Params
 
 LOCAL = "params.local.yaml"
-REGISTRIES = (methods.REGISTRY, kind.REGISTRY)
+REGISTRIES = (methods.REGISTRY, kind.REGISTRY, architecture.REGISTRY)
 
 
 def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool = True) -> Params:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semiseg.base.errors import UserError
-from semiseg.models.deeplab import upsample
+from semiseg.models.deeplab_heads import upsample
 from semiseg.models.encoders import check_name
-from semiseg.models.network_config import TINY_VIT
+from semiseg.models.architectures.dpt import TINY_VIT
 from semiseg.models.outputs import Output
 
 

@@ -1,0 +1,1 @@
+"""Architectures, one file each; free of torch until a network is built."""

@@ -1,0 +1,30 @@
+"""The architectures of segmentation_models_pytorch.
+
+Two are left out: `deeplabv3plus` is built here for any input size, `dpt` without the library's batch normalisation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from semiseg.models.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from semiseg.models.network_config import NetworkConfig
+
+
+class Smp(Architecture):
+    names = ("fpn", "linknet", "manet", "pan", "pspnet", "segformer", "unet", "unetplusplus", "upernet")
+
+    @classmethod
+    def parts(cls, config: NetworkConfig, classes: int) -> tuple[nn.Module, nn.Module]:
+        from semiseg.models.smp_parts import make_parts
+
+        return make_parts(config.architecture, config.encoder, config.output_stride, classes)
+
+
+class SmpDeepLabV3(Smp):
+    names = ("deeplabv3",)
+    dilated = True
