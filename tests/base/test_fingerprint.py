@@ -42,3 +42,10 @@ def test_code_that_computes_something_else_is_seen(after):
 
 def test_a_string_that_is_no_docstring_counts():
     assert skeleton("x = 1\n'note'") != skeleton("x = 1\n'other'")
+
+
+def test_the_message_of_an_error_may_be_worded_anew_but_not_its_condition():
+    before = "if x > 1:\n    raise UserError(f'{x} is too large')"
+    assert skeleton(before.replace("too large", "more than 1")) == skeleton(before)
+    assert skeleton(before.replace("x > 1", "x > 2")) != skeleton(before)
+    assert skeleton(before.replace("UserError", "Diverged")) != skeleton(before)

@@ -8,26 +8,47 @@ from semiseg import methods
 from semiseg.runs import spec
 
 
+def config(method="fixmatch", architecture="small"):
+    return {"method": {"name": method}, "recipe": {"network": {"architecture": architecture}}}
+
+
 @pytest.mark.parametrize("method", methods.names())
 def test_the_fingerprint_holds_what_trains_and_nothing_else(method):
-    modules = spec.training_fingerprint(method)
+    modules = spec.training_fingerprint(config(method))
     assert f"semiseg.methods.{method}" in modules
-    assert {"semiseg.engine.train", "semiseg.feed.loader", "semiseg.models.networks", "semiseg.engine.ema"} <= set(
-        modules
-    )
+    used = {"semiseg.engine.train", "semiseg.feed.loader", "semiseg.models.networks", "semiseg.engine.ema"}
+    assert used <= set(modules)
     others = {f"semiseg.methods.{name}" for name in methods.names()} - {f"semiseg.methods.{method}"}
     assert not others & set(modules), "a change of one method retrained another"
-    assert not any(name.startswith(("semiseg.report", "semiseg.commands", "semiseg.cluster")) for name in modules)
-    without_effect = {
-        "params.schema",
-        "params.loading",
-        "study.grid",
-        "study.study",
-        "study.product",
-        "engine.training_progress",
-        "runs.lease",
-    }
-    assert not {f"semiseg.{name}" for name in without_effect} & set(modules)
+    rooms = ("params", "study", "datasets", "splits.lists", "report", "commands", "cluster", "inference", "bench")
+    assert not [name for name in modules if name.startswith(tuple(f"semiseg.{room}" for room in rooms))]
+    assert not {"semiseg.engine.training_progress", "semiseg.runs.lease", "semiseg.base.registry"} & set(modules)
+
+
+def test_of_all_architectures_a_run_holds_its_own():
+    small, fpn = spec.training_fingerprint(config()), spec.training_fingerprint(config(architecture="fpn"))
+    assert {"semiseg.models.architectures.small", "semiseg.models.small_network"} <= set(small)
+    assert not {"semiseg.models.architectures.smp", "semiseg.models.vision_transformer"} & set(small)
+    assert {"semiseg.models.architectures.smp", "semiseg.models.smp_parts"} <= set(fpn)
+
+
+def test_a_key_that_did_not_exist_yet_makes_nothing_stale_at_its_default():
+    new = {"config": {"a": 1, "block": {"old": 2, "new": 3}}, "data": "d", "split": "s", "code": {"m": "1"}}
+    old = {**new, "config": {"a": 1, "block": {"old": 2}}}
+    assert spec.as_carried(new, old, ["block.new"]) == old
+    assert spec.as_carried(new, old, []) == new
+    assert spec.as_carried(new, old | {"data": "other"}, ["block.new"]) == new
+    assert spec.as_carried(new, {**old, "config": {"block": {"old": 2}}}, ["block.new"]) == new
+    assert spec.as_carried(new, None, ["block.new"]) == new
+
+
+def test_runs_that_differ_in_code_alone():
+    new = {"config": {"a": 1, "b": 2}, "data": "d", "split": "s", "code": {"m": "1"}}
+    assert spec.differs_in_code_alone(new | {"code": {"m": "0"}}, new, [])
+    assert spec.differs_in_code_alone({**new, "code": {}, "config": {"a": 1}}, new, ["b"])
+    assert not spec.differs_in_code_alone({**new, "code": {}, "config": {"a": 1}}, new, [])
+    assert not spec.differs_in_code_alone(new, new, [])
+    assert not spec.differs_in_code_alone(None, new, [])
 
 
 def test_differences_name_the_parameter_the_data_the_list_and_the_code():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from semiseg.base.errors import UserError
 from semiseg.splits import families, lists
-from semiseg.splits.families import Split, check_split, make_split
+from semiseg.splits.families import check_split, make_split
+from semiseg.splits.split import Split
 from tests.datasets.misbehaving_server import Behaviour, serve
 
 POOL = [f"2008_{k:06d}" for k in range(100)]

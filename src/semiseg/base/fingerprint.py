@@ -1,4 +1,7 @@
-"""Hashes of the code that a result depends on: modules and what they import, without comments and docstrings."""
+"""Hashes of the code that a result depends on: modules and what they import.
+
+Comments, docstrings and the messages of errors are left out.
+"""
 
 from __future__ import annotations
 
@@ -80,8 +83,13 @@ def _imported(node: ast.AST) -> Iterator[str]:
             yield candidate
 
 
+def _unworded(error: Any) -> Any:
+    """An error's type: its message can be worded anew without retraining anything."""
+    return error.func if isinstance(error, ast.Call) else error
+
+
 def _skeleton(node: Any) -> Any:
-    """The tree without docstrings and positions, written the same way by every version of Python.
+    """The tree without docstrings, messages of errors and positions, written the same way by every version of Python.
 
     `ast.dump` differs between versions (new fields, left-out empty lists), which would retrain after an upgrade.
     """
@@ -89,6 +97,8 @@ def _skeleton(node: Any) -> Any:
         fields = []
         for name in _fields(type(node)):
             value = getattr(node, name, None)
+            if isinstance(node, ast.Raise) and name == "exc":
+                value = _unworded(value)
             if name == "body" and isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
                 value = value[1:]
             if value is not None and value != []:

@@ -29,7 +29,7 @@ from semiseg.hardware.device import choose_device, prepare
 from semiseg.params import schema
 from semiseg.runs.lease import Lease
 from semiseg.runs.run_folder import RunFolder
-from semiseg.splits.families import Split
+from semiseg.splits.split import Split
 
 # Largest crop, and the images that such crops are taken from: procedural ones, VOC's, Cityscapes'.
 SOURCES = ((96, (96, 96)), (600, (375, 500)), (10**9, (1024, 2048)))

@@ -14,6 +14,11 @@ from typing import Any
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
+    parser.add_argument(
+        "--accept-code",
+        metavar="REASON",
+        help="accept runs that differ in code alone; the reason and both hashes are written into their records",
+    )
     parser.add_argument("--quiet", action="store_true", help="do not list the runs that are accepted")
     parser.set_defaults(run=run)
 
@@ -22,6 +27,8 @@ def run(options: argparse.Namespace) -> None:
     from semiseg.study.study import Study
 
     study = Study.load(options.suite)
+    if options.accept_code is not None:
+        accept_code(study, options.accept_code)
     reasons = {run.path: objections(study, run) for run in study.plan.runs}
     accepted = [path for path, found in reasons.items() if not found]
     for path, found in reasons.items():
@@ -37,6 +44,31 @@ def run(options: argparse.Namespace) -> None:
     )
     if len(accepted) < len(reasons):
         sys.exit(1)
+
+
+def accept_code(study: Any, reason: str) -> None:
+    """Let finished runs stand whose code alone has changed; records say so, and tables mark them."""
+    from semiseg.base.errors import UserError
+    from semiseg.base.files import sha256_json, write_json
+    from semiseg.engine.record import now
+    from semiseg.runs import spec
+    from semiseg.runs.run_folder import PRODUCTS, RunFolder
+
+    if not reason.strip():
+        raise UserError("--accept-code wants a reason: what changed in the code, and why results stay as they are")
+    for run in study.plan.runs:
+        folder, wanted = RunFolder(run.path), study.wanted_spec(run)
+        carried = folder.spec
+        if not spec.differs_in_code_alone(carried, wanted, study.at_default(run)) or folder.damage(PRODUCTS):
+            continue
+        new = carried | {"code": wanted["code"]}
+        sha256 = spec.spec_sha256(new)
+        change = {"from": sha256_json(carried["code"]), "to": sha256_json(new["code"])}
+        note = {"reason": reason, "modules": spec.changed_modules(carried, new), "accepted": now(), **change}
+        record = folder.record
+        accepted = [*record.get("accepted_code", []), note]
+        write_json(folder / "record.json", record | {"accepted_code": accepted, "spec_sha256": sha256})
+        write_json(folder / "spec.json", {"spec": new, "sha256": sha256})
 
 
 def objections(study: Any, run: Any) -> list[str]:

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
             say=say,
             request=options.request,
             twin=wanted.get("twin"),
+            at_default=wanted.get("at_default", ()),
         )
     finally:
         for lock in held:

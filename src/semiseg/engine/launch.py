@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,16 +35,19 @@ def train_run(
     say: Callable[[str], None],
     request: Path | None = None,
     twin: str | None = None,
+    at_default: Collection[str] = (),
 ) -> None:
-    """Train the run that `config` describes into the folder `path`; `request` is the file that asks for it.
+    """Train the run that `config` describes into the folder `path`.
 
-    `twin` is the folder of a run that may turn out to be this one under another name: then it is copied.
+    request: the file that asks for it; twin: the folder of a run that may turn out to be this one under another name,
+    and then is copied; at_default: keys of the configuration that stand at their default.
     """
     name = split_name(config["split"]["family"], config["split"]["partition"])
     split = read_split(splits / f"{name}.json")
     wanted = spec.make_spec(config, data_sha256(config["dataset"]["name"], data), split.sha256)
-    sha256 = spec.spec_sha256(wanted)
     folder = RunFolder(path).answering(request)
+    wanted = spec.as_carried(wanted, folder.spec, at_default)
+    sha256 = spec.spec_sha256(wanted)
     if folder.recover(wanted, sha256):
         say(f"{path}: finished already")
         return

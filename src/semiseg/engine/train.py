@@ -27,7 +27,7 @@ from semiseg.hardware.device import Speed, choose_device, prepare, seed_device
 from semiseg.runs.lease import Lease
 from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.evaluator import Evaluator
-from semiseg.splits.families import Split
+from semiseg.splits.split import Split
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 

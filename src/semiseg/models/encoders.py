@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from semiseg.base.errors import UserError
 from semiseg.base.explain import nearest
-from semiseg.models.architectures.dpt import TINY_VIT
+from semiseg.models.network_config import TINY_VIT
 
 
 class Encoder(nn.Module):

@@ -12,8 +12,9 @@ from semiseg.models.architecture import REGISTRY
 
 AFFECTS_RESULTS = False  # names and checks; what a network is made of stands in its architecture's file
 
+TINY_VIT = "tiny_vit"
 # timm writes the patch of a plain vision transformer into its name; Swin's patches of 4 pixels belong to a pyramid.
-PLAIN_VIT = re.compile(r"tiny_vit|tu-\w*_patch(8|14|16|32)(_[\w.]*|\.\w+)?")
+PLAIN_VIT = re.compile(rf"{TINY_VIT}|tu-\w*_patch(8|14|16|32)(_[\w.]*|\.\w+)?")
 
 
 class NetworkConfig(BaseModel):

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from semiseg.base.errors import UserError
 from semiseg.models.deeplab_heads import upsample
 from semiseg.models.encoders import check_name
-from semiseg.models.architectures.dpt import TINY_VIT
+from semiseg.models.network_config import TINY_VIT
 from semiseg.models.outputs import Output
 
 

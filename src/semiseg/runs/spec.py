@@ -7,16 +7,18 @@ metadata decide nothing; versions and hardware are recorded but do not make a fi
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from semiseg.base.files import sha256_json
 from semiseg.base.fingerprint import fingerprint
+from semiseg.methods import REGISTRY as METHODS
+from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
 
 def make_spec(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, Any]:
     """The wanted spec of a run; `data` and `split` are None while nobody has made them yet."""
-    return {"config": config, "data": data, "split": split, "code": training_fingerprint(config["method"]["name"])}
+    return {"config": config, "data": data, "split": split, "code": training_fingerprint(config)}
 
 
 def spec_sha256(spec: dict[str, Any]) -> str:
@@ -33,10 +35,13 @@ def differences(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
     for key, words in (("data", "the data set changed"), ("split", "the list of labelled images changed")):
         if old.get(key) != new.get(key):
             reasons.append(words if new.get(key) else f"{words.split(' changed')[0]} is not prepared yet")
-    changed = [name for name in sorted({*old["code"], *new["code"]}) if old["code"].get(name) != new["code"].get(name)]
-    if changed:
+    if changed := changed_modules(old, new):
         reasons.append(f"code changed in {', '.join(changed)}")
     return reasons
+
+
+def changed_modules(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [name for name in sorted({*old["code"], *new["code"]}) if old["code"].get(name) != new["code"].get(name)]
 
 
 def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -47,7 +52,40 @@ def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]
         yield path, old, new
 
 
+def as_carried(wanted: dict[str, Any], carried: dict[str, Any] | None, at_default: Collection[str]) -> dict[str, Any]:
+    """The spec that a finished run carries, where it differs only by keys that did not exist when it was trained.
+
+    A new key whose default keeps the behaviour makes nothing stale: `at_default` holds the paths of the keys that stand
+    at their default.
+    """
+    if carried is None or carried == wanted:
+        return wanted
+    older = wanted | {"config": _without(wanted["config"], carried["config"], at_default)}
+    return older if older == carried else wanted
+
+
+def _without(new: dict[str, Any], old: Any, at_default: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """`new` without the keys that `old` lacks and that stand at their default."""
+    old = old if isinstance(old, dict) else {}
+    kept = {key: value for key, value in new.items() if key in old or f"{prefix}{key}" not in at_default}
+    return {
+        key: _without(value, old.get(key), at_default, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in kept.items()
+    }
+
+
+def differs_in_code_alone(carried: dict[str, Any] | None, wanted: dict[str, Any], at_default: Collection[str]) -> bool:
+    if carried is None or carried["code"] == wanted["code"]:
+        return False
+    return as_carried(wanted | {"code": carried["code"]}, carried, at_default) == carried
+
+
+def training_fingerprint(config: dict[str, Any]) -> dict[str, str]:
+    """Module -> hash, for every module that a training of this configuration uses: of all methods and architectures,
+    its own alone. How images are read belongs to the hash of the data."""
+    return _fingerprint(config["method"]["name"], config["recipe"]["network"]["architecture"])
+
+
 @functools.cache
-def training_fingerprint(method: str) -> dict[str, str]:
-    """Module -> hash, for every module that a training of this method imports."""
-    return fingerprint("semiseg.engine.train", f"semiseg.methods.{method}")
+def _fingerprint(method: str, architecture: str) -> dict[str, str]:
+    return fingerprint("semiseg.engine.train", METHODS.module(method), ARCHITECTURES.module(architecture))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from semiseg.base.errors import UserError
 from semiseg.splits.lists import ids_sha256, known_lists, literature_ids, parse_ids
 from semiseg.splits.order import keyed_order
+from semiseg.splits.split import Split
 from semiseg.splits.stratified import stratified
 
 Labels = Callable[[str], set[int]]
@@ -34,31 +33,6 @@ LITERATURE = ("cps", "u2pl", "classic", "classic_cps", "stpp", "pixelssl")
 SEEDED = ("random", "stratified")
 _DRAWS = ("stpp", "pixelssl")
 _VOC_POOL = 10582
-
-
-@dataclass(frozen=True)
-class Split:
-    """Sorted ids of both parts; sha256 is of the sorted labelled ids joined by newlines."""
-
-    family: str
-    partition: str
-    labelled: tuple[str, ...]
-    unlabelled: tuple[str, ...]
-    sha256: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "family": self.family,
-            "partition": self.partition,
-            "labelled": list(self.labelled),
-            "unlabelled": list(self.unlabelled),
-            "sha256": self.sha256,
-        }
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Split:
-        lists = {part: tuple(value[part]) for part in ("labelled", "unlabelled")}
-        return cls(value["family"], value["partition"], **lists, sha256=value["sha256"])
 
 
 def make_split(

@@ -10,8 +10,9 @@ from semiseg.base.files import read_json, sha256_file, sha256_json, write_json
 from semiseg.base.fingerprint import fingerprint
 from semiseg.base.labels import IGNORE
 from semiseg.datasets.dataset import read_ids
-from semiseg.splits.families import Split, check_split, make_split
+from semiseg.splits.families import check_split, make_split
 from semiseg.splits.lists import ids_sha256
+from semiseg.splits.split import Split
 
 OWN = "own"
 DATA = Path("data")

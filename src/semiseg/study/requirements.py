@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from semiseg.base.errors import UserError
 from semiseg.base.files import sha256_file
-from semiseg.models.architectures.dpt import TINY_VIT
+from semiseg.models.network_config import TINY_VIT
 from semiseg.study import grid
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from semiseg import methods
 from semiseg.base import fingerprint
 from semiseg.base.errors import UserError
@@ -15,6 +17,7 @@ from semiseg.base.files import peek_json, sha256_file, sha256_json
 from semiseg.cluster.job_needs import Needs
 from semiseg.datasets import preparing
 from semiseg.params import loading
+from semiseg.params.defaults import at_default
 from semiseg.params.schema import Params
 from semiseg.report import captions
 from semiseg.runs import seal, spec
@@ -127,6 +130,7 @@ class Study:
         folder = RunFolder(run.path)
         content = {
             "config": self._asked[run.path],
+            "at_default": self.at_default(run),
             "runtime": self.suite.runtime.model_dump(mode="json"),
             "dataset": self.params.datasets[run.dataset].model_dump(mode="json"),
             "splits": str(self.split_file(run).parent),
@@ -261,7 +265,25 @@ class Study:
         return folder / f"{split_name(place.family, place.partition)}.json"
 
     def wanted_spec(self, run: Run) -> dict[str, Any]:
-        return spec.make_spec(run.config, self.data_sha256(run.dataset), self._split_sha256(self.split_file(run)))
+        split = self._split_sha256(self.split_file(run))
+        wanted = spec.make_spec(run.config, self.data_sha256(run.dataset), split)
+        return spec.as_carried(wanted, RunFolder(run.path).spec, self.at_default(run))
+
+    def at_default(self, run: Run) -> list[str]:
+        """Keys of the run's configuration that stand at their default."""
+        fields = methods.load(run.method).Options.model_fields.items()
+        standing = {
+            key
+            for key, field in fields
+            if run.options.get(key) == to_jsonable_python(field.get_default(call_default_factory=True))
+        }
+        return sorted({*self._at_default, *(f"method.options.{key}" for key in standing)})
+
+    @functools.cached_property
+    def _at_default(self) -> set[str]:
+        dataset = self.params.datasets[self.suite.dataset]
+        blocks = {"recipe": self.suite.recipe, "evaluation": self.suite.evaluation, "dataset": dataset}
+        return {path for name, block in blocks.items() for path in at_default(block, name)}
 
     def wanted_sha256(self, run: Run) -> str:
         data, split = self.data_sha256(run.dataset), self._split_sha256(self.split_file(run))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semiseg.models.architecture import Architecture
+from semiseg.models.network_config import TINY_VIT
 
 if TYPE_CHECKING:
     from torch import nn
 
     from semiseg.models.network_config import NetworkConfig
-
-TINY_VIT = "tiny_vit"
 
 
 class DPT(Architecture):
