@@ -80,9 +80,9 @@ def test_losses_of_the_segmentation_network(batch, adversarial_step, make, facts
     assert reference.values(losses) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("unlabelled", [False, True])
-def test_losses_of_the_discriminator(batch, adversarial_step, make, facts, unlabelled):
-    method = make("advsemiseg", discriminate_unlabelled=unlabelled)
+@pytest.mark.parametrize(("unlabelled", "smooth"), [(False, 0.0), (True, 0.0), (False, 0.2)])
+def test_losses_of_the_discriminator(batch, adversarial_step, make, facts, unlabelled, smooth):
+    method = make("advsemiseg", discriminate_unlabelled=unlabelled, smooth_truth=smooth)
     method.losses(batch, adversarial_step)
     losses = method.auxiliary_losses(batch, adversarial_step)
     verdicts, counted = facts["labelled_verdicts"], facts["known"]
@@ -93,6 +93,7 @@ def test_losses_of_the_discriminator(batch, adversarial_step, make, facts, unlab
     for i, y, x in np.ndindex(batch.label.shape):
         if batch.label[i, y, x] != 255:
             onehot[i, batch.label[i, y, x], y, x] = 1
+    onehot = (1 - smooth) * onehot + smooth / onehot.shape[1]
     expected = {
         "discriminator_fake": 0.5 * binary(verdicts, False, counted),
         "discriminator_real": 0.5 * binary(adversarial_step.auxiliary.exact(onehot), True, facts["known"]),

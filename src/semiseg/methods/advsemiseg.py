@@ -56,6 +56,8 @@ class AdvSemiSeg(Method):
         width_d: int = Field(64, ge=1)  # paper: channels 64-128-256-512-1
         # D also sees unlabelled predictions as fake: text no, code yes (`D_remain`)
         discriminate_unlabelled: bool = False
+        # D sees (1 - s) onehot Y + s / classes as real: else it tells a prediction by its softness alone. Free choice
+        smooth_truth: float = Field(0.0, ge=0, lt=1)
         # No L_adv on unlabelled images in an iteration whose mask is empty: text no, code yes
         drop_adv_with_empty_mask: bool = False
         lr_d: float = Field(1e-4, gt=0)  # paper: Adam
@@ -141,6 +143,8 @@ class AdvSemiSeg(Method):
         maps, masks = zip(*self._fake, strict=True)
         del self._fake
         real = one_hot(batch.label, self.setting.classes)
+        if smooth := self.options.smooth_truth:
+            real = (1 - smooth) * real + smooth / self.setting.classes
         counted = torch.cat(masks)
         verdicts = step.auxiliary(torch.cat([*maps, real])).split([len(counted), len(real)])
         return {

@@ -30,11 +30,16 @@ class OxfordPets(Kind):
     class Options(Strict):
         side: int | None = Field(None, ge=32, description="images are squeezed to squares of this side; null: not")
 
-    counts = {"train": TRAINVAL - HELD_OUT, "val": HELD_OUT}
+    counts = {"train": TRAINVAL - HELD_OUT, "val": HELD_OUT, "test": 3669}
     sizes = {"val": (375, 500), "test": (375, 500)}
     has_test_set = True
     background = 0
     place = "images, and annotations/*.txt or masks, for {}"
+
+    @classmethod
+    def expected(cls, config: DatasetConfig) -> dict[str, int]:
+        """Of the test images a part will do: copies leave out those that look like training images."""
+        return {subset: cls.counts[subset] for subset in ("train", "val")}
 
     @classmethod
     def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
