@@ -43,17 +43,23 @@ def run(options: argparse.Namespace) -> None:
 def _tables(study: Any) -> None:
     from semiseg.commands.evaluate import score_what_is_finished
     from semiseg.report import tables
-    from semiseg.runs import collect, suite_evaluations
-    from semiseg.study.descriptions import descriptions
 
     _keep_what_nothing_here_can_replace(study)
     score_what_is_finished(study)
     with _stamped(study, "tables"):
-        rows = collect.collect(study.folder, descriptions(study))
-        collect.write(study.folder / "records.jsonl", rows)
-        suite_evaluations.write(study.folder / suite_evaluations.NAME, suite_evaluations.gather(study.folder, rows))
-        tables.build(study.name, study.folder, rows)
+        tables.build(study.name, study.folder, _collected(study, study.folder))
     print(f"the tables: {study.folder / 'tables'}")
+
+
+def _collected(study: Any, folder: Path) -> list[dict[str, Any]]:
+    """Write records.jsonl and the stored evaluations, all that tables and plots are made from; return the records."""
+    from semiseg.runs import collect, suite_evaluations
+    from semiseg.study.descriptions import descriptions
+
+    rows = collect.collect(folder, descriptions(study))
+    collect.write(folder / "records.jsonl", rows)
+    suite_evaluations.write(folder / suite_evaluations.NAME, suite_evaluations.gather(folder, rows))
+    return rows
 
 
 def _keep_what_nothing_here_can_replace(study: Any) -> None:
@@ -95,15 +101,12 @@ def _early(study: Any) -> None:
     """Of the runs that have ended by now, in a folder of its own: no rule, no stamp and no commit knows of it."""
     from semiseg.cluster.early_report import EARLY
     from semiseg.report import html, plots, tables
-    from semiseg.runs import collect
-    from semiseg.study.descriptions import descriptions
 
     folder = study.folder / EARLY
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "runs").is_symlink():
         (folder / "runs").symlink_to("../runs")
-    rows = collect.collect(folder, descriptions(study))
-    collect.write(folder / "records.jsonl", rows)
+    rows = _collected(study, folder)
     tables.build(study.name, folder, rows)
     plots.build(study.name, folder, rows)
     read_image = _reader(study) if study.redistributable else None

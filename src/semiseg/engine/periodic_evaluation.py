@@ -78,13 +78,20 @@ class Judge:
     def due(self, iteration: int, iterations: int) -> bool:
         return iteration == iterations or iteration % self.settings["every"] == 0
 
-    def evaluate(self, iteration: int, networks: dict[str, nn.Module], reported: str) -> float:
-        """mIoU of the reported network on the reported set. The processes share the images and know all results."""
+    def evaluate(self, iteration: int, networks: dict[str, nn.Module], reported: str, last: bool = False) -> float:
+        """mIoU of the reported network on the reported set; the last time, everything that metrics need of it.
+
+        The processes share the images and know all results.
+        """
         scores = {}
         for name, ids in self.sets.items():
+            everything = last and name == self.settings["evaluated_on"]
             for label, network in networks.items():
-                matrices = self.evaluator.matrices(network, ids)
+                counts = self.evaluator.counts(network, ids, everything)
+                matrices = counts.pop("confusion")
                 self.evaluations.add(iteration, name, label, matrices)
+                for kind, values in counts.items():
+                    self.evaluations.add_extra(kind, iteration, name, label, values)
                 scores[name, label] = miou = mean_iou(matrices.sum(0))
                 self.log.write(kind="evaluation", iteration=iteration, set=name, network=label, miou=miou)
         if distributed.rank() == 0:

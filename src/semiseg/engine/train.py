@@ -185,7 +185,8 @@ class Training:
                 rate = self.state.optimiser.lr
                 self.judge.log.write(kind="train", iteration=self.iteration, losses=losses, lr=rate, seconds=seconds)
         if self.judge.due(self.iteration, self.iterations):
-            progress.miou = self.judge.evaluate(self.iteration, self.state.evaluated, self.method.reports)
+            last = self.iteration == self.iterations
+            progress.miou = self.judge.evaluate(self.iteration, self.state.evaluated, self.method.reports, last)
             self.judge.diagnose(self.iteration, self.method, self.state)
             alarm = self.judge.alarm(self.method.reports, self.iteration, self.iterations)
             if alarm and distributed.rank() == 0:

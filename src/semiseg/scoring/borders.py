@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semiseg.base.labels import IGNORE
+from semiseg.scoring.confusion import confusion_matrices
 
 AFFECTS_RESULTS = False
 
@@ -28,14 +29,33 @@ def near_borders(label: Tensor) -> Tensor:
     """
     reach = width(label.shape[-2:])
     known = label != IGNORE
-    values = label.to(torch.float32)
-    largest = _largest(torch.where(known, values, -1.0), reach)
-    smallest = -_largest(torch.where(known, -values, -float(IGNORE) - 1), reach)
-    return known & (largest != smallest)
+    label = label.to(torch.uint8)
+    largest = _largest(torch.where(known, label + 1, 0), reach)
+    smallest = IGNORE - _largest(torch.where(known, IGNORE - label, 0), reach)
+    return known & (largest != smallest + 1)
+
+
+def matrices(prediction: Tensor, label: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Confusion matrices [B,K,K] of all pixels, and of those near borders, in one pass where labels leave room."""
+    near = near_borders(label)
+    if 2 * classes > IGNORE:
+        inside = torch.where(near, label, IGNORE)
+        return confusion_matrices(prediction, label, classes), confusion_matrices(prediction, inside, classes)
+    both = confusion_matrices(prediction, torch.where(near, label + classes, label), classes, 2 * classes)
+    return both.view(len(both), 2, classes, classes).sum(1), both[:, classes:]
 
 
 def _largest(values: Tensor, reach: int) -> Tensor:
-    """Largest value of the square around each pixel, one direction after the other."""
-    side = 2 * reach + 1
-    across = F.max_pool2d(values[:, None], (1, side), stride=1, padding=(0, reach))
-    return F.max_pool2d(across, (side, 1), stride=1, padding=(reach, 0))[:, 0]
+    """Largest value of the square around each pixel; 0 beyond the image."""
+    return _along(_along(values, reach).transpose(-1, -2), reach).transpose(-1, -2)
+
+
+def _along(values: Tensor, reach: int) -> Tensor:
+    """Largest value of the 2 reach + 1 neighbours in a row, from windows that double."""
+    side, window = 2 * reach + 1, 1
+    found = F.pad(values, (reach, reach))
+    while 2 * window <= side:
+        found = torch.maximum(found[..., :-window], found[..., window:])
+        window *= 2
+    rest = side - window
+    return torch.maximum(found[..., :-rest], found[..., rest:]) if rest else found

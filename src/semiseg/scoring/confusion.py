@@ -9,14 +9,16 @@ _LABELS = 256  # every byte has a row to count in, so that ignored pixels need n
 _CACHE = 2**17  # pixels whose indices stay in a core's second-level cache until they are counted
 
 
-def confusion_matrices(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
-    """int64 [B,K,K], rows truth, columns prediction, of maps [B,H,W]; labels of K or more (255) are not counted.
+def confusion_matrices(prediction: Tensor, label: Tensor, classes: int, rows: int | None = None) -> Tensor:
+    """int64 [B,R,K], rows truth, columns prediction, of maps [B,H,W]; labels of R or more (255) are not counted.
 
-    Predictions must be classes. The host does not wait for the device.
+    R is K, or `rows` where labels tell more than classes apart. Predictions must be classes. The host does not wait for
+    the device.
     """
+    rows = classes if rows is None else rows
     together = len(label) if label.is_cuda else _images_at_once(label[0].numel(), classes)
     pairs = zip(prediction.split(together), label.split(together), strict=True)
-    return torch.cat([_matrices(part, truth, classes) for part, truth in pairs])
+    return torch.cat([_matrices(part, truth, classes)[:, :rows] for part, truth in pairs])
 
 
 def _images_at_once(pixels: int, classes: int) -> int:
@@ -30,11 +32,11 @@ def _matrices(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
     index = label.to(dtype, copy=True).mul_(classes).add_(prediction)
     if images > 1:
         index.add_(torch.arange(images, dtype=dtype, device=index.device)[:, None, None] * cells)
-    counts = _count(index.flatten(), images * cells)
-    return counts.view(images, _LABELS, classes)[:, :classes]
+    return count(index.flatten(), images * cells).view(images, _LABELS, classes)
 
 
-def _count(index: Tensor, cells: int) -> Tensor:
+def count(index: Tensor, cells: int) -> Tensor:
+    """How often each of the numbers 0 to `cells` - 1 occurs, int64 [cells]."""
     if not index.is_cuda:
         return torch.bincount(index, minlength=cells)
     # torch.bincount on a GPU asks for the largest index, and the host waits for the answer.

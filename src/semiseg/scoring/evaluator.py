@@ -16,7 +16,7 @@ from semiseg.feed.store import Store, in_order
 from semiseg.feed.transfer import to_device
 from semiseg.hardware import distributed
 from semiseg.hardware.device import Speed, sizes_vary
-from semiseg.scoring import protocols
+from semiseg.scoring import borders, confidence, protocols
 from semiseg.scoring.confusion import confusion_matrices
 
 
@@ -31,19 +31,39 @@ class Evaluator:
         # Beside a GPU the host reads on while the device computes; on a CPU the two would share one core.
         self.reads_ahead = speed.device.type == "cuda"
 
-    @torch.inference_mode()
     def matrices(self, network: nn.Module, ids: Sequence[str]) -> np.ndarray:
         """Confusion matrices [N, K, K], rows truth, columns prediction."""
-        shape = (len(ids), self.classes, self.classes)
-        found = torch.zeros(shape, dtype=torch.int64, device=self.speed.device)
+        return self.counts(network, ids, everything=False)["confusion"]
+
+    @torch.inference_mode()
+    def counts(self, network: nn.Module, ids: Sequence[str], everything: bool = True) -> dict[str, np.ndarray]:
+        """Confusion matrices and, with `everything`, all that metrics need of each image [N, ...]."""
         place = {one: position for position, one in enumerate(ids)}
+        found: dict[str, Tensor] = {}
+        for kind, shape in self._shapes(everything).items():
+            found[kind] = torch.zeros((len(ids), *shape), dtype=torch.int64, device=self.speed.device)
         with _evaluating(network):
             for chunk, pixels, truth in self.batches(ids, self._cut):
-                with self.speed.autocast():
-                    labels = protocols.labels(self._predict(network), views.normalise(pixels), self.protocol)
                 rows = to_device(np.array([place[one] for one in chunk]), self.speed.device)
-                found.index_copy_(0, rows, confusion_matrices(labels, truth, self.classes))
-        return distributed.total(found).cpu().numpy()
+                for kind, counted in self._of_batch(network, pixels, truth, everything).items():
+                    found[kind].index_copy_(0, rows, counted)
+        return {kind: distributed.total(counted).cpu().numpy() for kind, counted in found.items()}
+
+    def _shapes(self, everything: bool) -> dict[str, tuple[int, int]]:
+        square = (self.classes, self.classes)
+        if not everything:
+            return {"confusion": square}
+        return {"confusion": square, "boundary": square, "confidence": (2, confidence.BINS)}
+
+    def _of_batch(self, network: nn.Module, pixels: Tensor, truth: Tensor, everything: bool) -> dict[str, Tensor]:
+        predict, images = self._predict(network), views.normalise(pixels)
+        with self.speed.autocast():
+            if not everything:
+                labels = protocols.labels(predict, images, self.protocol)
+                return {"confusion": confusion_matrices(labels, truth, self.classes)}
+            labels, sure = protocols.labels_and_confidence(predict, images, self.protocol)
+        both = dict(zip(("confusion", "boundary"), borders.matrices(labels, truth, self.classes), strict=True))
+        return both | {"confidence": confidence.histograms(labels, sure, truth, self.classes)}
 
     @torch.inference_mode()
     def maps(self, network: nn.Module, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -52,8 +72,8 @@ class Evaluator:
             pixels = self.pixels([self.store.image(one) for one in chunk])
             with _evaluating(network), self.speed.autocast():
                 scores = protocols.probabilities(self._predict(network), views.normalise(pixels), self.protocol)
-            labels, confidence = protocols.label_map(scores)
-            for one, label, sure in zip(chunk, labels.byte().cpu(), (confidence * 255).byte().cpu(), strict=True):
+            labels, largest = protocols.label_map(scores)
+            for one, label, sure in zip(chunk, labels.byte().cpu(), (largest * 255).byte().cpu(), strict=True):
                 yield one, label.numpy(), sure.numpy()
 
     def _predict(self, network: nn.Module) -> protocols.Predict:

@@ -16,10 +16,26 @@ Predict = Callable[[Tensor], Tensor]  # normalised images [B,3,H,W] -> logits [B
 
 def labels(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
     """Predicted classes [B,H,W]. Where there is one view the largest logit says it, without probabilities."""
-    one_view = len(protocol["scales"]) == 1 and protocol["scales"][0] == 1 and not protocol["flip"]
-    if one_view and protocol["name"] in LOGITS:
+    if _one_forward(protocol):
         return LOGITS[protocol["name"]](predict, images, protocol).max(1).indices
     return _summed(predict, images, protocol).max(1).indices
+
+
+def labels_and_confidence(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The same classes, and the probability of each [B,H,W]."""
+    if _one_forward(protocol):
+        logits = LOGITS[protocol["name"]](predict, images, protocol).float()
+        largest, found = logits.max(1)
+        return found, (largest - logits.logsumexp(1)).exp()
+    total = _summed(predict, images, protocol)
+    largest, found = total.max(1)
+    return found, largest / total.sum(1)
+
+
+def _one_forward(protocol: dict[str, Any]) -> bool:
+    """One view of the whole image."""
+    one_view = len(protocol["scales"]) == 1 and protocol["scales"][0] == 1 and not protocol["flip"]
+    return one_view and protocol["name"] in LOGITS
 
 
 def probabilities(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:

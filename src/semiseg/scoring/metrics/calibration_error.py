@@ -1,12 +1,14 @@
 """Expected calibration error: by how much confidence and accuracy differ, over bins of confidence, weighted by pixels.
 
-Guo et al., ICML 2017, with the bins of `semiseg.scoring.confidence`, which are narrow where most pixels are.
+Guo et al., ICML 2017, with the bins of `semiseg.scoring.confidence`, which are narrow where most pixels are. A pixel
+has the confidence of the middle of its bin.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from semiseg.scoring.confidence import CENTRES
 from semiseg.scoring.metrics.metric import Metric
 
 AFFECTS_RESULTS = False
@@ -21,11 +23,11 @@ class CalibrationError(Metric):
 
     @classmethod
     def table(cls, per_image: np.ndarray) -> np.ndarray:
-        """Wrong pixels, right pixels and the sum of confidences (in 255ths) of each bin."""
+        """Wrong and right pixels of each bin."""
         return per_image.reshape(len(per_image), -1).astype(np.float64)
 
     @classmethod
     def score(cls, weights: np.ndarray, table: np.ndarray) -> np.ndarray:
-        wrong, right, confidence = np.split(weights @ table, 3, axis=1)
-        pixels = (wrong + right).sum(1)
-        return 100.0 * np.abs(confidence / 255 - right).sum(1) / np.maximum(pixels, 1)
+        wrong, right = np.split(weights @ table, 2, axis=1)
+        pixels = wrong + right
+        return 100.0 * np.abs(pixels * CENTRES - right).sum(1) / np.maximum(pixels.sum(1), 1)

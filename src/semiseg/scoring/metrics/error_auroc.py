@@ -20,7 +20,7 @@ class ErrorAuroc(Metric):
 
     @classmethod
     def table(cls, per_image: np.ndarray) -> np.ndarray:
-        return per_image[:, :2].reshape(len(per_image), -1).astype(np.float64)
+        return per_image.reshape(len(per_image), -1).astype(np.float64)
 
     @classmethod
     def score(cls, weights: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ from semiseg.base.explain import nearest
 
 AFFECTS_RESULTS = False
 
-# confusion: [N, K, K], rows truth; boundary: the same of the pixels near class borders; confidence: [N, 3, bins].
+# confusion: [N, K, K], rows truth; boundary: the same of the pixels near borders between classes; confidence: wrong and
+# right pixels by confidence, [N, 2, bins].
 Needs = Literal["confusion", "boundary", "confidence"]
 
 
