@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from semiseg.base import plugins
 from semiseg.base.errors import UserError
 from semiseg.report import health, names, tables
 from semiseg.report.cells import partition_order
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_latex, read_all
-from semiseg.report.tables import ablations, comparison, cost, labels_saved, noise_budget, pairs, published
+from semiseg.report.tables import ablations, comparison, cost, labels_saved, metrics, noise_budget, pairs, published
 from semiseg.runs import suite_evaluations
 from semiseg.runs.evaluations import Evaluations
 from tests.report import studies
@@ -260,6 +261,49 @@ def test_labels_saved_holds_the_needed_labels_in_its_interval(made):
     for row in found:
         assert row["factor"] == pytest.approx(row["labels_needed"] / row["labelled"])
         assert (row["labels_needed_low"] or 12) <= row["labels_needed"] <= (row["labels_needed_high"] or 240)
+
+
+def test_other_metrics_stand_with_intervals_and_differences(made, records):
+    table = made["metrics"]
+    row = next(row for row in table.rows if (row["method"], row["partition"]) == ("unimatch", "12"))
+    assert row["image_miou_ci_low"] < row["image_miou_mean"] < row["image_miou_ci_high"]
+    assert row["worst_tenth_mean"] < row["image_miou_mean"] and row["worst_tenth_delta_covers"] == "seeds+images"
+    cell = next(cell for cell in records.cells() if (cell.method, cell.partition) == ("unimatch", "12"))
+    theirs = records.baseline(cell)
+    mean = [np.mean([records.value(run, "student", "image_miou") for run in one.finished]) for one in (cell, theirs)]
+    assert row["image_miou_delta"] == pytest.approx(mean[0] - mean[1])
+    assert "boundary_miou_mean" not in table.columns, "the made study kept nothing near borders"
+    assert "Worst tenth: mean of the images" in table.note
+
+
+def test_a_metric_of_ones_own_has_a_column(tmp_path):
+    """One file, named in `plugins:`, is all that it takes."""
+    plugin = tmp_path / "pixel_accuracy.py"
+    plugin.write_text(
+        "import numpy as np\n"
+        "from semiseg.scoring.metric import Metric\n"
+        "class PixelAccuracy(Metric):\n"
+        "    title, help = 'Pixel accuracy', 'share of right pixels'\n"
+        "    @classmethod\n"
+        "    def table(cls, per_image):\n"
+        "        return np.stack([np.trace(per_image, axis1=1, axis2=2), per_image.sum((1, 2))], 1).astype(float)\n"
+        "    @classmethod\n"
+        "    def score(cls, weights, table):\n"
+        "        return 100 * np.divide(*(weights @ table).T)\n"
+    )
+    rows = one_seed(tmp_path / "made", partitions={"12": 12})
+    plugins.use([plugin])
+    try:
+        table = metrics.build(Records("pocket", tmp_path / "made", rows, 50))
+    finally:
+        plugins.use(None)
+    row = table.rows[0]
+    accuracy = rows_of(rows, row)["eval"]["networks"]["student"]["last"]["pixel_accuracy"]
+    assert row["pixel_accuracy_mean"] == pytest.approx(accuracy) and "Pixel accuracy" in table.markdown()
+
+
+def rows_of(rows, wanted):
+    return next(row for row in rows if (row["method"], row["variant"]) == (wanted["method"], wanted["variant"]))
 
 
 def test_noise_budget_recovers_the_spread_that_was_put_in(records, tmp_path):

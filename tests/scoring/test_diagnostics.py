@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.scoring.diagnostics import pseudo_labels
+from semiseg.scoring.diagnostics import accuracies, pseudo_labels
 from semiseg.scoring.evaluator import Evaluator
 
 LABEL = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 255, 255]], np.uint8)
@@ -50,9 +50,27 @@ def test_only_confident_pixels_with_a_label_are_judged():
 def test_the_network_sees_images_as_large_as_in_an_evaluation():
     outcome, sizes = found(np.where(LABEL == 1, 255, 0), [0.5], lambda logits: torch.ones_like(logits[:, 0]).bool())
     assert sizes == {(2, 2)}
-    assert outcome == {"confident_share": 1.0, "pseudo_accuracy": 1.0}
+    assert (outcome["confident_share"], outcome["pseudo_accuracy"]) == (1.0, 1.0)
 
 
 def test_where_nothing_is_confident_nothing_was_measured():
     outcome, _ = found(np.zeros((4, 4)), [1.0], lambda logits: torch.zeros_like(logits[:, 0]).bool())
-    assert outcome == {"confident_share": 0.0, "pseudo_accuracy": None}
+    assert outcome == {
+        "confident_share": 0.0, "pseudo_accuracy": None, "near_borders": None, "inside": None, "by_class": [None, None]
+    }  # fmt: skip
+
+
+def test_accuracy_by_class_near_borders_and_inside():
+    """By hand: of the pixels called class 1, the share that is; and the same split at the band."""
+    everywhere, near = np.array([[6, 3], [1, 9]]), np.array([[1, 2], [1, 1]])
+    outcome = accuracies(everywhere, near)
+    assert outcome["by_class"] == [pytest.approx(6 / 7), pytest.approx(9 / 12)]
+    assert outcome["near_borders"] == pytest.approx(2 / 5) and outcome["inside"] == pytest.approx(13 / 14)
+    assert outcome["pseudo_accuracy"] == pytest.approx(15 / 19)
+
+
+def test_errors_at_a_border_are_counted_there():
+    picture = np.where(LABEL == 1, 255, 0)
+    picture[0, 1] = 255  # beside the border
+    outcome, _ = found(picture, [1.0], lambda logits: torch.ones_like(logits[:, 0]).bool())
+    assert outcome["near_borders"] < 1 and outcome["by_class"][0] == 1 and outcome["by_class"][1] < 1

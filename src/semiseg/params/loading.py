@@ -22,9 +22,10 @@ from semiseg.datasets import kind
 from semiseg.models import architecture
 from semiseg.params.cross_check import cross_check
 from semiseg.params.schema import Params
+from semiseg.scoring import metric
 
 LOCAL = "params.local.yaml"
-REGISTRIES = (methods.REGISTRY, kind.REGISTRY, architecture.REGISTRY)
+REGISTRIES = (methods.REGISTRY, kind.REGISTRY, architecture.REGISTRY, metric.REGISTRY)
 
 
 def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool = True) -> Params:

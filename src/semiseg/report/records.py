@@ -15,7 +15,7 @@ from semiseg.report import statistics
 from semiseg.report.cells import BASELINE, COMPARISON, FULL, SETTING, STRONG, Cell, Run
 from semiseg.runs import suite_evaluations
 from semiseg.runs.suite_evaluations import StoredRun
-from semiseg.scoring.metrics import metric as metrics
+from semiseg.scoring import metric as metrics
 
 MIOU = "miou"
 
@@ -177,7 +177,7 @@ class Records:
         """A metric of a run after the last iteration; None where it has not been measured."""
         if metric == MIOU:
             return run.miou("last", network)
-        measured = metrics.load(metric)
+        measured = metrics.REGISTRY.load(metric)
         counts = run.counts(measured.needs, network)
         return None if counts is None else measured.value(counts)
 
@@ -189,13 +189,14 @@ class Records:
         return self._drawn[key]
 
     def _bootstrap(self, run: Run, network: str, metric: str) -> Bootstrap | None:
-        measured = metrics.load(metric)
+        measured = metrics.REGISTRY.load(metric)
         counts = run.counts(measured.needs, network)
         if counts is None:
             return None
         images, groups = run.stored.images, run.stored.groups
+        resamples = self.resamples if metric == MIOU else min(self.resamples, statistics.FEWER)
         table, unit_of = measured.table(counts), statistics.units(len(counts), groups, self.block)
-        drawn = statistics.resampled(lambda weights: measured.score(weights, table), unit_of, self.resamples)
+        drawn = statistics.resampled(lambda weights: measured.score(weights, table), unit_of, resamples)
         return Bootstrap((tuple(images), tuple(groups or ())), int(unit_of.max()) + 1, drawn - drawn.mean())
 
     def covariance(self, one: Run, other: Run, network: str, metric: str) -> float:

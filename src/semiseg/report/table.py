@@ -54,7 +54,13 @@ def _interval(values: Sequence[Any], digits: int) -> str:
     return f"{estimate:+.{digits}f}{limits}"
 
 
+def _figure(values: Sequence[Any], digits: int) -> str:
+    estimate, low, high = values
+    return f"{estimate:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if low is not None else "")
+
+
 FORMATS = {
+    "figure": _figure,
     "text": lambda values, _: " ".join(_word(value) for value in values if value not in (None, "")),
     "figure_of": lambda values, digits: f"{values[0]:.{digits}f} ({values[1]})",
     "number": lambda values, digits: f"{values[0]:,.{digits}f}",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,7 @@ from semiseg.base.labels import IGNORE
 from semiseg.hardware import distributed
 from semiseg.methods.method import Method
 from semiseg.models.student import Student
+from semiseg.scoring import borders
 from semiseg.scoring.confusion import confusion_matrices
 from semiseg.scoring.evaluator import Evaluator
 
@@ -27,30 +30,45 @@ def pseudo_labels(
     buffers: Mapping[str, Tensor],
     evaluator: Evaluator,
     ids: Sequence[str],
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     """Share of confident pixels, and their accuracy against the hidden labels; every one of `ids` has a label.
 
-    Whole images, at the evaluation's scale nearest to 1.
+    Whole images, at the evaluation's scale nearest to 1. An accuracy is None where no confident pixel has a hidden
+    label: nothing was measured.
     """
     classes, device = evaluator.classes, evaluator.speed.device
     scale = min(evaluator.protocol["scales"], key=lambda one: abs(math.log(one)))
     pixels_of = torch.zeros(2, dtype=torch.int64, device=device)  # confident ones, all
-    total = torch.zeros(classes, classes, dtype=torch.int64, device=device)
+    total = torch.zeros(2, classes, classes, dtype=torch.int64, device=device)  # everywhere, near borders
     for _, pixels, truth in evaluator.batches(ids):
         logits = source.eager(_scaled(pixels, scale)).logits
         mask = method.confident(logits, auxiliary, buffers)
         pixels_of[0] += mask.sum()
         pixels_of[1] += mask.numel()
         prediction, mask = (_at(one, truth.shape[-2:]) for one in (logits.max(1).indices, mask))
-        total += confusion_matrices(prediction, torch.where(mask.bool(), truth, IGNORE), classes).sum(0)
-    total, pixels_of = distributed.total(total), distributed.total(pixels_of)
-    confident, counted = pixels_of.tolist()
-    found = total.sum()
+        sure, near = torch.where(mask.bool(), truth, IGNORE), borders.near_borders(truth)
+        total[0] += confusion_matrices(prediction, sure, classes).sum(0)
+        total[1] += confusion_matrices(prediction, torch.where(near, sure, IGNORE), classes).sum(0)
+    confident, counted = distributed.total(pixels_of).tolist()
+    return {"confident_share": confident / counted} | accuracies(*distributed.total(total).cpu().numpy())
+
+
+def accuracies(everywhere: np.ndarray, near: np.ndarray) -> dict[str, Any]:
+    """Of pseudo-labels, from matrices [K, K] of all confident pixels and of those near borders between classes.
+
+    By class: of the pixels that are given a class, the share that has it.
+    """
+    given = np.diagonal(everywhere), everywhere.sum(0)
     return {
-        "confident_share": confident / counted,
-        # None where no confident pixel has a hidden label: nothing was measured.
-        "pseudo_accuracy": float(total.trace() / found) if found else None,
+        "pseudo_accuracy": _share(everywhere.trace(), everywhere.sum()),
+        "near_borders": _share(near.trace(), near.sum()),
+        "inside": _share((everywhere - near).trace(), (everywhere - near).sum()),
+        "by_class": [_share(hit, total) for hit, total in zip(*given, strict=True)],
     }
+
+
+def _share(hit: Any, total: Any) -> float | None:
+    return float(hit / total) if total else None
 
 
 def _scaled(pixels: Tensor, scale: float) -> Tensor:

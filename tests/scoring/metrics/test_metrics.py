@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from semiseg.scoring.confidence import BINS, histograms
-from semiseg.scoring.metrics import metric
+from semiseg.scoring.metric import REGISTRY
 from semiseg.scoring.metrics.boundary_miou import BoundaryMiou
 from semiseg.scoring.metrics.calibration_error import CalibrationError
 from semiseg.scoring.metrics.error_auroc import ErrorAuroc
@@ -42,13 +42,13 @@ def iou_of(matrix):
 
 
 def test_every_metric_has_a_column():
-    assert set(metric.names()) == {
+    assert set(REGISTRY.names()) == {
         "boundary_miou", "calibration_error", "error_auroc", "image_miou", "miou", "worst_tenth"
     }  # fmt: skip
-    for name in metric.names():
-        assert metric.load(name).title and metric.load(name).help
+    for name in REGISTRY.names():
+        assert REGISTRY.load(name).title and REGISTRY.load(name).help
     with pytest.raises(Exception, match="there is no metric 'miuo'"):
-        metric.load("miuo")
+        REGISTRY.load("miuo")
 
 
 def test_miou_is_of_one_matrix(matrices):
@@ -70,7 +70,7 @@ def test_worst_tenth_is_the_mean_of_the_worst_images(matrices):
 
 @pytest.mark.parametrize("name", ["miou", "image_miou", "worst_tenth"])
 def test_a_weight_of_two_is_the_image_twice(matrices, name):
-    measured, weights = metric.load(name), np.random.default_rng(1).integers(0, 3, 37)
+    measured, weights = REGISTRY.load(name), np.random.default_rng(1).integers(0, 3, 37)
     drawn = np.repeat(matrices, weights, axis=0)
     score = measured.score(weights[None].astype(float), measured.table(matrices))[0]
     assert score == pytest.approx(measured.value(drawn))

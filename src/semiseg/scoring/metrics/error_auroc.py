@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from semiseg.scoring.metrics.metric import Metric
+from semiseg.scoring.metric import Metric
 
 AFFECTS_RESULTS = False
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from semiseg.scoring.metric import Metric
 from semiseg.scoring.metrics.image_miou import of_each_image
-from semiseg.scoring.metrics.metric import Metric
 
 AFFECTS_RESULTS = False
 

@@ -6,15 +6,11 @@ A score is asked for with the number of times that each image counts, so that on
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from semiseg.base.errors import UserError
-from semiseg.base.explain import nearest
+from semiseg.base.registry import Registry
 
 AFFECTS_RESULTS = False
 
@@ -48,16 +44,4 @@ class Metric:
         return float(cls.score(np.ones((1, len(per_image))), cls.table(per_image))[0])
 
 
-def names() -> list[str]:
-    """All metrics: the files of this package."""
-    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    return sorted(name for name in found if name != "metric" and not name.startswith("_"))
-
-
-def load(name: str) -> type[Metric]:
-    """The metric called `name`: the one subclass of Metric that its file defines."""
-    if name not in names():
-        raise UserError(f"there is no metric {name!r}{nearest(name, names())}")
-    module = importlib.import_module(f"semiseg.scoring.metrics.{name}")
-    own = (value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__)
-    return next(value for value in own if issubclass(value, Metric))
+REGISTRY = Registry("metric", "semiseg.scoring.metrics", Metric)
