@@ -119,3 +119,20 @@ def test_processes_share_the_images_of_an_evaluation(tmp_path):
         assert (one["matrices"].numpy() == alone).all()
         assert 0 < len(one["read"]) < 9
     assert sorted(found[0]["read"] + found[1]["read"]) == sorted(store.images)
+
+
+@pytest.mark.parametrize("protocol", [PROTOCOL, PROTOCOL | {"flip": True}])
+def test_what_metrics_need_is_counted_of_the_same_predictions(protocol):
+    """In the order of the ids, for images of several sizes: the matrices of a plain evaluation, and the same pixels."""
+    store, network = Pictures(), Brightness()
+    evaluator, ids = Evaluator(store, protocol, 2, 2, SPEED), ["5", "0", "3", "1"]
+    counts = evaluator.counts(network, ids)
+    np.testing.assert_array_equal(counts["confusion"], evaluator.matrices(network, ids))
+    pixels = [store.images[one][:, :, 0].size for one in ids]
+    assert counts["confidence"].sum((1, 2)).tolist() == pixels
+    right = np.trace(counts["confusion"], axis1=1, axis2=2)
+    assert counts["confidence"][:, 1].sum(1).tolist() == right.tolist()
+    assert (counts["boundary"] <= counts["confusion"]).all() and counts["boundary"].sum() > 0
+    sure = {one: largest for one, _, largest in evaluator.maps(network, ids)}
+    top = sum(int((largest > 0.999 * 255).sum()) for largest in sure.values())
+    assert abs(counts["confidence"][:, :, -1].sum() - top) <= 0.02 * sum(pixels)
