@@ -230,3 +230,18 @@ def test_a_tuned_run_without_its_trials_is_answered(study, capsys):
         main(["train", str(tuned_run(Study.load()).path)])
     assert end.value.code == 2
     assert "the trials come first" in capsys.readouterr().err
+
+
+def test_the_table_lists_the_trials_and_marks_the_best(study):
+    best_is(1)
+    main(["report", "tables", "--suite", "tiny"])
+    rows = read_json("results/tiny/tables/tuning.json")["rows"]
+    assert [(row["trial"], row["val_miou"], row["gain"], row["best"]) for row in rows] == [
+        (0, 50.0, 0.0, False),
+        (1, 51.0, 1.0, True),
+    ]
+    assert rows[0]["setting"] == "default"
+    assert rows[1]["setting"].startswith("optimiser.lr ")
+    assert {row["iterations"] for row in rows} == {6}
+    compared = read_json("results/tiny/tables/comparison.json")["rows"]
+    assert [row["variant"] for row in compared] == ["default", "tuned"]

@@ -48,6 +48,7 @@ def assemble(records: Records) -> list[Table]:
         noise_budget,
         pairs,
         published,
+        tuning,
     )  # fmt: skip
 
     findings, groups = look.findings(records), pairs.groups(records)
@@ -68,6 +69,7 @@ def assemble(records: Records) -> list[Table]:
         published.build(records),
         noise_budget.build(records),
         cost.build(records),
+        tuning.build(records),
     ]
     return [table for table in found if table is not None]
 
