@@ -38,6 +38,7 @@ METHODS = {
         "representation": 8,
     },  # fmt: skip
     "unimatch": {"confidence": 0.35},
+    "unimatch_v2": {"confidence": 0.35},
 }
 NETWORK = {"architecture": "small", "width": 4, "queries": 5, "decoder_layers": 2, "mask_width": 32}
 SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}

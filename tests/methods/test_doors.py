@@ -29,6 +29,7 @@ OPTIONS = {
     "u2pl": [U2PL, U2PL | {"contrast": "code"}],
     "scl": [{"ramp_up": 0, "pixels": 64}, {"ramp_up": 0, "scope": "full", "mirror": False}],
     "unimatch": [{"confidence": 0.5}],
+    "unimatch_v2": [{"confidence": 0.5}, {"confidence": 0.5, "dropout": "independent"}],
 }
 CASES = [(name, options) for name, cases in OPTIONS.items() for options in cases]
 
