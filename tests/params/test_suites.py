@@ -25,7 +25,7 @@ from tests.datasets import dataset_trees as trees
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 LOADED = loading.load(PARAMS, local=False)
 SUITES = list(LOADED.suites)
-ENCODER = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": "none", "encoder_weights_sha256": None}
+NO_WEIGHTS = {"encoder_weights": "none", "encoder_weights_sha256": None}
 RUNTIME = schema.Runtime().model_dump(mode="json")
 REAL = (
     "voc", "cityscapes", "cityscapes_extra", "cityscapes_mini", "cityscapes_mini_held_out", "oxford_pets", "camvid",
@@ -60,6 +60,10 @@ def _side(side: int) -> int:
     return 65 if side % 2 else max(48, side // 16)
 
 
+def _encoder(architecture: str) -> str:
+    return "tiny_vit" if architecture == "dpt" else "tu-mobilenetv3_small_050"
+
+
 def reduced(wanted: dict) -> dict:
     """The same training in small."""
     recipe, evaluation = wanted["recipe"], wanted["evaluation"]
@@ -71,10 +75,11 @@ def reduced(wanted: dict) -> dict:
         "method": wanted["method"] | {"options": {k: min(v, 64) if k in SIZED else v for k, v in options.items()}},
         "recipe": recipe
         | {
-            "network": recipe["network"] | ENCODER,
+            "network": recipe["network"] | NO_WEIGHTS | {"encoder": _encoder(recipe["network"]["architecture"])},
             "crop": [_side(side) for side in recipe["crop"]],
             "batch": {"labelled": 2, "unlabelled": 2},
             "iterations": 2,
+            "gpus": 1,
             "criterion": recipe["criterion"] | {"min_kept": 500},
         },
         "evaluation": evaluation | {"every": 2, "diagnostics": 2, "pictures": 1, "protocol": small_protocol},

@@ -17,7 +17,7 @@ def test_the_table_follows_its_schema_without_duplicates() -> None:
     assert list(table.columns) == list(SCHEMA)
     assert len(table) > 900
     assert table["value"].between(20, 95).all()
-    assert (table["confirmed"] == "no").sum() == 42
+    assert (table["confirmed"] == "no").sum() == 45
     assert not table.drop(columns=["source"]).duplicated().any()
 
 

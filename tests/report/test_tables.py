@@ -350,6 +350,22 @@ def test_only_figures_of_the_same_protocol_are_subtracted():
     }  # fmt: skip
 
 
+def test_a_transformers_figure_belongs_to_its_encoder_and_crop(monkeypatch):
+    from semiseg.report.figures_of_the_field import load
+
+    monkeypatch.setattr(published, "stored", lambda: load().to_dict("records"))
+    settings = {"method": "unimatch_v2", "split_family": "classic", "partition": "92", "labelled": 92,
+                "architecture": "dpt", "crop": [518, 518], "output_stride": None, "network": "teacher"}  # fmt: skip
+    found = {}
+    for size in ("small", "base"):
+        cell = voc_cell(**settings, encoder=f"tu-vit_{size}_patch14_dinov2.lvd142m")
+        figures = published.of_cell(cell, published.figures())
+        found[size] = [figure.value for figure in figures if not published.mismatch(figure, cell)]
+    assert found == {"small": [79.11], "base": [86.3]}
+    other = voc_cell(**settings | {"crop": [798, 798]}, encoder="tu-vit_base_patch14_dinov2.lvd142m")
+    assert all(published.mismatch(figure, other) for figure in published.of_cell(other, published.figures()))
+
+
 def test_comparison_takes_the_first_hand_figure():
     row: dict = {}
     published.fill_in(row, voc_cell(), published.figures())

@@ -26,7 +26,8 @@ METHODS = (
     (r"CutMix-Seg", ("cutmix_seg", "default")),
     (r"FixMatch", ("fixmatch", "default")),
     (r"CPS", ("cps", "default")),
-    (r"UniMatch(?! V2)", ("unimatch", "default")),
+    (r"UniMatch V2", ("unimatch_v2", "default")),
+    (r"UniMatch", ("unimatch", "default")),
     (r"AugSeg", ("augseg", "default")),
     (r"iMAS", ("imas", "default")),
     (r"SCL", ("scl", "default")),
@@ -38,9 +39,12 @@ ABLATED = "advsemiseg"  # the method whose own ablations are known arm by arm
 CROPS = {
     ("AdvSemiSeg", "voc"): "321", ("AdvSemiSeg", "cityscapes"): "512x1024", ("iMAS", "voc"): "513",
     ("iMAS", "cityscapes"): "769", ("AugSeg", "voc"): "513", ("AugSeg", "cityscapes"): "800", ("CPS", "voc"): "512",
-    ("CPS", "cityscapes"): "800", ("UniMatch", "cityscapes"): "801", ("U2PL", "voc"): "513",
+    ("CPS", "cityscapes"): "800", ("UniMatch", "cityscapes"): "801",
+    ("UniMatch V2", "voc"): "518", ("UniMatch V2", "cityscapes"): "798", ("U2PL", "voc"): "513",
     ("U2PL", "cityscapes"): "769",
 }  # fmt: skip
+# What the table calls an encoder -> what timm calls it, where one name is no part of the other.
+ENCODERS = {"dinov2s": "vitsmallpatch14dinov2", "dinov2b": "vitbasepatch14dinov2"}
 # Spread over seeds where ours is unknown (one seed): the largest of UniMatch's three logged runs at VOC classic.
 SEED_SD = 0.72
 SECONDHAND = re.compile(r"re-run|user|log|table|run \d|author", re.IGNORECASE)
@@ -107,11 +111,12 @@ def _figure(row: Mapping[str, Any]) -> Figure | None:
         return None
     dataset, head, name = DATASETS[row["dataset"]], str(row["head"]), row["method"]
     crop = re.search(r"crop(\d+)", head)
-    paper = re.search(r"AdvSemiSeg|iMAS|AugSeg|UniMatch|U2PL|CPS", name)
+    encoder = re.sub(r"[^a-z0-9]", "", str(row["backbone"]).split("(")[0].lower())
+    paper = re.search(r"AdvSemiSeg|iMAS|AugSeg|UniMatch V2|UniMatch|U2PL|CPS", name)
     stride = re.findall(r"os(8|16)", head)
     return Figure(
         row, *known, dataset,
-        encoder=re.sub(r"[^a-z0-9]", "", str(row["backbone"]).split("(")[0].lower()),
+        encoder=ENCODERS.get(encoder, encoder),
         architecture="deeplab_v2" if "v2" in head else "deeplab_v3plus" if "v3+" in head else head.split()[0].lower(),
         crop=crop.group(1) if crop else CROPS.get((paper.group(), dataset)) if paper else None,
         output_stride=int(stride[0]) if len(stride) == 1 else None,
