@@ -125,7 +125,12 @@ def build_auxiliary(player: nn.Module, betas: tuple[float, float], fused: bool) 
 
 
 def factor(iteration: int, iterations: int, settings: dict[str, Any]) -> float:
-    """What the base rate is multiplied with at an iteration (counted from 0)."""
+    """What the base rate is multiplied with at an iteration (counted from 0).
+
+    Warm-up is (k+1)/w, so that no iteration has rate 0, and the decay begins after it. CPS's code has k/w and decays
+    from iteration 0 on. Without warm-up the rate is that of the papers, (1 - k/n)^power; UniMatch's code sets it after
+    the step, so that its iterations 0 and 1 share the base rate and every later one is an iteration behind.
+    """
     warmup = settings.get("warmup", 0)
     if iteration < warmup:
         return (iteration + 1) / warmup

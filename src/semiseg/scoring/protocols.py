@@ -103,7 +103,11 @@ def _sliding(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tens
 
 
 def _starts(side: int, window: int, protocol: dict[str, Any]) -> list[int]:
-    """`truncate`: every int(stride) pixels. `shift`: every ceil(stride) pixels, the last window moved inside (CPS)."""
+    """`truncate`: every int(stride) pixels. `shift`: every ceil(stride) pixels, the last window moved inside.
+
+    `shift` has CPS's windows and not the rest of its evaluation, which sums logits and pads images that are smaller
+    than the window; here probabilities are summed and small images stay as they are.
+    """
     stride = window * protocol["stride"]
     if protocol["border"] == "truncate":
         return list(range(0, side, max(int(stride + ROUNDING), 1)))
