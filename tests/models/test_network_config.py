@@ -28,7 +28,7 @@ DIGEST = "0" * 64
             {"architecture": "unet", "encoder": "resnet18", "encoder_weights": "a.safetensors"},
             "sha256sum a.safetensors",
         ),
-        ({"architecture": "unet", "encoder": "resnet18", "encoder_weights_sha256": DIGEST}, "belongs to a file"),
+        ({"architecture": "unet", "encoder": "resnet18", "encoder_weights_sha256": DIGEST}, "belongs to start weights"),
         ({"encoder_weights_sha256": "abc"}, "pattern"),
         ({"architecture": "unet", "encoder": "resnet18", "aspp_dilations": (6, 12)}, "no meaning for unet"),
         ({"architecture": "deeplab_v3plus", "encoder": "resnet18", "aspp_dilations": (6, 12)}, "takes three"),

@@ -110,7 +110,9 @@ def test_flattened_names_of_timm_are_found(tmp_path) -> None:
     assert torch.equal(found, state["stages.0.blocks.0.conv_dw.weight"])
 
 
-@pytest.mark.parametrize(("encoder", "command"), [("tu-resnet18", "timm.create_model"), ("resnet18", "get_encoder")])
+@pytest.mark.parametrize(
+    ("encoder", "command"), [("tu-resnet18.tv_in1k", "timm.create_model"), ("resnet18", "get_encoder")]
+)
 def test_without_cache_and_network_the_message_says_how_to_get_them(encoder, command, monkeypatch) -> None:
     asked = []
 
@@ -135,3 +137,28 @@ def test_imagenet_weights_come_from_the_library(encoder: str, state, monkeypatch
     monkeypatch.setattr(weights, "_pretrained", lambda name: state if name == encoder else {})
     net = build(NetworkConfig(architecture="deeplab_v2", encoder=encoder, encoder_weights="imagenet"), 3)
     assert torch.equal(next(net.encoder_parameters()), state["conv1.weight"])
+
+
+def test_hub_weights_are_known_by_the_hash_of_their_tensors(state, monkeypatch, tmp_path) -> None:
+    """From a hub that gives what it likes: the hash is found, and where one is wanted, any other is refused."""
+    monkeypatch.setattr(weights, "_pretrained", lambda name: state)
+
+    def network(sha256: str | None):
+        named = {"encoder": "tu-resnet18.tv_in1k", "encoder_weights": "hub", "encoder_weights_sha256": sha256}
+        return build(NetworkConfig(architecture="deeplab_v3plus", **named), 3)
+
+    found = network(None).start_weights
+    assert found == weights.state_sha256(dict(reversed(state.items()))), "their order says nothing"
+    assert network(found).start_weights == found
+    state["conv1.weight"] += 1e-3
+    with pytest.raises(UserError, match=f"have SHA-256 {weights.state_sha256(state)} .*, but .* is {found}"):
+        network(found)
+    path = saved(state, tmp_path)
+    assert build(config(path), 3).start_weights == sha256_file(path)
+    assert build(NetworkConfig(architecture="deeplab_v3plus", encoder="resnet18"), 3).start_weights is None
+
+
+@pytest.mark.parametrize("source", ["hub", "imagenet"])
+def test_a_bare_name_of_timms_says_nothing_of_its_weights(source: str) -> None:
+    with pytest.raises(ValueError, match=r"whatever timm's default is.*tu-resnet101\.tv_in1k"):
+        NetworkConfig(architecture="deeplab_v3plus", encoder="tu-resnet101", encoder_weights=source)

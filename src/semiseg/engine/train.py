@@ -263,6 +263,7 @@ class Training:
                 "parameters": self.state.parameters,
                 "engine": self.speed.record(),
                 "precision": self.speed.precision,
+                "start_weights": self.state.start_weights,
                 "resumed": self.resumed,
                 "spec_sha256": self.spec_sha256,
             }

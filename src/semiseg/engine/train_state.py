@@ -39,7 +39,9 @@ class TrainState:
         torch.manual_seed(seed)
         self.optimiser_settings, self.ema_settings, self.options = recipe["optimiser"], recipe["ema"], method.options
         config = NetworkConfig.model_validate(recipe["network"])
+        self.start_weights = {"encoder": config.encoder, "from": config.encoder_weights, "sha256": None}
         built = [networks.build(config, classes, method.head) for _ in range(method.networks)]
+        self.start_weights["sha256"] = built[0].start_weights
         owned.give(built, method, recipe["crop"])
         built = [speed.place(distributed.synchronise_batch_norm(one, speed.device)).train() for one in built]
         self.trained: dict[str, nn.Module] = dict(zip(("student", "second")[: len(built)], built, strict=True))

@@ -39,7 +39,8 @@ class NetworkConfig(BaseModel):
     where they were trained on ImageNet), or the path of a `.safetensors` file."""
 
     encoder_weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """SHA-256 of that file: a run is known by its start weights, not by the name of a file."""
+    """SHA-256 of that file: a run is known by its start weights, not by the name of a file. For weights from the hub
+    it may be given too, as that of the loaded tensors, which record.json shows (`start_weights`)."""
 
     output_stride: Literal[8, 16] = 16
     """Input size over size of the coarsest features of the DeepLab family; other architectures keep their own."""
@@ -99,8 +100,13 @@ class NetworkConfig(BaseModel):
     def _weights_are_known(self) -> NetworkConfig:
         weights, digest = self.encoder_weights, self.encoder_weights_sha256
         if weights in ("none", "hub", "imagenet"):
-            if digest:
-                raise ValueError("encoder_weights_sha256 belongs to a file; encoder_weights names none")
+            if digest and weights == "none":
+                raise ValueError("encoder_weights_sha256 belongs to start weights; encoder_weights names none")
+            if weights != "none" and self.encoder.startswith("tu-") and "." not in self.encoder:
+                raise ValueError(
+                    f"{self.encoder} with weights from the hub means whatever timm's default is; name the weights' tag "
+                    "too, as in tu-resnet101.tv_in1k"
+                )
         elif not weights.endswith(".safetensors"):
             raise ValueError(
                 f"encoder_weights is {weights!r}; expected none, hub, imagenet or a path ending in .safetensors"

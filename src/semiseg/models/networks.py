@@ -26,6 +26,7 @@ class Network(nn.Module):
         self.encoder = encoder
         self.head = head
         self.auxiliary = auxiliary
+        self.start_weights: str | None = None  # SHA-256 of what the encoder started from; None: random numbers
         self.owned = nn.ModuleDict()  # what a method trains with the network; predictions do not need it
 
     def encode(self, x: Tensor) -> list[Tensor]:
@@ -64,7 +65,8 @@ def build(config: NetworkConfig, classes: int, head: Literal["pixel", "mask"] = 
         auxiliary = AuxiliaryHead(encoder.channels[-2], classes) if config.auxiliary_head else None
         network = Network(encoder, decoder, auxiliary)
     if architecture.has_encoder:
-        weights.load(network.encoder.body, config.encoder, config.encoder_weights, config.encoder_weights_sha256)
+        body, wanted = network.encoder.body, config.encoder_weights_sha256
+        network.start_weights = weights.load(body, config.encoder, config.encoder_weights, wanted)
     if config.frozen_affine:
         freeze_affine(network.encoder)
     return network

@@ -13,13 +13,13 @@ from semiseg.models.network_config import NetworkConfig
 
 AFFECTS_RESULTS = False
 
-LIGHT = ("fpn", "tu-mobilenetv2_100")  # what one CPU core trains in minutes
+LIGHT = ("fpn", "tu-mobilenetv2_100.ra_in1k")  # what one CPU core trains in minutes
 CHOICES = {
     "cpu": (LIGHT,),
     "gpu": (
         ("dpt", "tu-vit_small_patch14_dinov2.lvd142m"),
-        ("deeplab_v3plus", "tu-resnet50"),
-        ("deeplab_v3plus", "tu-resnet101"),
+        ("deeplab_v3plus", "tu-resnet50.tv_in1k"),
+        ("deeplab_v3plus", "tu-resnet101.tv_in1k"),
         LIGHT,
     ),
 }

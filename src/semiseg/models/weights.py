@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from semiseg.base.errors import UserError
@@ -15,12 +17,34 @@ from semiseg.base.files import sha256_file
 log = logging.getLogger(__name__)
 
 
-def load(body: nn.Module, encoder: str, weights: str, sha256: str | None) -> None:
-    """Put the start weights that the configuration names into `body`; `none` leaves the random ones."""
-    if weights in ("hub", "imagenet"):
-        fit(body, _from_hub(encoder), f"the hub's weights of {encoder}")
-    elif weights != "none":
+def load(body: nn.Module, encoder: str, weights: str, sha256: str | None) -> str | None:
+    """Put the start weights that the configuration names into `body`; `none` leaves the random ones.
+
+    Returns the SHA-256 of the file, or of the tensors that the hub gave: what its name stands for may change.
+    """
+    if weights == "none":
+        return None
+    if weights not in ("hub", "imagenet"):
         fit(body, _from_file(Path(weights), sha256), weights)
+        return sha256
+    state = _from_hub(encoder)
+    found = state_sha256(state)
+    if sha256 not in (None, found):
+        raise UserError(
+            f"the hub's weights of {encoder} have SHA-256 {found} (of their tensors), but "
+            f"network.encoder_weights_sha256 is {sha256}; the hub has changed them, or the hash is another's"
+        )
+    fit(body, state, f"the hub's weights of {encoder}")
+    return found
+
+
+def state_sha256(state: dict[str, Tensor]) -> str:
+    """Of names, types, shapes and bytes, in the order of the names: the same however a file stores them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def fit(body: nn.Module, state: dict[str, Tensor], source: str) -> list[str]:

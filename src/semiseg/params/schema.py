@@ -35,7 +35,7 @@ class Optimiser(Strict):
     nesterov: bool = Field(False, description="SGD")
     weight_decay: float = Field(1e-4, ge=0)
     schedule: Literal["poly", "cosine", "constant"] = "poly"
-    power: float = Field(0.9, gt=0, description="poly: lr (1 - k / n)^power; k and n count iterations after the warm-up")
+    power: float = Field(0.9, gt=0, description="poly: lr (1 - k / n)^power; k, n count iterations after the warm-up")
     warmup: int = Field(0, ge=0, description="iterations of linear warm-up: lr (k + 1) / warmup")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     accumulate: int = Field(1, ge=1, description="parts of a batch, each taken for a batch by the method")
@@ -139,7 +139,9 @@ class Protocol(Strict):
     name: Literal["whole", "sliding", "centre_crop", "padded"] = "whole"
     size: tuple[int, int] | None = Field(None, description="window, crop or padded size")
     stride: float = Field(2 / 3, gt=0, le=1, description="sliding: share of the window")
-    border: Literal["truncate", "shift"] = Field("truncate", description="sliding: the last window is cut short or moved inside")
+    border: Literal["truncate", "shift"] = Field(
+        "truncate", description="sliding: the last window is cut short or moved inside"
+    )
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1, description="averaged")
     flip: bool = Field(False, description="averaged with the mirror image")
 
