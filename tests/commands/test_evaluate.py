@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from semiseg.cli import main
+from semiseg.report import plots, verify
 from semiseg.study import study as studies
 from semiseg.study.study import Study
 
@@ -52,3 +53,38 @@ def test_nothing_named_is_answered(run, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate"])
     assert stopped.value.code == 2 and "name the folders" in capsys.readouterr().err
+
+
+def test_corrupted_images_are_scored_from_the_runs_weights(run, capsys):
+    """The clean score is that of the training, and the report shows the rest beside it."""
+    main(["evaluate", "--corruptions", str(run)])
+    found, summary = (json.loads((run / name).read_text()) for name in ("corruptions.json", "eval.json"))
+    assert "over 15 corruptions" in capsys.readouterr().out
+    clean = summary["networks"][summary["reported_network"]]["last"]["miou"]
+    assert found["clean"] == pytest.approx(clean, abs=0.2) and len(found["scores"]) == 15
+    assert all(score["drop"] == pytest.approx(score["miou"] - found["clean"]) for score in found["scores"])
+    assert any(score["drop_error"] > 0 for score in found["scores"])
+    main(["report", "tables"])
+    table = (Study.load().folder / "tables/corruptions.csv").read_text()
+    assert table.count("supervised") == 16 and "noise" in table
+
+
+def test_what_a_training_keeps_for_other_metrics_is_in_the_report(run, monkeypatch, capsys):
+    """From a real training: each metric has figures, and the tables are made again from two files."""
+    main(["report", "tables"])
+    folder = Study.load().folder
+    columns = (folder / "tables/metrics.csv").read_text().splitlines()[0]
+    for name in ("boundary_miou", "calibration_error", "error_auroc", "image_miou", "worst_tenth"):
+        assert f"{name}_mean" in columns
+    monkeypatch.setattr(verify, "REBUILT", ("tables",))
+    monkeypatch.setattr(plots, "build", lambda *_: None)
+    main(["report", "verify", str(folder)])
+    assert "tables and plots are those" in capsys.readouterr().out
+
+
+def test_corruptions_without_weights_or_runs_are_a_sentence(run, capsys):
+    (run / "model.safetensors").unlink()
+    for arguments, words in (([str(run)], "model.safetensors is missing"), ([], "name the folders of finished runs")):
+        with pytest.raises(SystemExit) as stop:
+            main(["evaluate", "--corruptions", *arguments])
+        assert stop.value.code == 2 and words in capsys.readouterr().err

@@ -194,7 +194,9 @@ def _run(folder, description, number, state, shares, pictures, iterations, class
                     {"kind": "evaluation", "iteration": iteration, "set": name, "network": network, "miou": miou}
                 )
         if description["method"] != "supervised":
-            shares_known = {"confident_share": 0.3 + 0.5 * progress, "pseudo_accuracy": 0.7 + 0.2 * progress}
+            right = 0.7 + 0.2 * progress
+            shares_known = {"confident_share": 0.3 + 0.5 * progress, "pseudo_accuracy": right, "inside": right + 0.02,
+                            "near_borders": right - 0.2, "by_class": [right] * (len(classes) - 1) + [None]}  # fmt: skip
             lines.append({"kind": "diagnostics", "iteration": iteration, **shares_known})
     evaluations.save(folder / "evaluations.npz")
     files.write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

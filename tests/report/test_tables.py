@@ -13,7 +13,17 @@ from semiseg.report import health, names, tables
 from semiseg.report.cells import partition_order
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_latex, read_all
-from semiseg.report.tables import ablations, comparison, cost, labels_saved, metrics, noise_budget, pairs, published
+from semiseg.report.tables import (
+    ablations,
+    comparison,
+    corruptions,
+    cost,
+    labels_saved,
+    metrics,
+    noise_budget,
+    pairs,
+    published,
+)
 from semiseg.runs import suite_evaluations
 from semiseg.runs.evaluations import Evaluations
 from tests.report import studies
@@ -300,6 +310,34 @@ def test_a_metric_of_ones_own_has_a_column(tmp_path):
     row = table.rows[0]
     accuracy = rows_of(rows, row)["eval"]["networks"]["student"]["last"]["pixel_accuracy"]
     assert row["pixel_accuracy_mean"] == pytest.approx(accuracy) and "Pixel accuracy" in table.markdown()
+
+
+def test_pseudo_labels_by_class_and_at_borders(made):
+    table = made["pseudo_labels"]
+    row = next(row for row in table.rows if (row["method"], row["partition"]) == ("unimatch", "24"))
+    assert row["near_borders_mean"] < row["pseudo_accuracy_mean"] < row["inside_mean"] < 100
+    assert row["confident_share_ci_low"] <= row["confident_share_mean"] <= row["confident_share_ci_high"]
+    assert row["disc_mean"] == pytest.approx(row["pseudo_accuracy_mean"])
+    assert "cross_mean" not in table.columns, "the class that was never selected"
+    assert not any(row["method"] == "supervised" for row in table.rows)
+
+
+def test_corrupted_images_have_a_table_of_their_own(tmp_path):
+    rows = studies.simulate(tmp_path, studies.descriptions(seeds=2, ablations=False, partitions={"12": 12}), images=6)
+    assert corruptions.build(Records("pocket", tmp_path, rows, 50)) is None
+    for number, row in enumerate(row for row in rows if row["eval"]):
+        scores = [{"kind": "noise", "strength": s, "miou": 40.0 - s + number % 2, "error": 1.0, "drop": -10.0 - s,
+                   "drop_error": 0.5} for s in (1, 2)]  # fmt: skip
+        row["corruptions"] = {"clean": 50.0 + number % 2, "scores": scores}
+    table = corruptions.build(Records("pocket", tmp_path, rows, 50))
+    one = [row for row in table.rows if row["method"] == "unimatch"]
+    assert [(row["corruption"], row["strength"]) for row in one] == [("all", None), ("noise", 1), ("noise", 2)]
+    assert one[1]["miou_mean"] == pytest.approx(39.5) and one[1]["covers"] == "seeds" and one[1]["seeds"] == 2
+    single = [row | {"state": "missing"} if row["seed"] else row for row in rows]
+    [_, noise, _] = [row for row in corruptions.build(Records("pocket", tmp_path, single, 50)).rows
+                     if row["method"] == "unimatch"]  # fmt: skip
+    assert noise["covers"] == "images" and noise["miou_sd"] is None
+    assert noise["drop_ci_high"] - noise["drop"] == pytest.approx(1.96 * 0.5, rel=0.01)
 
 
 def rows_of(rows, wanted):

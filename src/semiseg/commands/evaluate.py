@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, nargs="*", help="folders of finished runs")
     parser.add_argument("--suite", help="score what is finished and not scored yet in this suite")
     parser.add_argument("--list", type=Path, help="with --suite: write which runs are scored; what the rules call")
+    parser.add_argument(
+        "--corruptions", action="store_true",
+        help="score the runs on images made worse in five ways at three strengths; needs weights and data",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -20,12 +25,27 @@ def run(options: argparse.Namespace) -> None:
 
     if not options.folder and not options.suite:
         raise UserError("name the folders of finished runs, or a suite with --suite")
+    if options.corruptions:
+        return _corruptions(options.folder)
     for folder in options.folder:
         summary = evaluate(folder)
         last = summary["networks"][summary["reported_network"]]["last"]
         say(f"{folder}: {summary['evaluated_on']} mIoU {last['miou']:.2f} ({summary['reported_network']}, last)")
     if options.suite:
         _suite(options.suite, options.list)
+
+
+def _corruptions(folders: Sequence[Path]) -> None:
+    from semiseg.base.errors import UserError
+    from semiseg.engine.training_progress import say
+    from semiseg.inference import robustness
+
+    if not folders:
+        raise UserError("--corruptions: name the folders of finished runs")
+    for folder in folders:
+        found = robustness.score(folder)
+        mean = sum(score["miou"] for score in found["scores"]) / len(found["scores"])
+        say(f"{folder}: mIoU {found['clean']:.2f} clean, {mean:.2f} over {len(found['scores'])} corruptions")
 
 
 def _suite(name: str, listed: Path | None) -> None:

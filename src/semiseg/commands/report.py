@@ -1,8 +1,9 @@
-"""semiseg report [tables|plots|html|all|early]"""
+"""semiseg report [tables|plots|html|all|early], semiseg report verify FOLDER"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 from semiseg.base.files import locked, write_json
 
-PARTS = ("tables", "plots", "html", "all", "early")
+PARTS = ("tables", "plots", "html", "all", "early", "verify")
 
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", nargs="?", choices=PARTS, default="all")
+    parser.add_argument("folder", nargs="?", type=Path, help="with verify: a study, as results/pocket_study")
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
     parser.add_argument(
         "--local-pictures", action="store_true",
@@ -25,6 +27,8 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.part == "verify":
+        return _verify(options.folder)
     from semiseg.study.study import Study
 
     study = Study.load(options.suite)
@@ -38,6 +42,24 @@ def run(options: argparse.Namespace) -> None:
             return _early(study)
         for part in PARTS[:3] if options.part == "all" else (options.part,):
             {"tables": _tables, "plots": _plots, "html": _html}[part](study)
+
+
+def _verify(folder: Path | None) -> None:
+    """Exit code 1 when something differs."""
+    from semiseg.base.errors import UserError
+    from semiseg.report import verify
+
+    if folder is None:
+        raise UserError("name the folder of the study: `semiseg report verify results/pocket_study`")
+    compared, differences = verify.verify(folder)
+    for sentence in differences[: verify.SHOWN]:
+        print(sentence)
+    if len(differences) > verify.SHOWN:
+        print(f"and {len(differences) - verify.SHOWN} more")
+    if differences:
+        print(f"{folder}: {len(differences)} differences from what its records and stored evaluations give")
+        sys.exit(1)
+    print(f"{folder}: {compared} tables and plots are those that its records and stored evaluations give")
 
 
 def _tables(study: Any) -> None:

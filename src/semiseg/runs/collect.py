@@ -64,6 +64,9 @@ def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
         return row | {"state": "missing", "reason": "trained, but not evaluated yet"}
     if evaluated is not None and evaluated["spec_sha256"] == record.get("spec_sha256"):
         row["eval"] = _without_confusion(evaluated)
+        corrupted = _read_if_there(folder / "corruptions.json")
+        if corrupted is not None and corrupted["spec_sha256"] == evaluated["spec_sha256"]:
+            row["corruptions"] = corrupted
     return row
 
 

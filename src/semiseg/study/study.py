@@ -318,7 +318,7 @@ class Study:
 
     def records_sha256(self) -> str:
         """Of all that the tables read: which cells there are, how intervals are drawn, every evaluation and record."""
-        files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json")]
+        files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json", "corruptions.json")]
         cells = [[cell.kind, cell.arm, cell.variant, [run.name for run in cell.runs]] for cell in self.plan.cells]
         titles = {name: ablation.title for name, ablation in self.suite.ablations.items()}
         shown = [cells, self.suite.title, titles, self.suite.block]

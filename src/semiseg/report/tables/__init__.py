@@ -40,6 +40,7 @@ def assemble(records: Records) -> list[Table]:
     from semiseg.report.tables import (
         ablations,
         comparison,
+        corruptions,
         cost,
         health,
         labels_saved,
@@ -47,6 +48,7 @@ def assemble(records: Records) -> list[Table]:
         metrics,
         noise_budget,
         pairs,
+        pseudo_labels,
         published,
         tuning,
     )  # fmt: skip
@@ -63,6 +65,8 @@ def assemble(records: Records) -> list[Table]:
         comparison.controls(records),
         pairs.build(groups.values()),
         metrics.build(records if pooled is None else pooled),
+        corruptions.build(records),
+        pseudo_labels.build(records),
         health.build(findings),
         *ablations.build(records),
         labels_saved.build(records, findings),

@@ -1,0 +1,121 @@
+"""Are a study's tables and plots those of its records and stored evaluations? All are made again and compared.
+
+Nothing else is needed: no data, no run folders, no training, no params.yaml.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.base.errors import UserError
+from semiseg.report import plots, tables
+from semiseg.report.cells import Run
+from semiseg.report.records import Records
+from semiseg.runs import collect, seal, suite_evaluations
+
+REBUILT = ("tables", "plots")  # folders that are functions of the two files
+STAMP = "made_from.json"  # says when they were made, and is no part of them
+# What tells a table's row from the others, in words.
+ROW = ("method", "variant", "arm", "partition", "head", "split_family", "method_a", "method_b", "kind", "source")
+SHOWN = 20  # differences that are named one by one
+
+
+def verify(folder: Path) -> tuple[int, list[str]]:
+    """(number of files compared, what differs), each difference in a sentence."""
+    rows = _rows(folder)
+    stored = suite_evaluations.read(folder / suite_evaluations.NAME)
+    found = [*_scores(rows, stored)]
+    with tempfile.TemporaryDirectory() as place:
+        again = Path(place) / folder.resolve().name
+        again.mkdir()
+        for name in ("records.jsonl", suite_evaluations.NAME):
+            shutil.copyfile(folder / name, again / name)
+        rebuild(again, rows)
+        names = {path.relative_to(root) for root in (folder, again) for path in _files(root)}
+        for name in sorted(names):
+            found += _compare(name, folder / name, again / name)
+    return len(names), found
+
+
+def rebuild(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    suite = rows[0]["suite"]
+    tables.write(Records(suite, folder, rows), folder / "tables")
+    plots.build(suite, folder, rows)
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "records.jsonl"
+    if not path.exists():
+        raise UserError(f"{path} is missing; name the folder of a study, as results/pocket_study")
+    try:
+        rows = collect.read(path)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); restore it (`git checkout`)") from error
+    if not rows:
+        raise UserError(f"{path} is empty; restore it (`git checkout`)")
+    return rows
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for name in REBUILT:
+        yield from (path for path in (root / name).rglob("*") if path.is_file() and path.name != STAMP)
+
+
+def _scores(rows: Iterable[Mapping[str, Any]], stored: Mapping[str, suite_evaluations.StoredRun]) -> Iterator[str]:
+    """Each score of records.jsonl must be that of the stored matrices, by the hash that the evaluation carries."""
+    for run in (Run(row, None, stored.get(row["run"])) for row in rows):
+        if not run.done:
+            continue
+        if run.stored is None:
+            yield f"{run.run}: its evaluation is not stored"
+        elif {run.stored.spec_sha256, run.eval["spec_sha256"]} != {run.record["spec_sha256"]}:
+            yield f"{run.run}: record, evaluation and stored matrices are of different trainings"
+        elif not seal.holds(_with_matrices(run)):
+            yield f"{run.run}: the scores in records.jsonl are not those of its stored confusion matrices"
+
+
+def _with_matrices(run: Run) -> dict[str, Any]:
+    """eval.json as it was sealed: records.jsonl leaves the confusion matrices out."""
+    content = copy.deepcopy(dict(run.eval))
+    for network, scores in content["networks"].items():
+        for rule in ("last", "best"):
+            if scores[rule]:
+                matrices = run.stored.dense("confusion", network, scores[rule]["iteration"])
+                scores[rule]["confusion"] = None if matrices is None else matrices.sum(0).tolist()
+    return content
+
+
+def _compare(name: Path, committed: Path, again: Path) -> Iterator[str]:
+    if not committed.exists():
+        yield f"{name} is missing; it can be made"
+    elif not again.exists():
+        yield f"{name} cannot be made from the records"
+    elif committed.read_bytes() != again.read_bytes():
+        yield from _cells(name, committed, again) if name.suffix == ".csv" else [_line(name, committed, again)]
+
+
+def _cells(name: Path, committed: Path, again: Path) -> Iterator[str]:
+    theirs, ours = (list(csv.DictReader(path.read_text().splitlines())) for path in (committed, again))
+    if len(theirs) != len(ours) or (ours and list(theirs[0]) != list(ours[0])):
+        yield f"{name}: has other rows or columns than the table that the records give"
+        return
+    for number, (their, our) in enumerate(zip(theirs, ours, strict=True), 2):
+        for column in our:
+            if their[column] != our[column]:
+                place = " ".join(our[key] for key in ROW if our.get(key))
+                says = f"it says {their[column]!r}, the records {our[column]!r}"
+                yield f"{name}, line {number} ({place}), {column}: {says}"
+
+
+def _line(name: Path, committed: Path, again: Path) -> str:
+    theirs, ours = (path.read_bytes().splitlines() for path in (committed, again))
+    pairs = zip(theirs, ours, strict=False)
+    first = next((number for number, (one, other) in enumerate(pairs, 1) if one != other), min(len(theirs), len(ours)))
+    text = name.suffix in (".md", ".tex", ".json", ".svg")
+    return f"{name} differs" + (f" from line {first}" if text else "")
