@@ -84,4 +84,7 @@ def _in_folders(source: Path, subset: str) -> tuple[Sample, ...]:
         raise UserError(
             f"{source} has neither annotations/trimaps nor images in {images.relative_to(source)}; is data_root right?"
         )
-    return tuple(Sample(path.stem, path, source / "masks" / subset / f"{path.stem}.png") for path in found)
+    masks = source / "masks" / subset
+    # Copies may number the images of train and test alike.
+    first = "test_" if subset == "test" else ""
+    return tuple(Sample(f"{first}{path.stem}", path, masks / f"{path.stem}.png") for path in found)
