@@ -24,8 +24,9 @@ CAPTIONS = {
     ),
     "pseudo_labels": (
         "Pseudo-labels",
-        "Share of confident pixels and accuracy of the pseudo-labels on unlabelled images at {partition} "
-        "labels. The hidden masks serve this diagnosis only; no method sees them.",
+        "Share of selected pixels, and accuracy of their pseudo-labels everywhere, near borders between classes and "
+        "inside, on unlabelled images at {partition} labels. The hidden masks serve this diagnosis only; no method "
+        "sees them.",
     ),
     "losses": (
         "Losses",

@@ -52,11 +52,12 @@ class StoredRun:
 def gather(suite_dir: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, StoredRun]:
     """Run -> what is kept of it, for the evaluated rows of records.jsonl whose folders are here."""
     evaluated = (row for row in rows if row["run"] and row["eval"])
-    return {row["run"]: _of_run(suite_dir / row["run"], row["eval"]) for row in evaluated
+    return {row["run"]: _of_run(suite_dir / row["run"], row["eval"], row["method"]) for row in evaluated
             if (suite_dir / row["run"] / "evaluations.npz").exists()}  # fmt: skip
 
 
-def _of_run(folder: Path, summary: Mapping[str, Any]) -> StoredRun:
+def _of_run(folder: Path, summary: Mapping[str, Any], method: str) -> StoredRun:
+    """Histograms of confidence are large: methods keep those of the network that they report, baselines both."""
     found, name = Evaluations.load(folder / "evaluations.npz"), summary["evaluated_on"]
     kept = StoredRun(summary["spec_sha256"], found.images[name], found.groups.get(name))
     last = found.iterations[-1]
@@ -65,7 +66,8 @@ def _of_run(folder: Path, summary: Mapping[str, Any]) -> StoredRun:
         for iteration in sorted(wanted):
             matrices = found.confusion(name, network, found.iterations.index(iteration))
             kept.counts["confusion", network, iteration] = matrices.shape[1:], Sparse.of(matrices)
-        for kind in EXTRAS:
+        reported = network == summary["reported_network"] or method == "supervised"
+        for kind in EXTRAS if reported else EXTRAS[:1]:
             values = found.extra(kind, name, network, last)
             if values is not None:
                 kept.counts[kind, network, last] = values.shape[1:], Sparse.of(values)

@@ -59,7 +59,8 @@ def curves(cells: Sequence[Cell]) -> pd.DataFrame:
 
 
 def diagnostics(cells: Sequence[Cell]) -> pd.DataFrame:
-    keys = {"confident_share": "confident pixels", "pseudo_accuracy": "accuracy of pseudo-labels"}
+    keys = {"confident_share": "selected pixels", "pseudo_accuracy": "accuracy of pseudo-labels",
+            "near_borders": "accuracy near borders", "inside": "accuracy inside"}  # fmt: skip
     rows = [
         {"iteration": line["iteration"], "share": 100 * line[key], "what": what, "label": names.of(cell)}
         for cell in cells

@@ -55,16 +55,19 @@ def pseudo_labels(records: Records, tables: dict[str, Table]) -> Figure | None:
     data = frames.diagnostics(cells)
     if data.empty:
         return None
-    whats = sorted(data["what"].unique())
-    figure, panels = plt.subplots(1, len(whats), figsize=(9.2, 4.0), sharey=True, squeeze=False)
+    whats = list(data["what"].unique())
+    rows = -(-len(whats) // 2)
+    figure, panels = plt.subplots(rows, 2, figsize=(9.2, 3.4 * rows), sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(whats) :]:
+        axes.set_visible(False)
     look = style.seaborn_style(style.looks([cell for cell in cells if names.of(cell) in set(data["label"])]))
-    for axes, what in zip(panels[0], whats, strict=True):
+    for axes, what in zip(panels.flat, whats, strict=False):
         seaborn.lineplot(
             data[data["what"] == what], x="iteration", y="share", hue="label", style="label", errorbar="sd", ax=axes,
-            legend=axes is panels[0][-1], **look,
+            legend=axes is panels[0][1] or len(whats) == 1, **look,
         )  # fmt: skip
         axes.set(xlabel="iteration", ylabel="%", title=what, ylim=(0, 102))
-    _legend_outside(panels[0][-1])
+    _legend_outside(panels[0][min(1, len(whats) - 1)])
     return figure
 
 
