@@ -1,0 +1,90 @@
+"""The house: imports flow one way, without a circle, and no two modules share a name."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2] / "src/semiseg"
+# From the top to the bottom: a room imports rooms below it alone.
+ROOMS = (
+    "__main__", "cli", "commands", "bench", "advice", "study", "report", "params", "cluster", "engine", "inference",
+    "scoring", "runs", "methods", "models", "hardware", "views", "feed", "datasets", "splits", "base",
+)  # fmt: skip
+MOST_FILES = 16
+
+
+@cache
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        name = ".".join(("semiseg", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        found[name] = path
+    return found
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Modules of this package that a file imports, also within functions; not those for type checkers alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names if alias.name in modules())
+        elif isinstance(child, ast.ImportFrom) and (child.module or "").startswith("semiseg"):
+            for alias in child.names:
+                name = f"{child.module}.{alias.name}"
+                yield name if name in modules() else child.module
+        yield from imported(child)
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    return {name: {*imported(ast.parse(path.read_text()))} - {name} for name, path in modules().items()}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_no_circle_of_files():
+    try:
+        TopologicalSorter(graph()).prepare()
+    except CycleError as error:
+        pytest.fail(f"these import each other: {' <- '.join(error.args[1])}")
+
+
+def test_no_arrow_runs_back_up():
+    level = {name: place for place, name in enumerate(ROOMS)}
+    back = [
+        f"{module} imports {other}"
+        for module, others in graph().items()
+        for other in others
+        if room(module) and room(other) and room(module) != room(other) and level[room(module)] >= level[room(other)]
+    ]
+    assert not back, "\n".join(back)
+
+
+def test_every_room_has_its_place():
+    rooms = {room(name) for name in modules()} - {""}
+    assert rooms == set(ROOMS)
+
+
+def test_no_module_name_twice():
+    named = Counter(path.stem for path in modules().values() if path.stem != "__init__" and path.parent.name != "commands")
+    registered = {"architectures", "kinds", "metrics"}  # an entry is called as users write it
+    twice = [name for name, count in named.items() if count > 1]
+    places = {name: [path for path in modules().values() if path.stem == name] for name in twice}
+    assert not {name: paths for name, paths in places.items() if not any(p.parent.name in registered for p in paths)}
+
+
+def test_no_folder_is_too_full():
+    files = defaultdict(int)
+    for path in modules().values():
+        files[path.parent.relative_to(ROOT).as_posix()] += path.name != "__init__.py"
+    assert not {folder: count for folder, count in files.items() if count > MOST_FILES}
