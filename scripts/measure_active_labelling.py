@@ -28,8 +28,8 @@ from semiseg.datasets.dataset import open_dataset
 from semiseg.params import loading, local
 from semiseg.report import statistics
 from semiseg.splits.order import keyed_order
-from semiseg.study.proposal import recommended
 from semiseg.study.study import DATA, Study
+from semiseg.study.suite_proposal import recommended
 
 WAYS = ("chosen", "random")
 

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name == chosen:
             importlib.import_module(f"semiseg.commands.{name}").define(command)
     options = parser.parse_args(arguments)
-    # Pillow warns of images above 89 megapixels; semiseg.datasets.images has a limit of its own, which is an error.
+    # Pillow warns of images above 89 megapixels; datasets/reading/images.py has a limit of its own, which is an error.
     warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
     try:
         options.run(options)

@@ -14,10 +14,10 @@ from PIL import Image
 from semiseg.advice import annotations
 from semiseg.advice.ranking import PER_GROUP, Seen, choose
 from semiseg.cli import main
-from semiseg.datasets import polygons
 from semiseg.datasets.dataset import open_dataset
-from semiseg.datasets.folder_masks import FolderMasks
-from semiseg.datasets.masks import ColourMasks, IndexMasks
+from semiseg.datasets.reading import polygons
+from semiseg.datasets.reading.folder_masks import FolderMasks
+from semiseg.datasets.reading.masks import ColourMasks, IndexMasks
 from semiseg.params import loading
 from tests import tiny
 from tests.commands.conftest import train_all

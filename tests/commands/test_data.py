@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from semiseg.cli import main
-from semiseg.datasets.proposal import suggest_groups
+from semiseg.datasets.first_look.proposal import suggest_groups
 from semiseg.params import loading
 from tests import tiny
 from tests.datasets import dataset_trees as trees

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from semiseg.cli import main
-from semiseg.datasets.images import MAX_PIXELS
+from semiseg.datasets.reading.images import MAX_PIXELS
 
 
 @pytest.fixture

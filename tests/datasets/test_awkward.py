@@ -14,11 +14,11 @@ from PIL import Image
 from scipy.io import savemat
 
 from semiseg.base.errors import UserError
-from semiseg.datasets import coco, polygons
 from semiseg.datasets.checking import check_dataset
 from semiseg.datasets.dataset import Dataset, open_dataset
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.proposal import look
+from semiseg.datasets.first_look.proposal import look
+from semiseg.datasets.reading import coco, polygons
 from tests.datasets import dataset_trees as trees
 
 CLASSES = "masks: index\nbackground: ground\nclasses: [ground, water, roof]\n"
@@ -98,7 +98,7 @@ def test_sixteen_bits_become_eight(mode: str, tmp_path: Path) -> None:
     wide = wide if mode.startswith("RGB") else wide[..., 0]
     path = tmp_path / f"a.{'tif' if 'TIFF' in mode else 'png'}"
     cv2.imwrite(str(path), wide)
-    from semiseg.datasets.images import read_image
+    from semiseg.datasets.reading.images import read_image
 
     expected = (wide >> 8).astype(np.uint8)
     expected = expected[..., ::-1] if expected.ndim == 3 else np.repeat(expected[..., None], 3, 2)

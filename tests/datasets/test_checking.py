@@ -10,8 +10,8 @@ from semiseg.base import files
 from semiseg.base.errors import UserError
 from semiseg.datasets.checking import check_dataset
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.get.getting import check
 from semiseg.datasets.manifest import config_hash, manifest_path, require_manifest
+from semiseg.datasets.verdict import check
 from tests import tiny
 from tests.datasets import dataset_trees as trees
 

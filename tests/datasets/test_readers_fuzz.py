@@ -29,10 +29,10 @@ from scipy.io import savemat
 from semiseg.base import files
 from semiseg.base.errors import UserError
 from semiseg.base.fingerprint import fingerprint
-from semiseg.datasets.classes import read_classes
 from semiseg.datasets.get.sbd import read_mat
-from semiseg.datasets.images import decode_image, decode_size
-from semiseg.datasets.masks import ColourMasks, IndexMasks
+from semiseg.datasets.reading.classes import read_classes
+from semiseg.datasets.reading.images import decode_image, decode_size
+from semiseg.datasets.reading.masks import ColourMasks, IndexMasks
 
 # Pillow warns of much that it skips in damaged TIFF files.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

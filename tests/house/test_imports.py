@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2] / "src/semiseg"
 # From the top to the bottom: a room imports rooms below it alone.
 ROOMS = (
     "__main__", "cli", "commands", "bench", "advice", "study", "report", "params", "cluster", "engine", "inference",
-    "scoring", "runs", "methods", "models", "hardware", "views", "feed", "datasets", "splits", "base",
+    "scoring", "runs", "methods", "models", "hardware", "views", "datasets", "feed", "splits", "base",
 )  # fmt: skip
 MOST_FILES = 16
 
@@ -76,7 +76,9 @@ def test_every_room_has_its_place():
 
 
 def test_no_module_name_twice():
-    named = Counter(path.stem for path in modules().values() if path.stem != "__init__" and path.parent.name != "commands")
+    named = Counter(
+        path.stem for path in modules().values() if path.stem != "__init__" and path.parent.name != "commands"
+    )
     registered = {"architectures", "kinds", "metrics"}  # an entry is called as users write it
     twice = [name for name, count in named.items() if count > 1]
     places = {name: [path for path in modules().values() if path.stem == name] for name in twice}

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from semiseg.models import discriminators
 from semiseg.models.criteria import one_hot
+from semiseg.models.parts import discriminators
 from tests.methods.conftest import CLASSES, LABELLED, UNLABELLED
 
 

@@ -15,7 +15,7 @@ from semiseg.base.files import sha256_file
 from semiseg.models import weights
 from semiseg.models.network_config import NetworkConfig
 from semiseg.models.networks import build
-from semiseg.models.vision_transformer import DPTHead, ViTEncoder, make_vit
+from semiseg.models.parts.vision_transformer import DPTHead, ViTEncoder, make_vit
 
 CLASSES = 3
 TINY = NetworkConfig(architecture="dpt", encoder="tiny_vit")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from semiseg.base.errors import UserError
-from semiseg.models.encoders import check_name
+from semiseg.models.parts.encoders import check_name
 from semiseg.params import loading
 from semiseg.study import grid
 from semiseg.study.requirements import COMMON_ENCODERS, check_before_start

@@ -27,9 +27,9 @@ def test_the_fingerprint_holds_what_trains_and_nothing_else(method):
 
 def test_of_all_architectures_a_run_holds_its_own():
     small, fpn = spec.training_fingerprint(config()), spec.training_fingerprint(config(architecture="fpn"))
-    assert {"semiseg.models.architectures.small", "semiseg.models.small_network"} <= set(small)
-    assert not {"semiseg.models.architectures.smp", "semiseg.models.vision_transformer"} & set(small)
-    assert {"semiseg.models.architectures.smp", "semiseg.models.smp_parts"} <= set(fpn)
+    assert {"semiseg.models.architectures.small", "semiseg.models.parts.small_network"} <= set(small)
+    assert not {"semiseg.models.architectures.smp", "semiseg.models.parts.vision_transformer"} & set(small)
+    assert {"semiseg.models.architectures.smp", "semiseg.models.parts.smp_parts"} <= set(fpn)
 
 
 def test_a_key_that_did_not_exist_yet_makes_nothing_stale_at_its_default():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from semiseg.datasets.classes import ClassesFile
 from semiseg.datasets.dataset_config import DatasetConfig
+from semiseg.datasets.reading.classes import ClassesFile
 from semiseg.params.schema import Suite
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-data.md"

@@ -40,7 +40,7 @@ class Mirrored(OwnKind):
         dataset = pocket.Pocket.read(name, config, source, prepared)
         return replace(dataset, classes=tuple(f"my {one}" for one in dataset.classes))
 '''
-ARCHITECTURE = '''
+ARCHITECTURE = """
 from semiseg.models.architecture import Architecture
 from semiseg.models.architectures.small import Small
 
@@ -51,8 +51,8 @@ class Wide(Small):
     @classmethod
     def parts(cls, config, classes):
         return Small.parts(config.model_copy(update={"width": 2 * config.width}), classes)
-'''
-METRIC = '''
+"""
+METRIC = """
 import numpy as np
 
 from semiseg.scoring.metric import Metric
@@ -71,7 +71,7 @@ class PixelAccuracy(Metric):
     def score(cls, weights, table):
         right, all_of_them = (weights @ table).T
         return 100 * right / all_of_them
-'''
+"""
 FILES = {"method": METHOD, "kind": KIND, "architecture": ARCHITECTURE, "metric": METRIC}
 
 

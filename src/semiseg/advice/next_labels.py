@@ -17,8 +17,8 @@ from semiseg.base.files import write_json, write_text
 from semiseg.base.labels import IGNORE
 from semiseg.base.progress import progress
 from semiseg.datasets.dataset import Dataset, open_dataset
-from semiseg.datasets.folder_masks import FolderMasks
-from semiseg.datasets.images import read_image
+from semiseg.datasets.reading.folder_masks import FolderMasks
+from semiseg.datasets.reading.images import read_image
 from semiseg.hardware.device import choose_device
 from semiseg.inference import trained
 from semiseg.inference.gallery import Gallery

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from semiseg import views
 from semiseg.base.errors import UserError
-from semiseg.datasets.images import read_image
+from semiseg.datasets.reading.images import read_image
 from semiseg.hardware.device import choose_device
 from semiseg.inference import trained
 from semiseg.inference.predict import STRIDE, Predictor

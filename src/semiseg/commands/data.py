@@ -48,9 +48,9 @@ def get(options: argparse.Namespace) -> None:
 def check(options: argparse.Namespace) -> None:
     from semiseg.base.files import peek_json
     from semiseg.datasets import changes
-    from semiseg.datasets.get.getting import check
     from semiseg.datasets.manifest import manifest_path
     from semiseg.datasets.preparing import data_sha256
+    from semiseg.datasets.verdict import check
 
     path = manifest_path(options.name)
     before, trained_on = peek_json(path), data_sha256(options.name)
@@ -90,10 +90,10 @@ def prepare(options: argparse.Namespace) -> None:
 
 def init(options: argparse.Namespace) -> None:
     from semiseg.cluster import devices
-    from semiseg.datasets.proposal import look
+    from semiseg.datasets.first_look.proposal import look
     from semiseg.models import start_weights
     from semiseg.params import local
-    from semiseg.study import proposal
+    from semiseg.study import suite_proposal as proposal
 
     device = "gpu" if devices.count() else "cpu"
     start = start_weights.of_file(options.weights, device) if options.weights else None

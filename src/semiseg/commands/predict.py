@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
 
     sources = find(options.images, options.out)  # before torch, whose import takes seconds
     from semiseg.base.progress import progress
-    from semiseg.datasets.other_files import ignored
+    from semiseg.datasets.first_look.other_files import ignored
     from semiseg.hardware.device import choose_device
     from semiseg.inference import predict, trained
 

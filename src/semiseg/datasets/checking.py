@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from semiseg.base.ids import ids_sha256
 from semiseg.base.labels import IGNORE
 from semiseg.base.progress import progress
 from semiseg.datasets.dataset import Dataset, open_dataset
@@ -16,7 +17,7 @@ from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.inspection import Inspection, inspect_all
 from semiseg.datasets.kind import kind_of
 from semiseg.datasets.manifest import build_manifest, write_manifest
-from semiseg.splits.lists import ids_sha256, known_lists
+from semiseg.splits.lists import known_lists
 
 _MOST = 20  # problems of one kind that are spelled out
 _DUPLICATES_LISTED = 50

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from semiseg.base.errors import UserError
+from semiseg.base.ids import read_ids
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.images import decode_image, decode_size, read_bytes
 from semiseg.datasets.kind import kind_of
+from semiseg.datasets.reading.images import decode_image, decode_size, read_bytes
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,6 @@ def _unique(name: str, subset: str, samples: Iterable[Sample]) -> None:
         if sample.id in seen:
             raise UserError(f"{name}: {subset} lists {sample.id} twice; remove one of the lines or files")
         seen.add(sample.id)
-
-
-def read_ids(path: Path) -> list[str]:
-    """Ids of a text list: one per line; blank lines and lines that start with # are skipped."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"the list {path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"the list {path} is not text in UTF-8; save it again as plain text") from error
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

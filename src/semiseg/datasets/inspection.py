@@ -13,7 +13,7 @@ import numpy as np
 from semiseg.base import files
 from semiseg.base.errors import UserError
 from semiseg.datasets.dataset import Dataset, Sample, check_sizes
-from semiseg.datasets.images import decode_image, read_bytes
+from semiseg.datasets.reading.images import decode_image, read_bytes
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,9 @@ class Kind:
     @classmethod
     def get(cls, name: str, config: DatasetConfig, root: Path, say: Say, **options: Any) -> None:
         """Bring the sources to data/<name>/raw; by default from the archives that sources.yaml lists for the kind."""
-        from semiseg.datasets.get.getting import get_archives
+        from semiseg.datasets.get.fetching import get_archives
 
-        get_archives(name, config, cls.parts(config), root, say, **options)
+        get_archives(name, config.kind, cls.parts(config), root, say, **options)
 
     @classmethod
     def complete(cls, name: str, config: DatasetConfig, root: Path, say: Say) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
+from semiseg.base.ids import ids_sha256
 from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.kind import kind_of
-from semiseg.splits.lists import ids_sha256
 
 FORMAT = 1
 

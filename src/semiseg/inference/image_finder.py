@@ -9,7 +9,7 @@ from pathlib import Path
 
 from semiseg.base.errors import UserError
 from semiseg.base.files import below
-from semiseg.datasets.images import SUFFIXES
+from semiseg.datasets.reading.images import SUFFIXES
 
 AFFECTS_RESULTS = False
 

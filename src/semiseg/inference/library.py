@@ -15,7 +15,7 @@ from PIL import Image
 from semiseg.base.errors import UserError
 from semiseg.base.labels import IGNORE
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.images import read_image
+from semiseg.datasets.reading.images import read_image
 from semiseg.hardware.device import choose_device
 from semiseg.inference import trained
 from semiseg.inference.predict import Predictor

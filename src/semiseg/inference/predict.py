@@ -19,7 +19,7 @@ from PIL import Image
 from semiseg import views
 from semiseg.base.errors import OutOfMemory, UserError
 from semiseg.base.files import DISK_FULL, atomic
-from semiseg.datasets.images import read_image
+from semiseg.datasets.reading.images import read_image
 from semiseg.hardware.device import Speed
 from semiseg.inference.gallery import Gallery
 from semiseg.inference.image_finder import Source

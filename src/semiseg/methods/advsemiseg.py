@@ -88,7 +88,7 @@ class AdvSemiSeg(Method):
         return options.lambda_semi > 0  # L_adv has a meaning on labelled predictions alone
 
     def auxiliary(self) -> nn.Module:
-        from semiseg.models import discriminators
+        from semiseg.models.parts import discriminators
 
         return discriminators.build(self.options.discriminator, self.setting.classes, self.options.width_d)
 

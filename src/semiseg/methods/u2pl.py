@@ -72,7 +72,7 @@ class U2PL(Method):
             raise UserError(f"memory: {size} vectors are more than all {seen} unlabelled pixels; give at most {seen}")
 
     def owned(self, channels: Channels) -> dict[str, nn.Module]:
-        from semiseg.models.small_network import projection
+        from semiseg.models.parts.small_network import projection
 
         return {"representation": projection(channels.decoder, self.options.representation)}
 

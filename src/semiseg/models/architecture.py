@@ -18,7 +18,6 @@ class Architecture:
     example: ClassVar[str] = "tu-resnet101.tv_in1k"  # an encoder that fits, for messages
     plain_transformers: ClassVar[bool] = False  # takes encoders whose feature maps all have one stride, and no others
     has_encoder: ClassVar[bool] = True  # takes an encoder of the libraries
-    dilated: ClassVar[bool] = False  # its encoder keeps `output_stride`
     dilations: ClassVar[tuple[int, ...] | None] = None  # how many `aspp_dilations` it takes, at least and at most
 
     @classmethod
@@ -38,9 +37,7 @@ class Architecture:
     @classmethod
     def encoder(cls, config: NetworkConfig) -> nn.Module:
         """The encoder under a mask head: feature maps of stride 4, 8, 16 and 32 where it has them."""
-        from semiseg.models.encoders import Encoder, make_body
-
-        return Encoder(make_body(config.encoder, config.output_stride if cls.dilated else 32), (2, 3, 4, 5))
+        raise NotImplementedError
 
 
 REGISTRY = Registry("architecture", "semiseg.models.architectures", Architecture, renamed=("deeplab", "smp"))

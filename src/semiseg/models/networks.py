@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from semiseg.models import weights
 from semiseg.models.architecture import REGISTRY
-from semiseg.models.deeplab_heads import AuxiliaryHead
-from semiseg.models.encoders import freeze_affine
-from semiseg.models.mask_head import MaskHead
 from semiseg.models.network_config import NetworkConfig
 from semiseg.models.outputs import Output, Regions
+from semiseg.models.parts.deeplab_heads import AuxiliaryHead
+from semiseg.models.parts.encoders import freeze_affine
+from semiseg.models.parts.mask_head import MaskHead
 
 __all__ = ["Network", "Output", "Regions", "build"]
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from semiseg.base.errors import UserError
-from semiseg.splits.lists import ids_sha256, known_lists, literature_ids, parse_ids
+from semiseg.base.ids import ids_sha256, parse_ids
+from semiseg.splits.lists import known_lists, literature_ids
 from semiseg.splits.order import keyed_order
 from semiseg.splits.split import Split
 from semiseg.splits.stratified import stratified

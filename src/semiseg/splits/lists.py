@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +12,7 @@ import yaml
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
+from semiseg.base.ids import ids_sha256, parse_ids
 
 RAW = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 _LARGEST = 4_000_000  # bytes; the longest list has 1.5 MB
@@ -57,21 +55,6 @@ def known_lists() -> dict[tuple[str, str, str], KnownList]:
 def _list_file(repository: dict[str, str], name: str, path: str, digest: str) -> ListFile:
     owner = repository["url"].removeprefix("https://github.com/")
     return ListFile(name, RAW.format(repository=owner, commit=repository["commit"], path=path), path, digest)
-
-
-def ids_sha256(ids: Iterable[str]) -> str:
-    """The identity of a split: sha256 of the sorted ids joined by newlines."""
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
-
-
-def parse_ids(text: str) -> list[str]:
-    """Ids of a list in any family's format: the stem of each line's first path, Cityscapes' image suffix removed."""
-    ids = []
-    for line in text.splitlines():
-        if line.strip():
-            name = re.split(r"[/\\]", line.split()[0])[-1]
-            ids.append(re.sub(r"\.(jpg|jpeg|png)$", "", name).removesuffix("_leftImg8bit"))
-    return ids
 
 
 def literature_ids(family: str, dataset: str, partition: str, lists_dir: Path | None) -> list[str]:

@@ -8,10 +8,9 @@ from typing import Any
 from semiseg.base.errors import UserError
 from semiseg.base.files import read_json, sha256_file, sha256_json, write_json
 from semiseg.base.fingerprint import fingerprint
+from semiseg.base.ids import ids_sha256, read_ids
 from semiseg.base.labels import IGNORE
-from semiseg.datasets.dataset import read_ids
 from semiseg.splits.families import check_split, make_split
-from semiseg.splits.lists import ids_sha256
 from semiseg.splits.split import Split
 
 OWN = "own"

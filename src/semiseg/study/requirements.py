@@ -48,7 +48,7 @@ def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
 
 
 def _check_encoder(name: str, where: str) -> None:
-    from semiseg.models.encoders import check_name
+    from semiseg.models.parts.encoders import check_name
 
     try:
         check_name(name)

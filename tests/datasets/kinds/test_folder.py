@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from semiseg.base.errors import UserError
-from semiseg.datasets.classes import ClassesFile
 from semiseg.datasets.dataset import Sample, open_dataset
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.get.getting import check
+from semiseg.datasets.first_look.proposal import look
 from semiseg.datasets.kinds.folder import divide
-from semiseg.datasets.proposal import look
+from semiseg.datasets.reading.classes import ClassesFile
+from semiseg.datasets.verdict import check
 from semiseg.params.schema import Suite
-from semiseg.study.proposal import blocks, recommended
+from semiseg.study.suite_proposal import blocks, recommended
 from tests.datasets import dataset_trees as trees
 
 INDEX_CLASSES = "masks: index\nclasses: [{name: ground}, {name: water}, {name: roof, colour: [9, 8, 7]}]\n"

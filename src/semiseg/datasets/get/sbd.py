@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from semiseg.base.errors import UserError
+from semiseg.base.ids import read_ids
 from semiseg.base.labels import voc_palette
 from semiseg.base.progress import progress
-from semiseg.datasets.dataset import read_ids
-from semiseg.datasets.images import image_size, read_bytes
-from semiseg.datasets.kinds.voc import AUGMENTED, CLASSES, COUNTS, TRAIN_AUG, layout_root
-from semiseg.datasets.matfile import read_field
+from semiseg.datasets.reading.images import image_size, read_bytes
+from semiseg.datasets.reading.matfile import read_field
+from semiseg.datasets.voc_layout import AUGMENTED, CLASSES, COUNTS, TRAIN_AUG, layout_root
 
 
 def sbd_root(source: Path) -> Path | None:

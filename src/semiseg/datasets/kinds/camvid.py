@@ -9,7 +9,7 @@ from semiseg.base.labels import IGNORE
 from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.kind import Kind
-from semiseg.datasets.masks import IndexMasks
+from semiseg.datasets.reading.masks import IndexMasks
 
 # (name, colour), in the order of the mask values.
 LABELS = (

@@ -9,7 +9,7 @@ from semiseg.base.labels import IGNORE
 from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.kind import Kind
-from semiseg.datasets.masks import IndexMasks
+from semiseg.datasets.reading.masks import IndexMasks
 
 # (name, label id in *_labelIds.png, colour), in the order of the train ids; from the data set's label definition.
 LABELS = (

@@ -18,8 +18,8 @@ from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.kind import Kind, Say
 from semiseg.datasets.kinds import cityscapes
-from semiseg.datasets.masks import IndexMasks
-from semiseg.datasets.resized import Resized
+from semiseg.datasets.reading.masks import IndexMasks
+from semiseg.datasets.reading.resized import Resized
 
 SIZE = (128, 256)
 # (name, label ids in *_labelIds.png, colour); from the data set's label definition.

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
-from semiseg.datasets import coco
-from semiseg.datasets.classes import read_classes
-from semiseg.datasets.dataset import Dataset, Sample, read_ids
+from semiseg.base.ids import read_ids
+from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.folder_masks import MASK_SUFFIXES
-from semiseg.datasets.images import SUFFIXES
 from semiseg.datasets.kind import OwnKind
+from semiseg.datasets.reading import coco
+from semiseg.datasets.reading.classes import read_classes
+from semiseg.datasets.reading.folder_masks import MASK_SUFFIXES
+from semiseg.datasets.reading.images import SUFFIXES
 from semiseg.splits.order import keyed_order
 
 

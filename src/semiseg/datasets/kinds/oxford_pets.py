@@ -12,13 +12,14 @@ from pathlib import Path
 from pydantic import Field
 
 from semiseg.base.errors import UserError
+from semiseg.base.ids import read_ids
 from semiseg.base.labels import IGNORE, voc_palette
 from semiseg.base.strict import Strict
-from semiseg.datasets.dataset import Dataset, Sample, read_ids
+from semiseg.datasets.dataset import Dataset, Sample
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.kind import Kind
-from semiseg.datasets.masks import IndexMasks
-from semiseg.datasets.resized import Resized
+from semiseg.datasets.reading.masks import IndexMasks
+from semiseg.datasets.reading.resized import Resized
 from semiseg.splits.order import keyed_order
 
 CLASSES = ("background", "pet")

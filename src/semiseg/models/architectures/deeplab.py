@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from semiseg.models.architecture import Architecture
+from semiseg.models.architectures._pyramid import Pyramid
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 MANY = 99
 
 
-class DeepLabV2(Architecture):
+class DeepLabV2(Pyramid):
     names = ("deeplab_v2",)
     dilated = True
     dilations = (1, MANY)
 
     @classmethod
     def parts(cls, config: NetworkConfig, classes: int) -> tuple[nn.Module, nn.Module]:
-        from semiseg.models.deeplab_heads import DeepLabV2Head
-        from semiseg.models.encoders import Encoder, make_body
+        from semiseg.models.parts.deeplab_heads import DeepLabV2Head
+        from semiseg.models.parts.encoders import Encoder, make_body
 
         encoder = Encoder(make_body(config.encoder, config.output_stride), _levels(config))
         return encoder, DeepLabV2Head(encoder.channels[-1], classes, cls.dilations_of(config))
@@ -32,15 +32,15 @@ class DeepLabV2(Architecture):
         return config.aspp_dilations or (6, 12, 18, 24)
 
 
-class DeepLabV3Plus(Architecture):
+class DeepLabV3Plus(Pyramid):
     names = ("deeplab_v3plus",)
     dilated = True
     dilations = (3, 3)
 
     @classmethod
     def parts(cls, config: NetworkConfig, classes: int) -> tuple[nn.Module, nn.Module]:
-        from semiseg.models.deeplab_heads import DeepLabV3PlusHead
-        from semiseg.models.encoders import Encoder, make_body
+        from semiseg.models.parts.deeplab_heads import DeepLabV3PlusHead
+        from semiseg.models.parts.encoders import Encoder, make_body
 
         stride = config.output_stride
         encoder = Encoder(make_body(config.encoder, stride), (2, *_levels(config)))

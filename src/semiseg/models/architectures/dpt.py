@@ -34,13 +34,13 @@ class DPT(Architecture):
 
     @classmethod
     def parts(cls, config: NetworkConfig, classes: int) -> tuple[nn.Module, nn.Module]:
-        from semiseg.models.vision_transformer import DPTHead
+        from semiseg.models.parts.vision_transformer import DPTHead
 
         encoder = cls.encoder(config)
         return encoder, DPTHead(encoder.channels[-1], encoder.patch, classes)
 
     @classmethod
     def encoder(cls, config: NetworkConfig) -> nn.Module:
-        from semiseg.models.vision_transformer import ViTEncoder, make_vit
+        from semiseg.models.parts.vision_transformer import ViTEncoder, make_vit
 
         return ViTEncoder(make_vit(config.encoder))

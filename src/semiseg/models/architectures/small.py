@@ -28,14 +28,14 @@ class Small(Architecture):
 
     @classmethod
     def parts(cls, config: NetworkConfig, classes: int) -> tuple[nn.Module, nn.Module]:
-        from semiseg.models.small_network import SmallEncoder, SmallHead
+        from semiseg.models.parts.small_network import SmallEncoder, SmallHead
 
         encoder = SmallEncoder(config.width)
         return encoder, SmallHead(encoder.channels, classes)
 
     @classmethod
     def encoder(cls, config: NetworkConfig) -> nn.Module:
-        from semiseg.models.small_network import SmallEncoder
+        from semiseg.models.parts.small_network import SmallEncoder
 
         encoder = SmallEncoder(config.width)
         encoder.mask_channels = encoder.channels[1:]  # masks at stride 4, as for the large encoders

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from semiseg.models.architecture import Architecture
+from semiseg.models.architectures._pyramid import Pyramid
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from semiseg.models.network_config import NetworkConfig
 
 
-class Smp(Architecture):
+class Smp(Pyramid):
     names = ("fpn", "linknet", "manet", "pan", "pspnet", "segformer", "unet", "unetplusplus", "upernet")
 
     @classmethod
     def parts(cls, config: NetworkConfig, classes: int) -> tuple[nn.Module, nn.Module]:
-        from semiseg.models.smp_parts import make_parts
+        from semiseg.models.parts.smp_parts import make_parts
 
         return make_parts(config.architecture, config.encoder, config.output_stride, classes)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from semiseg.base.errors import UserError
 from semiseg.base.files import umask
+from semiseg.datasets import voc_layout
 from semiseg.datasets.dataset import Dataset, raw_folder, read_class_names
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.kind import Kind, Say
-from semiseg.datasets.kinds import voc
 from semiseg.datasets.kinds.pocket.scene import CLASSES
 from semiseg.datasets.kinds.pocket.write import SUBSETS, pixels_sha256, write
 
@@ -48,10 +48,10 @@ class Pocket(Kind):
 
     @classmethod
     def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
-        home = voc.layout_root(source)
+        home = voc_layout.layout_root(source)
         found = [name for name in SUBSETS if (home / "ImageSets" / "Segmentation" / f"{name}.txt").exists()]
-        subsets = {subset: voc.listed(home, subset) for subset in found}
-        return voc.in_layout(name, config, source, read_class_names(source / "classes.txt"), subsets)
+        subsets = {subset: voc_layout.listed(home, subset) for subset in found}
+        return voc_layout.in_layout(name, config, source, read_class_names(source / "classes.txt"), subsets)
 
 
 def generate(root: Path) -> None:

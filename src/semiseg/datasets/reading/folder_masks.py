@@ -10,9 +10,9 @@ import numpy as np
 
 from semiseg.base.errors import UserError
 from semiseg.base.labels import IGNORE
-from semiseg.datasets import matfile, polygons
-from semiseg.datasets.images import SUFFIXES
-from semiseg.datasets.masks import ColourMasks, IndexMasks
+from semiseg.datasets.reading import matfile, polygons
+from semiseg.datasets.reading.images import SUFFIXES
+from semiseg.datasets.reading.masks import ColourMasks, IndexMasks
 
 MASK_SUFFIXES = (*SUFFIXES, ".mat", ".json")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.models import discriminators
+from semiseg.models.parts import discriminators
 
 
 @pytest.mark.parametrize("kind", ["fcn", "non_fcn"])

@@ -11,11 +11,11 @@ import numpy as np
 
 from semiseg.base.errors import UserError
 from semiseg.base.labels import IGNORE
-from semiseg.datasets import matfile, polygons
 from semiseg.datasets.dataset import Sample
-from semiseg.datasets.folder_masks import whole_numbers
-from semiseg.datasets.images import read_bytes
-from semiseg.datasets.masks import GREY_MODES, MAX_CLASSES, open_mask
+from semiseg.datasets.reading import matfile, polygons
+from semiseg.datasets.reading.folder_masks import whole_numbers
+from semiseg.datasets.reading.images import read_bytes
+from semiseg.datasets.reading.masks import GREY_MODES, MAX_CLASSES, open_mask
 
 MOST_MASKS = 500  # looked at for the proposal; `semiseg data check` reads all
 _MANY = 16  # values or colours: above that some of them may come from smoothed edges

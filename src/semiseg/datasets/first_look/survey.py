@@ -13,11 +13,11 @@ import numpy as np
 from semiseg.base.errors import UserError
 from semiseg.base.files import sha256_bytes
 from semiseg.base.progress import progress
-from semiseg.datasets import near_duplicates
-from semiseg.datasets.classes import Classes
 from semiseg.datasets.dataset import Sample
-from semiseg.datasets.images import image_size, read_bytes
-from semiseg.datasets.masks import MAX_CLASSES
+from semiseg.datasets.first_look import near_duplicates
+from semiseg.datasets.reading.classes import Classes
+from semiseg.datasets.reading.images import image_size, read_bytes
+from semiseg.datasets.reading.masks import MAX_CLASSES
 
 RARE = 0.01
 _NAMED = 3

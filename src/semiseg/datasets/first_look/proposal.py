@@ -14,14 +14,14 @@ import yaml
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
-from semiseg.datasets import class_proposal
-from semiseg.datasets.classes import read_classes
 from semiseg.datasets.dataset import Sample
 from semiseg.datasets.dataset_config import DatasetConfig
-from semiseg.datasets.folder_masks import MASK_SUFFIXES
+from semiseg.datasets.first_look import class_proposal
+from semiseg.datasets.first_look.other_files import ignored
+from semiseg.datasets.first_look.survey import Survey, path_of_classes, survey
 from semiseg.datasets.kinds.folder import divide, pair
-from semiseg.datasets.other_files import ignored
-from semiseg.datasets.survey import Survey, path_of_classes, survey
+from semiseg.datasets.reading.classes import read_classes
+from semiseg.datasets.reading.folder_masks import MASK_SUFFIXES
 
 VAL_SHARE = 0.2
 _GROUPS = 5  # of labelled images: below that, whole groups make a poor choice of val

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semiseg.base.errors import UserError
-from semiseg.models.deeplab_heads import upsample
-from semiseg.models.encoders import check_name
 from semiseg.models.network_config import TINY_VIT
 from semiseg.models.outputs import Output
+from semiseg.models.parts.deeplab_heads import upsample
+from semiseg.models.parts.encoders import check_name
 
 
 class ViTEncoder(nn.Module):

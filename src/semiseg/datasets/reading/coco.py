@@ -20,7 +20,7 @@ from PIL import Image
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
-from semiseg.datasets.images import MAX_PIXELS
+from semiseg.datasets.reading.images import MAX_PIXELS
 
 MARK = "made_from.json"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from semiseg.models.mask_criterion import mask_classification
-from semiseg.models.mask_head import positions, semantic_logits
 from semiseg.models.network_config import NetworkConfig
 from semiseg.models.networks import build
+from semiseg.models.parts.mask_head import positions, semantic_logits
 
 CONFIG = NetworkConfig(width=8, queries=6, decoder_layers=3, mask_width=32)
 

@@ -8,7 +8,7 @@ import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semiseg.datasets.matfile import read_field
+from semiseg.datasets.reading.matfile import read_field
 
 
 def mat(value: object, compressed: bool = False) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from semiseg.base.errors import UserError
-from semiseg.datasets.images import decode_image, decode_size, image_size, read_image
-from semiseg.datasets.masks import ColourMasks, IndexMasks
+from semiseg.datasets.reading.images import decode_image, decode_size, image_size, read_image
+from semiseg.datasets.reading.masks import ColourMasks, IndexMasks
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)

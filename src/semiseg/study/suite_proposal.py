@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from semiseg.datasets.proposal import Look
+from semiseg.datasets.first_look.proposal import Look
 from semiseg.models.start_weights import LIGHT, Start
 
 AFFECTS_RESULTS = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from semiseg.base.errors import UserError
-from semiseg.models.encoders import Encoder, check_name
 from semiseg.models.outputs import Output
+from semiseg.models.parts.encoders import Encoder, check_name
 
 
 class SmpHead(nn.Module):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from semiseg.base.errors import UserError
-from semiseg.datasets.images import decode_image, read_bytes
+from semiseg.datasets.reading.images import decode_image, read_bytes
 
 SIDE = 16  # of the thumbnails that are compared
 ALIKE = 4.0  # mean difference of two thumbnails in grey levels, after each is brought to the same mean and spread

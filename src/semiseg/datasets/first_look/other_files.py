@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from semiseg.base.files import below
-from semiseg.datasets.images import FORMATS, SUFFIXES
+from semiseg.datasets.reading.images import FORMATS, SUFFIXES
 
 
 def ignored(folders: Iterable[Path], but: Path | None = None, read: Collection[str] = SUFFIXES) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from semiseg.models.small_network import resize
+from semiseg.models.parts.small_network import resize
 
 
 class Discriminator(nn.Module):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from semiseg.base.errors import UserError
 from semiseg.base.labels import IGNORE
-from semiseg.datasets.images import open_image
+from semiseg.datasets.reading.images import open_image
 
 MAX_CLASSES = 255
 GREY_MODES = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semiseg.models.outputs import Output, Regions
-from semiseg.models.small_network import conv_norm, resize
+from semiseg.models.parts.small_network import conv_norm, resize
 
 
 class PixelDecoder(nn.Module):

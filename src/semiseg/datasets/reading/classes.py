@@ -14,8 +14,8 @@ from semiseg.base.errors import UserError
 from semiseg.base.explain import nearest
 from semiseg.base.labels import IGNORE, voc_palette
 from semiseg.datasets.dataset import MaskCoding, read_class_names
-from semiseg.datasets.folder_masks import FolderMasks
-from semiseg.datasets.masks import MAX_CLASSES, ColourMasks, IndexMasks
+from semiseg.datasets.reading.folder_masks import FolderMasks
+from semiseg.datasets.reading.masks import MAX_CLASSES, ColourMasks, IndexMasks
 
 EXAMPLES = {
     "masks": "masks: index",

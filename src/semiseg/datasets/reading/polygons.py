@@ -17,7 +17,7 @@ import numpy as np
 from semiseg.base.errors import UserError
 from semiseg.base.explain import nearest
 from semiseg.base.labels import IGNORE
-from semiseg.datasets.images import MAX_PIXELS, open_image
+from semiseg.datasets.reading.images import MAX_PIXELS, open_image
 
 IGNORED_NAMES = ("ignore", "__ignore__")
 _CIRCLE = 72  # corners of the polygon that stands for a circle

@@ -1,0 +1,1 @@
+"""From the bytes of images, masks and class files to arrays."""

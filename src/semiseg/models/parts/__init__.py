@@ -1,0 +1,1 @@
+"""Encoders, heads and discriminators that networks are made of."""
