@@ -9,7 +9,7 @@ import pytest
 
 from semiseg.base import plugins
 from semiseg.base.errors import UserError
-from semiseg.report import health, names, tables
+from semiseg.report import names, tables
 from semiseg.report.cells import partition_order
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_latex, read_all
@@ -55,7 +55,7 @@ def compared(made):
 def compare(folder, rows, resamples=50):
     """The rows of the comparison."""
     records = Records("pocket", folder, rows, resamples)
-    return comparison.build(records, pairs.groups(records), health.findings(records)).rows
+    return comparison.build(records, pairs.groups(records), run_health.findings(records)).rows
 
 
 def one_seed(folder, **changes):

@@ -1,4 +1,4 @@
-"""A method, a kind of data set, an architecture and a metric from a user's own files: trained, and found in the tables."""
+"""A method, a kind of data set, an architecture and a metric of the user's: trained, and found in the tables."""
 
 from __future__ import annotations
 

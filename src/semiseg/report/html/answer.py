@@ -7,7 +7,7 @@ from typing import Any
 
 from semiseg.report import names
 from semiseg.report.cells import BASELINE
-from semiseg.report.health import BANNER
+from semiseg.report.run_health import BANNER
 from semiseg.report.table import Table
 from semiseg.report.tables import cost, headline
 

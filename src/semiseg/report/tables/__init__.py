@@ -36,7 +36,7 @@ def write(records: Records, folder: Path) -> list[Table]:
 
 
 def assemble(records: Records) -> list[Table]:
-    from semiseg.report import health as look
+    from semiseg.report import run_health as look
     from semiseg.report.tables import (
         ablations,
         comparison,

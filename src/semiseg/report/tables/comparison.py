@@ -9,8 +9,8 @@ import numpy as np
 
 from semiseg.report import names, statistics
 from semiseg.report.cells import BASELINE, CONTROL, FULL, METHOD, Cell, crop_text, mean_sd, partition_order
-from semiseg.report.health import Finding
 from semiseg.report.records import Records
+from semiseg.report.run_health import Finding
 from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables import published
 from semiseg.report.tables.pairs import Group

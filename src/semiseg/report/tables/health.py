@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from semiseg.report import names
-from semiseg.report.health import Finding
+from semiseg.report.run_health import Finding
 from semiseg.report.table import LISTED, Table, View
 
 PLACE = ("dataset", "split_family", "split_sha256", "partition", "labelled", "method", "variant", "head")

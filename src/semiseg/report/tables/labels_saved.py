@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.report import health, names
+from semiseg.report import names
 from semiseg.report.cells import METHOD, STRONG, Cell, partition_order
-from semiseg.report.health import Finding
 from semiseg.report.records import Records
+from semiseg.report.run_health import Finding
 from semiseg.report.table import LISTED, Table, View
 
 NEAR = 2.0  # the largest ratio of neighbouring budgets between which the curve is taken for a straight line
@@ -43,7 +43,7 @@ VIEWS = (
 
 def build(records: Records, findings: Sequence[Finding]) -> Table:
     rows = []
-    for curve in health.supervised_curves(records):
+    for curve in run_health.supervised_curves(records):
         for cell in records.cells():
             if cell.role in (METHOD, STRONG) and cell.finished and _belongs(cell, curve):
                 rows.append(_row(records, cell, curve, [one for one in findings if one.cell in curve]))
@@ -83,7 +83,7 @@ def _row(records: Records, cell: Cell, curve: Sequence[Cell], findings: Sequence
         return row | {"status": "withheld", "needed_text": "withheld", "reason": reason}
     line = Line(np.array([one.labelled for one in curve], dtype=float), heights)
     needed = line.reach(target)
-    rising = [one for one in findings if one.severity == health.BANNER]
+    rising = [one for one in findings if one.severity == run_health.BANNER]
     if needed.labels is not None and rising:
         return row | {"status": "withheld", "needed_text": "withheld", "reason": rising[0].text}
     low, high, covers = _interval(records, cell, curve, line)

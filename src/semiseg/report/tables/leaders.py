@@ -7,7 +7,7 @@ from typing import Any
 
 from semiseg.report import names
 from semiseg.report.cells import METHOD, STRONG, partition_order
-from semiseg.report.health import BANNER, Finding
+from semiseg.report.run_health import BANNER, Finding
 from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables.pairs import LEVEL
 
