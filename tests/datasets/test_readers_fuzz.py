@@ -60,7 +60,10 @@ RECORD = Path(__file__).parents[2] / "results/fuzz/readers.json"
 
 def readers() -> str:
     """Which code was tried: comments and docstrings aside, it is the same as long as this hash is."""
-    modules = [f"semiseg.datasets.{name}" for name in ("images", "masks", "classes", "get.sbd", "matfile")]
+    modules = [
+        f"semiseg.datasets.{name}"
+        for name in ("reading.images", "reading.masks", "reading.classes", "get.sbd", "reading.matfile")
+    ]
     found = fingerprint(*modules, of_training=False)
     return files.sha256_json({name: found[name] for name in modules})
 

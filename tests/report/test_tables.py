@@ -9,7 +9,7 @@ import pytest
 
 from semiseg.base import plugins
 from semiseg.base.errors import UserError
-from semiseg.report import names, tables
+from semiseg.report import names, run_health, tables
 from semiseg.report.cells import partition_order
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_latex, read_all

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.report import names
+from semiseg.report import names, run_health
 from semiseg.report.cells import METHOD, STRONG, Cell, partition_order
 from semiseg.report.records import Records
 from semiseg.report.run_health import Finding
