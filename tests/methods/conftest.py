@@ -143,7 +143,9 @@ def batch():
     valid = torch.ones(UNLABELLED, SIZE, SIZE, dtype=torch.bool)
     valid[1, 26:] = False
     valid[3, :, 29:] = False
-    return Batch(images(LABELLED), label, images(UNLABELLED), valid)
+    given = torch.from_numpy(random.integers(0, CLASSES, (UNLABELLED, 4, 4))).repeat_interleave(8, 1)
+    given = given.repeat_interleave(8, 2).masked_fill(~valid, 255)
+    return Batch(images(LABELLED), label, images(UNLABELLED), valid, given)
 
 
 @pytest.fixture

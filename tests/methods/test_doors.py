@@ -28,6 +28,7 @@ OPTIONS = {
     "rc2l": [{"confidence": 0.5}],
     "u2pl": [U2PL, U2PL | {"contrast": "code"}],
     "scl": [{"ramp_up": 0, "pixels": 64}, {"ramp_up": 0, "scope": "full", "mirror": False}],
+    "st_plus_plus": [{}],
     "unimatch": [{"confidence": 0.5}],
     "unimatch_v2": [{"confidence": 0.5}, {"confidence": 0.5, "dropout": "independent"}],
 }
@@ -93,7 +94,7 @@ def test_padding_teaches_nothing(batch, full_step, make, name, options):
     # One image is padded wherever the others are as well, so that pasting cannot bring other pixels there.
     valid = torch.ones_like(batch.valid)
     valid[:, 20:] = False
-    padded = Batch(batch.image, batch.label, batch.unlabelled, valid)
+    padded = Batch(batch.image, batch.label, batch.unlabelled, valid, batch.given)
     method = make(name, **options)
     found = []
     for shift in (0, 1):
@@ -156,7 +157,7 @@ def test_cutmix_never_leaks_a_label_across_the_border(iteration, kind):
     assert torch.equal(shown != number, mask)
 
 
-@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"advsemiseg", "mean_teacher"}))
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"advsemiseg", "mean_teacher", "st_plus_plus"}))
 def test_cutmix_needs_two_images(setting, name):
     from dataclasses import replace
 

@@ -68,9 +68,8 @@ def test_two_processes_compute_what_one_does(batch, make, name, options):
 
     def one(rank):
         labelled, unlabelled = slice(rank, rank + 1), slice(2 * rank, 2 * rank + 2)
-        half = Batch(
-            batch.image[labelled], batch.label[labelled], batch.unlabelled[unlabelled], batch.valid[unlabelled]
-        )
+        of_unlabelled = (x[unlabelled] for x in (batch.unlabelled, batch.valid, batch.given))
+        half = Batch(batch.image[labelled], batch.label[labelled], *of_unlabelled)
         return reference.values(make(name, **options).losses(half, steps[rank]))
 
     with ThreadPoolExecutor(WORLD) as processes:

@@ -45,7 +45,8 @@ def test_a_suite_is_planned(suite):
     own = [run for run in plan.runs if not run.tuned_by]  # a tuned run has the default's until its trials are done
     assert len({sha256_json(run.config) for run in own}) == len(own)
     shown = {run.path for cell in plan.cells for run in cell.runs}
-    assert shown == {run.path for run in plan.runs if run.trial is None}
+    needed = {one.path for run in plan.runs for one in run.needs.values()}
+    assert shown | needed == {run.path for run in plan.runs if run.trial is None}
     assert all(cell.runs or cell.reason for cell in plan.cells)
 
 

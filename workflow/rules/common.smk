@@ -67,6 +67,7 @@ EARLY_REPORT = EarlyReport(STUDY, [PYTHON])
 if workflow.is_main_process:
     board.use(STUDY, EARLY_REPORT)
 FOLDER = str(STUDY.folder)
+BY_PATH = {str(run.path): run for run in STUDY.plan.runs}
 RUN = f"{FOLDER}/runs/{{dataset}}/{{split}}/{{method}}/{{variant}}/seed{{seed}}"
 LISTS = {str(run.path): str(STUDY.split_file(run)) for run in STUDY.plan.runs}
 BEFORE = {
@@ -96,6 +97,12 @@ def before_run(wildcards):
 def list_of_run(wildcards):
     """The list of labelled images of the run of a job's wildcards."""
     return LISTS.get(RUN.format(**wildcards)) or not_planned(RUN.format(**wildcards))
+
+
+def needed(wildcards):
+    """Input function: the runs that have to be finished before the run of a job's wildcards."""
+    run = BY_PATH.get(RUN.format(**wildcards))
+    return [str(one.path / "spec.json") for one in run.needs.values()] if run else []
 
 
 def not_planned(path):

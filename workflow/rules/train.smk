@@ -18,6 +18,7 @@ rule train:
         data="data/{dataset}/manifest.json",
         split=list_of_run,
         before=before_run,
+        needed=needed,
     output:
         f"{RUN}/spec.json",
     log:

@@ -19,7 +19,8 @@ class Needs:
     def __init__(self, runs: Iterable[Any], runtime: dict[str, Any]) -> None:
         runs = tuple(runs)
         found = {run.path: resources.of(run.config, runtime) for run in runs}
-        alone = {run.method for run in runs if not found[run.path].short}
+        # A run that waits for others travels alone: its group could wait for itself.
+        alone = {run.method for run in runs if run.needs or not found[run.path].short}
         self._methods = {run.method: run.method not in alone for run in runs}  # method -> is it short?
         self._of = {run.path: dataclasses.replace(found[run.path], short=self._methods[run.method]) for run in runs}
 

@@ -14,7 +14,8 @@ def cut(batch: Loaded, part: int, parts: int) -> tuple[methods.Batch, slice, sli
         return methods.Batch(image, label), labelled, slice(0, 0)
     rows = _rows(len(batch.unlabelled), part, parts)
     unlabelled = views.to_pixels(batch.unlabelled[rows])
-    return methods.Batch(image, label, unlabelled, batch.valid[rows]), labelled, rows
+    given = None if batch.given is None else batch.given[rows]
+    return methods.Batch(image, label, unlabelled, batch.valid[rows], given), labelled, rows
 
 
 def _rows(count: int, part: int, parts: int) -> slice:

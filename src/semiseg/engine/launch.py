@@ -18,7 +18,7 @@ from semiseg.base.files import write_json
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.manifest import require_manifest
 from semiseg.datasets.preparing import data_sha256, ensure_store
-from semiseg.runs import lease, spec
+from semiseg.runs import lease, needs, spec
 from semiseg.runs.run_folder import RunFolder
 from semiseg.splits.families import split_name
 from semiseg.splits.split_files import read_split
@@ -51,6 +51,7 @@ def train_run(
     if folder.recover(wanted, sha256):
         say(f"{path}: finished already")
         return
+    needed = needs.finished(path, config, wanted, splits, at_default)
     with lease.hold(path, sha256, say) if _is_first() else _follow(folder, wanted, sha256) as held:
         if folder.recover(wanted, sha256):  # whoever held the lease before finished it
             say(f"{path}: finished by another process meanwhile")
@@ -67,7 +68,7 @@ def train_run(
         training = None
         try:
             place = data / config["dataset"]["name"]
-            training = Training(config, wanted, sha256, folder, place, split, held, say, runtime)
+            training = Training(config, wanted, sha256, folder, place, split, held, say, runtime, needed)
             training.run()
         except BaseException as error:
             told = _translated(error, path)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
 from semiseg.base.files import atomic, write_npz, write_text
 from semiseg.scoring.evaluator import Evaluator
@@ -17,14 +17,14 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
-def write_weights(folder: Path, networks: dict[str, nn.Module]) -> None:
-    """Last weights of every network, by prefix."""
+def write_weights(folder: Path, networks: dict[str, nn.Module], kept: dict[str, dict[str, Tensor]]) -> None:
+    """Last weights of every network and the earlier ones that were kept, by prefix."""
     from safetensors.torch import save_file
 
     tensors = {
         f"{prefix}.{name}": value.detach().cpu().contiguous().clone()
-        for prefix, network in networks.items()
-        for name, value in network.state_dict().items()
+        for prefix, weights in ({name: network.state_dict() for name, network in networks.items()} | kept).items()
+        for name, value in weights.items()
         if not name.startswith("owned.")  # a method's modules serve the training alone
     }
     with atomic(folder / "model.safetensors") as temporary:

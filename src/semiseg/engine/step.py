@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -31,6 +31,7 @@ class Step:
         rows: slice,
         of_labelled: tuple[Draws, slice] | None = None,
         joint: bool = True,
+        needed: Mapping[str, Callable[[Tensor], Output]] | None = None,
         control: Callable[[Tensor], Tensor],
     ) -> None:
         self.iteration, self.iterations = iteration, iterations
@@ -43,7 +44,7 @@ class Step:
         self.teacher_owned: Any = teacher.owned if teacher else None
         self.supervised = criterion
         self.draws, self.rows = draws, rows
-        self.joint = joint
+        self.joint, self.needed = joint, needed or {}
         self._of_labelled = of_labelled
         self.targets = control
         self.gather, self.global_mean = distributed.gather, distributed.global_mean

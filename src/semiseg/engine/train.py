@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from torch import Tensor
 from semiseg import methods
 from semiseg.base.errors import Interrupted, UserError
 from semiseg.base.files import write_json
-from semiseg.engine import batch_parts, checkpoint, controls, record, saving
+from semiseg.engine import batch_parts, checkpoint, controls, given_labels, record, saving
+from semiseg.engine.given_labels import GivenLabels
 from semiseg.engine.meters import Meters
+from semiseg.engine.needed import NeededRun
 from semiseg.engine.periodic_evaluation import Judge, spread
 from semiseg.engine.step import Step
 from semiseg.engine.supervision import class_weights, make_criterion
@@ -46,6 +48,7 @@ class Training:
         lease: Lease,
         say: Callable[[str], None],
         runtime: dict[str, Any],
+        needed: Mapping[str, Path] | None = None,
     ) -> None:
         self.config, self.spec, self.spec_sha256 = config, spec, spec_sha256
         self.folder, self.lease, self.runtime = folder, lease, runtime
@@ -58,7 +61,10 @@ class Training:
         distributed.start(self.device)
         self.say = say if distributed.rank() == 0 else _silent
         self.costs = record.Costs(self.device)
-        self._open_data(data, split)
+        self.store = open_store(data / "store")
+        arguments = (self.store, self.config["evaluation"], self.speed, self.say)
+        self.needed = {name: NeededRun(path, *arguments) for name, path in (needed or {}).items()}
+        self._open_data(split)
         self.state = TrainState(self.recipe, self.method, len(self.classes), self.seed, self.speed, self.say)
         settings = self.recipe["criterion"]
         labels = (self.store.label(one) for one in split.labelled)
@@ -68,8 +74,7 @@ class Training:
         self.joint = (self.method.batch_norm if chosen == "official" else chosen) == "joint"
         self.meters = Meters(self.device)
 
-    def _open_data(self, data: Path, split: Split) -> None:
-        self.store = open_store(data / "store")
+    def _open_data(self, split: Split) -> None:
         self.classes = list(self.store.classes)
         settings = self.config["evaluation"]
         self.method = self._make_method()
@@ -80,10 +85,12 @@ class Training:
                 f"{self.config['method']['name']} learns from images without labels, and all images of {name} have "
                 "theirs; ask for fewer labels (docs/own-data.md)"
             )
+        labels = self._given_labels(unlabelled)
         self.loader = Loader(
             self.store,
             split.labelled,
-            unlabelled if self.method.uses_unlabelled else (),
+            () if not self.method.uses_unlabelled else unlabelled if labels is None else tuple(labels),
+            given=labels,
             seed=self.seed,
             batch_labelled=self.recipe["batch"]["labelled"],
             batch_unlabelled=self.recipe["batch"]["unlabelled"],
@@ -104,6 +111,15 @@ class Training:
         hidden = spread([one for one in split.unlabelled if self.store.has_label(one)], settings["diagnostics"])
         self.judge = Judge(self.evaluator, settings, sets, groups, self.classes, hidden, self.folder.path)
         self.pictures = spread(sets[settings["evaluated_on"]], settings["pictures"])
+
+    def _given_labels(self, unlabelled: list[str]) -> GivenLabels | None:
+        """What the runs that this one needs say of its unlabelled images."""
+        if self.method.labels(self.needed, ()) is None:
+            return None
+        ids = sorted(unlabelled)
+        return given_labels.given(
+            self.folder.path, self.spec_sha256, lambda: self.method.labels(self.needed, ids) or iter(())
+        )
 
     def _make_method(self) -> methods.Method:
         method = methods.of_run(self.config, len(self.classes))
@@ -142,6 +158,7 @@ class Training:
                 (sum(losses.values()) / parts).backward()
                 self.meters.add({name: loss / parts for name, loss in losses.items()}, self.iteration)
         self.state.move(self.iteration, self.iterations)
+        self.state.keep(self.iteration + 1, self.iterations)
         self.meters.steps += 1
         self.iteration += 1
 
@@ -171,6 +188,7 @@ class Training:
             rows=of_all,
             of_labelled=(Draws(self.seed, self.iteration, batch.samples_labelled[labelled], part), of_labelled),
             joint=self.joint,
+            needed=self.needed,
             control=controls.make(control, hidden, of_all),
         )
 
@@ -245,7 +263,7 @@ class Training:
         if distributed.rank() != 0:
             return
         path = self.folder.path
-        saving.write_weights(path, self.state.stored)
+        saving.write_weights(path, self.state.stored, self.state.kept)
         saving.write_predictions(path, self.evaluator, self.state.evaluated, self.method.reports, self.pictures)
         final = {"state": "done", "finished": record.now(), "products": self.folder.products()}
         write_json(self.folder / "record.json", self.provenance() | final)

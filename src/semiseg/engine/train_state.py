@@ -24,7 +24,8 @@ class TrainState:
     trained: what the optimiser moves, by name ("student", and "second" for methods of two networks);
     evaluated: "student", and "teacher" where the recipe keeps one;
     auxiliary: the network that plays against the students, such as a discriminator, and `player`, which runs it;
-    buffers: what the method remembers from step to step, by name.
+    buffers: what the method remembers from step to step, by name;
+    kept: earlier weights of the student, by name.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TrainState:
         self.evaluated = {"student": built[0], **({"teacher": teacher} if teacher else {})}
         self.optimiser = optimise.build(built, self.optimiser_settings, speed.fused)
         self.buffers = owned.make_buffers(method, speed.device)
+        self.snapshots, self.kept = method.snapshots, {}
         self.auxiliary = method.auxiliary()
         self.player = self.auxiliary_optimiser = None
         if self.auxiliary is not None:
@@ -96,10 +98,17 @@ class TrainState:
         if self.following:
             self.following.update(ema.decay_at(iteration, self.ema_settings["decay"], self.ema_settings["warm_start"]))
 
+    def keep(self, iteration: int, iterations: int) -> None:
+        """Set the student's weights aside after the shares of the training that the method names."""
+        for number, share in enumerate(self.snapshots, 1):
+            if iteration == max(1, round(share * iterations)):
+                weights = self.trained["student"].state_dict()
+                self.kept[f"snapshot{number}"] = {name: value.cpu().clone() for name, value in weights.items()}
+
     def state_dict(self) -> dict[str, Any]:
         state = {"optimiser": self.optimiser.state_dict()}
         state |= {name: network.state_dict() for name, network in self.stored.items()}
-        state["buffers"] = self.buffers
+        state |= {"buffers": self.buffers, "kept": self.kept}
         if self.auxiliary is not None:
             state["auxiliary"] = self.auxiliary.state_dict()
             state["auxiliary_optimiser"] = self.auxiliary_optimiser.state_dict()
@@ -108,6 +117,7 @@ class TrainState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, network in self.stored.items():
             network.load_state_dict(state[name])
+        self.kept = state["kept"]
         for name, buffer in self.buffers.items():
             buffer.copy_(state["buffers"][name])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +30,7 @@ class Loaded:
     label: Tensor  # int64 [Bl,H,W], 255 ignored
     unlabelled: Tensor | None  # uint8 [Bu,3,H,W]
     valid: Tensor | None  # bool [Bu,H,W], False on padding
+    given: Tensor | None  # int64 [Bu,H,W], labels that other runs gave to the unlabelled images, 255 on padding
     samples_labelled: np.ndarray  # int64 [Bl], positions in the run: what the samples' draws are keyed by
     samples_unlabelled: np.ndarray  # int64 [Bu]
     ids_unlabelled: tuple[str, ...]
@@ -80,6 +81,7 @@ class Loader:
         crop: tuple[int, int],
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
+        given: Mapping[str, np.ndarray] | None = None,
         parts: int = 1,
         rank: int = 0,
         world: int = 1,
@@ -90,7 +92,7 @@ class Loader:
         self._labelled = _Stream("labelled", tuple(sorted(labelled_ids)), batch_labelled)
         self._unlabelled = _Stream("unlabelled", tuple(sorted(unlabelled_ids)), batch_unlabelled)
         _check(self._labelled, self._unlabelled, parts * world)
-        self.store, self.seed = store, seed
+        self.store, self.seed, self.given = store, seed, given
         self.crop, self.scale, self.flip = crop, scale, flip
         self.parts, self.rank, self.world, self.workers = parts, rank, world, workers
         self.device = torch.device(device)
@@ -122,11 +124,9 @@ class Loader:
     def hidden_labels(self, batch: Loaded) -> Tensor:
         """Labels of the batch's unlabelled images, int64 [Bu,H,W], 255 where there is no mask: for controls only."""
         regions = self._regions(self._unlabelled.name, batch.iteration, batch.samples_unlabelled, batch.ids_unlabelled)
-        labels = np.full((len(regions), *self.crop), IGNORE, np.uint8)
-        for id_, region, out in zip(batch.ids_unlabelled, regions, labels, strict=True):
-            if self.store.has_label(id_):
-                read_label(self.store.label(id_), region, out)
-        return to_device(labels, self.device).long()
+        ids = batch.ids_unlabelled
+        masks = [self.store.label(id_) if self.store.has_label(id_) else None for id_ in ids]
+        return self._move(self._cut(masks, regions)).long()
 
     # ------------------------------------------------------------------ in a worker
 
@@ -147,6 +147,7 @@ class Loader:
             label=self._move(labels).long(),
             unlabelled=self._move(weak).permute(0, 3, 1, 2) if ids else None,
             valid=self._valid(regions) if ids else None,
+            given=self._move(self._cut([self.given[one] for one in ids], regions)).long() if self.given else None,
             samples_labelled=self._labelled.positions(iteration, self.parts, self.rank, self.world),
             samples_unlabelled=positions,
             ids_unlabelled=ids,
@@ -173,6 +174,14 @@ class Loader:
             read_image(self.store.image(id_), region, out)
         return positions, images, regions, ids
 
+    def _cut(self, masks: Sequence[np.ndarray | None], regions: Sequence[Region]) -> Tensor:
+        """uint8 [B,H,W]: the regions of label maps, 255 where there is none."""
+        labels = self._buffer(len(masks), *self.crop).fill_(IGNORE)
+        for mask, region, out in zip(masks, regions, labels.numpy(), strict=True):
+            if mask is not None:
+                read_label(mask, region, out)
+        return labels
+
     def _regions(self, name: str, iteration: int, positions: np.ndarray, ids: Sequence[str]) -> list[Region]:
         sizes = [self.store.size(id_) for id_ in ids]
         draws = Draws(self.seed, iteration, positions)
@@ -197,7 +206,7 @@ class Loader:
         if copied is not None:
             current = torch.cuda.current_stream(self.device)
             current.wait_event(copied)
-            for tensor in (batch.image, batch.label, batch.unlabelled, batch.valid):
+            for tensor in (batch.image, batch.label, batch.unlabelled, batch.valid, batch.given):
                 if tensor is not None:
                     tensor.record_stream(current)  # its memory is not reused before the step is done with it
         return batch

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from semiseg.base.errors import UserError
@@ -13,6 +13,7 @@ from semiseg.datasets.kind import REGISTRY as KINDS
 from semiseg.methods._ranges import EVERY_METHOD, Range
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
 
@@ -73,6 +74,30 @@ class Channels:
 
 
 @dataclass(frozen=True)
+class Needed:
+    """A run that has to be finished first: a method and its options, on the same data, list, recipe and seed."""
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)  # where they differ from the suite's defaults
+
+
+class NeededRun(Protocol):
+    """A finished run, as the run that needs it sees it."""
+
+    def __call__(self, pixels: Tensor) -> Any:
+        """Output of the network that it reports, in evaluation mode, without gradient."""
+
+    def predictions(
+        self, ids: Sequence[str], network: str = "student", scales: Sequence[float] = (1.0,), flip: bool = False
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Label maps under the suite's evaluation protocol; `snapshot1`, … are the student's earlier weights."""
+
+    @property
+    def given(self) -> Mapping[str, np.ndarray]:
+        """The label maps that it learned from itself, by image."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """One step's images as pixels (0..255). Masks of unlabelled images are not here, so no method can use them."""
 
@@ -80,6 +105,7 @@ class Batch:
     label: Tensor  # [Bl,H,W] int64, 255 ignored
     unlabelled: Tensor | None = None  # [Bu,3,H,W], the weak view: scaled, cropped, flipped
     valid: Tensor | None = None  # [Bu,H,W] bool, False on padding
+    given: Tensor | None = None  # [Bu,H,W] int64, what `Method.labels` gave to these images, 255 on padding
 
 
 class Step(Protocol):
@@ -92,6 +118,7 @@ class Step(Protocol):
     draws: Any  # semiseg.feed.draws.Draws, one row per unlabelled image of this process
     rows: slice  # this process's rows of a gathered tensor
     labelled: Step  # this step with the draws and the rows of the labelled images
+    needed: Mapping[str, NeededRun]  # the runs that `Method.needs` names
     joint: bool  # labelled and unlabelled images share a forward pass: `_terms.beside` asks
 
     def student(self, pixels: Tensor) -> Any:
@@ -164,6 +191,23 @@ class Method:
     def as_dear_as_any(cls, options: Any) -> bool:
         """True where a training is as long as makes it cost what the dearest method of its suite costs."""
         return False
+
+    @classmethod
+    def needs(cls, options: Any) -> dict[str, Needed]:
+        """Runs that have to be finished before this one, by what this one calls them."""
+        return {}
+
+    @property
+    def snapshots(self) -> tuple[float, ...]:
+        """Shares of the training after which the student's weights are kept too, for runs that need this one."""
+        return ()
+
+    def labels(self, needed: Mapping[str, NeededRun], ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]] | None:
+        """Labels that the needed runs give to unlabelled images, once and before the training; None: there are none.
+
+        Images without one are left out of the training.
+        """
+        return None
 
     @property
     def uses_unlabelled(self) -> bool:

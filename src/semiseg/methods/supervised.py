@@ -78,6 +78,12 @@ class Supervised(Method):
     def passes(self) -> Passes:
         return Passes(2 if self.options.strong else 1, 1 if self.options.bn else 0)
 
+    @property
+    def snapshots(self) -> tuple[float, ...]:
+        """Of the plain baseline alone: it is the teacher of methods that train in stages."""
+        o = self.options
+        return () if o.bn or o.strong or o.long or o.head == "mask" else (1 / 3, 2 / 3)
+
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         output = beside(step, step.student, batch.image, batch.unlabelled)[0] if self.options.bn else None
         weak = step.supervised(output or step.student(batch.image), batch.label)

@@ -5,6 +5,7 @@ A description says what was planned. It is a plain mapping with the keys of `PLA
 - `run`: path of the run folder below the suite's, e.g. "runs/pocket/cps-1_8/imas/default/seed0"; null for a cell that
   does not apply, whose `reason` then says why,
 - `spec_sha256`: hash of the wanted spec; a folder that carries another one holds stale results and counts as missing,
+- `needs`: the runs that have to be finished before, {what this one calls it: its `run`},
 - `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}],
   with the ablation's "title"; trials of a tuning are shown in no cell,
 - `tuning`: {"trial": number, "setting": options and recipe keys} of a trial; without a number, of the best one's rows.
@@ -18,20 +19,24 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.base import files
-from semiseg.runs import lease
+from semiseg.runs import lease, needs
 
 AFFECTS_RESULTS = False
 
 PLANNED = (
     "suite", "run", "dataset", "split", "split_family", "partition", "split_sha256", "labelled", "unlabelled",
     "method", "title", "fidelity", "variant", "options", "head", "seed", "network", "architecture", "encoder",
-    "output_stride", "crop", "iterations", "block", "tuning", "cells",
+    "output_stride", "crop", "iterations", "block", "tuning", "needs", "cells",
 )  # fmt: skip
 
 
 def collect(suite_dir: str | Path, descriptions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows of records.jsonl, in an order that depends on the plan alone."""
     rows = [_row(Path(suite_dir), description) for description in descriptions]
+    by_run = {row["run"]: row for row in rows}
+    for row in rows:
+        if row["state"] == "missing" and (name := needs.failed(row, by_run)):
+            row["reason"] = f"not run: {name} failed"
     return sorted(rows, key=lambda row: json.dumps([row[key] for key in ("run", "split", "method", "variant", "seed")]))
 
 

@@ -18,7 +18,15 @@ from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
 def make_spec(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, Any]:
     """The wanted spec of a run; `data` and `split` are None while nobody has made them yet."""
-    return {"config": config, "data": data, "split": split, "code": training_fingerprint(config)}
+    needs = {name: spec_sha256(one) for name, one in needed_specs(config, data, split).items()}
+    found = {"config": config, "data": data, "split": split, "code": training_fingerprint(config)}
+    return found | ({"needs": needs} if needs else {})
+
+
+def needed_specs(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, dict[str, Any]]:
+    """The wanted specs of the runs that a run needs: with another one of them the run is another run as well."""
+    needs = config.get("needs", {})
+    return {name: make_spec(one["config"], data, split) for name, one in needs.items()}
 
 
 def spec_sha256(spec: dict[str, Any]) -> str:
@@ -37,6 +45,10 @@ def differences(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
             reasons.append(words if new.get(key) else f"{words.split(' changed')[0]} is not prepared yet")
     if changed := changed_modules(old, new):
         reasons.append(f"code changed in {', '.join(changed)}")
+    if not reasons:
+        needs = {key: spec.get("needs", {}) for key, spec in (("old", old), ("new", new))}
+        reasons += [f"the run that it needs as {name} changed" for name in needs["new"]
+                    if needs["old"].get(name) != needs["new"][name]]  # fmt: skip
     return reasons
 
 

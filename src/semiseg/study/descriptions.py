@@ -35,6 +35,7 @@ def _of_run(study: Study, run: Run) -> dict[str, Any]:
         "tuning": tuning,
         "run": str(run.path.relative_to(study.folder)),
         "seed": run.seed,
+        "needs": {name: str(one.path.relative_to(study.folder)) for name, one in run.needs.items()},
         "spec_sha256": study.wanted_sha256(run),
     }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Run:
     setting: dict[str, Any] = field(default_factory=dict)  # what a trial, or the best of them, changes of the default
     tuned_by: Path | None = None  # the file that names the best trial, whose setting this run takes
     twin: Path | None = None  # the run that this one equals if the default setting was best
+    needs: Mapping[str, Run] = field(default_factory=dict, repr=False)  # runs that have to be finished before
 
     @functools.cached_property
     def split(self) -> str:
@@ -101,9 +103,16 @@ def plan(params: Params, suite_name: str | None = None, source: str = "params.ya
         raise UserError(f"{source}: there is no suite {name!r}{nearest(name, params.suites)}")
     builder = _Builder(params, name, source)
     cells = (*builder.comparison(), *builder.tuned(), *builder.ablations())
-    shown = [run for cell in cells for run in cell.runs]
-    runs = {run.path: run for run in (*shown, *builder.trials())}  # equal paths are equal specs: one run, many cells
+    shown = (run for cell in cells for run in cell.runs)
+    # Equal paths are equal specs: one run, many cells. Runs that others need are among them, whether shown or not.
+    runs = {one.path: one for run in (*shown, *builder.trials()) for one in _with_needed(run)}
     return Plan(name, tuple(runs[path] for path in sorted(runs)), cells)
+
+
+def _with_needed(run: Run) -> Iterator[Run]:
+    for other in run.needs.values():
+        yield from _with_needed(other)
+    yield run
 
 
 def tuning_file(suite: str, method: str) -> Path:
@@ -283,7 +292,28 @@ class _Builder:
             "evaluation": evaluation,
             "seed": seed,
         }
-        return Run(self.name, dataset, family, partition, method, variant, values, seed, config)
+        needs = self._needed(method, values, family, partition, seed, dataset)
+        if needs:
+            config["needs"] = {name: {"run": one.name, "config": one.config} for name, one in needs.items()}
+        return Run(self.name, dataset, family, partition, method, variant, values, seed, config, needs=needs)
+
+    def _needed(
+        self, method: str, values: dict[str, Any], family: str, partition: str, seed: int, dataset: str
+    ) -> dict[str, Run]:
+        """The runs that a run needs, with the suite's own recipe: also a trial's teacher is the one of the tables."""
+        found = {}
+        for name, (one, options) in self._needs(method, methods.load(method).Options.model_validate(values)).items():
+            wanted = options.model_dump(mode="json")
+            recipe, evaluation = self._as_long_as_the_dearest(one, options)
+            place = (family, partition, seed, dataset)
+            found[name] = self._run(one, self._variant(one, wanted), wanted, recipe, evaluation, *place)
+        return found
+
+    def _needs(self, method: str, options: Any) -> dict[str, tuple[str, Any]]:
+        """Methods and options of the runs that a run needs."""
+        where = f"suites.{self.name}.methods.{method}"
+        found = methods.load(method).needs(options)
+        return {name: (one.method, self._options(one.method, dict(one.options), where)) for name, one in found.items()}
 
     def _recipe(self, method: str, options: Any) -> dict[str, Any]:
         """The suite's, with the optimiser of the method's head."""
@@ -323,15 +353,15 @@ class _Builder:
         return dearest
 
     def _step_gflops(self, method: str, options: Any) -> float:
-        """Where there are unlabelled images."""
-        return estimate.step_gflops(
-            {
-                "dataset": {"kind": self.dataset.kind},
-                "split": {"partition": None},
-                "method": {"name": method, "options": options.model_dump(mode="json")},
-                "recipe": self._recipe(method, options),
-            }
-        )
+        """Where there are unlabelled images; with a step of each run that has to be trained before."""
+        config = {
+            "dataset": {"kind": self.dataset.kind},
+            "split": {"partition": None},
+            "method": {"name": method, "options": options.model_dump(mode="json")},
+            "recipe": self._recipe(method, options),
+        }
+        before = (self._step_gflops(*one) for one in self._needs(method, options).values())
+        return estimate.step_gflops(config) + sum(before)
 
     @functools.cached_property
     def _whole_recipe(self) -> dict[str, Any]:

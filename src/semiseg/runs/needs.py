@@ -1,0 +1,60 @@
+"""Runs that need others: a student that is trained on what its teacher says needs the teacher's run.
+
+A run's configuration names each of them and holds its whole configuration; its spec holds their specs' hashes. So they
+form a chain: whoever changes a teacher makes its students another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.base.errors import UserError
+from semiseg.runs import spec
+from semiseg.runs.run_folder import RunFolder
+
+AFFECTS_RESULTS = False
+
+
+def finished(
+    path: Path, config: dict[str, Any], wanted: dict[str, Any], splits: Path, at_default: Collection[str]
+) -> dict[str, Path]:
+    """The folders of the runs that the run at `path` needs; an error where one of them is not finished."""
+    runs = next((parent for parent in path.parents if parent.name == "runs"), splits.parent / "runs")
+    found = {}
+    for name, needed in spec.needed_specs(config, wanted["data"], wanted["split"]).items():
+        folder = RunFolder(runs / config["needs"][name]["run"])
+        needed = spec.as_carried(needed, folder.spec, at_default)
+        sha256 = spec.spec_sha256(needed)
+        if not folder.recover(needed, sha256):
+            raise UserError(f"{path} was not trained: its {words(name)} {folder.path} {_state(folder, sha256)}")
+        found[name] = folder.path
+    return found
+
+
+def _state(folder: RunFolder, sha256: str) -> str:
+    record = folder.record or {}
+    if record.get("state") == "failed" and record.get("spec_sha256") == sha256:
+        why = (record.get("error") or {}).get("message", "")
+        return f"failed ({why}); mend that and train it with `semiseg train {folder.path}`"
+    what = "holds results of another configuration" if folder.spec else "is not trained yet"
+    return f"{what}; train it first with `semiseg train {folder.path}`"
+
+
+def failed(row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], seen: Sequence[str] = ()) -> str | None:
+    """What a row of records.jsonl calls the run, among those it needs, that failed; None when none has."""
+    for name, run in (row.get("needs") or {}).items():
+        other = rows.get(run)
+        if other is None or run in seen:
+            continue
+        if other["state"] == "failed":
+            return words(name)
+        if above := failed(other, rows, (*seen, run)):
+            return above
+    return None
+
+
+def words(name: str) -> str:
+    """ "first_student" as a person reads it."""
+    return name.replace("_", " ")
