@@ -110,14 +110,19 @@ def _methods() -> str:
         "place of its pseudo-labels) or `shuffled` (another image's prediction).\n",
     ]
     for name in methods.names():
-        kind = methods.load(name)
-        comments = _comments(kind.Options)
-        rows = [_row(f"`{key}`", field.annotation, field.default, comments.get(key))
-                for key, field in kind.Options.model_fields.items() if key != "control"]  # fmt: skip
-        words = [f"`{word}` = {_changes(change)}" for word, change in kind.variant_names.items()]
-        named = f"Variants with a name: {'; '.join(words)}." if words else ""
-        parts += [f"### `{name}`", "", *([named, ""] if named else []), *_table("option", rows)]
+        parts += [f"### `{name}`", "", *options_table(name)]
     return "\n".join(parts)
+
+
+def options_table(name: str) -> list[str]:
+    """A method's options with the sources that its file gives, and its variants with a name."""
+    kind = methods.load(name)
+    comments = _comments(kind.Options)
+    rows = [_row(f"`{key}`", field.annotation, field.default, comments.get(key))
+            for key, field in kind.Options.model_fields.items() if key != "control"]  # fmt: skip
+    words = [f"`{word}` = {_changes(change)}" for word, change in kind.variant_names.items()]
+    named = [f"Variants with a name: {'; '.join(words)}.", ""] if words else []
+    return [*named, *_table("option", rows)]
 
 
 def _comments(options: type[BaseModel]) -> dict[str, str]:

@@ -1,0 +1,38 @@
+"""docs/methods is what the methods' files, the published figures and the committed results say."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from semiseg import methods
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        return runpy.run_path(str(ROOT / "scripts/method_pages.py"))
+
+
+def test_the_pages_are_current(script):
+    found = {path.name: path.read_text() for path in (ROOT / "docs/methods").glob("*.md")}
+    assert found == script["pages"](), "type `python scripts/method_pages.py`"
+    assert set(found) == {"README.md", *(f"{name}.md" for name in methods.names())}
+
+
+def test_a_page_has_formula_options_figures_and_what_goes_wrong(script):
+    page = script["pages"]()["unimatch.md"]
+    for text in (
+        "L = 1/2 (L_x + 0.25 L_s1",
+        "| `confidence` | number | `0.95` | paper: 0.95 on VOC",
+        "Known to go wrong",
+    ):
+        assert text in page
+    assert "92: 75.2, 183: 77.2" in page, "the README's figures"
+    assert "run 1" not in page.split("## Our results")[0], "single runs and re-runs are no official results"
+    assert "our reading" in script["pages"]()["scl.md"].split("## Formula")[0]
