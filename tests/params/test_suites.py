@@ -71,7 +71,9 @@ def reduced(wanted: dict) -> dict:
     protocol = evaluation["protocol"]
     options = wanted["method"]["options"]
     small_protocol = protocol | {"size": protocol["size"] and [_side(side) for side in protocol["size"]]}
+    needs = {name: one | {"config": reduced(one["config"])} for name, one in wanted.get("needs", {}).items()}
     return wanted | {
+        **({"needs": needs} if needs else {}),
         "dataset": wanted["dataset"] | {"complete": False},
         "method": wanted["method"] | {"options": {k: min(v, 64) if k in SIZED else v for k, v in options.items()}},
         "recipe": recipe
@@ -171,9 +173,16 @@ def test_a_training_of_the_suites_in_small(wanted, prepared, tmp_path, monkeypat
     chosen = ("full", "full") if partition == "full" else ("stride", "1/2")  # the true lists name true images
     path = tmp_path / "splits" / f"{split_name(family, partition)}.json"
     split_files.write_split(path, *chosen, open_store(Path("data") / name / "store"), name, settings[name]["kind"], "")
-    request, run = tmp_path / "request.json", tmp_path / "runs/run"
-    write_json(request, {"content": {"config": reduced(wanted), "runtime": RUNTIME, "dataset": settings[name]}})
-    main(["train", str(run), "--request", str(request), "--splits", str(path.parent)])
+    run = tmp_path / "runs/run"
+
+    def train(config: dict, folder: Path) -> None:
+        for needed in config.get("needs", {}).values():
+            train(needed["config"], tmp_path / "runs" / needed["run"])
+        request = tmp_path / "request.json"
+        write_json(request, {"content": {"config": config, "runtime": RUNTIME, "dataset": settings[name]}})
+        main(["train", str(folder), "--request", str(request), "--splits", str(path.parent)])
+
+    train(reduced(wanted), run)
     main(["evaluate", str(run)])
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     [train] = [line for line in lines if line["kind"] == "train"]

@@ -14,7 +14,7 @@ from torch import Tensor
 from semiseg.engine.given_labels import GivenLabels
 from semiseg.feed.store import Store
 from semiseg.hardware.device import Speed
-from semiseg.inference import trained
+from semiseg.inference.trained import load
 from semiseg.models.outputs import Output
 from semiseg.models.student import Student
 from semiseg.scoring.evaluator import Evaluator
@@ -51,4 +51,4 @@ class NeededRun:
         return Student(self._network(None).requires_grad_(False), self.speed, self.say)
 
     def _network(self, label: str | None) -> torch.nn.Module:
-        return self.speed.place(trained.load(self.path, label, self.speed.device).network).eval()
+        return self.speed.place(load(self.path, label, self.speed.device).network).eval()
