@@ -38,12 +38,18 @@ def dead():
     return identity() | {"pid": gone.pid}
 
 
+@pytest.fixture(autouse=True)
+def _signals():
+    """A guarded process listens to Ctrl-C in a way of its own."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
-def living(request):
-    """Another process at work, one that hears Ctrl-C if nothing else is asked for."""
-    signal.signal(signal.SIGINT, getattr(request, "param", signal.default_int_handler))
+def living():
+    """Another process at work."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield identity() | {"pid": process.pid, "process_started": psutil.Process(process.pid).create_time()}
     process.communicate(b"\n")
 
@@ -73,11 +79,17 @@ def test_a_living_owner_is_named(locked, living):
     assert list(LOCKS.glob("*.lock"))
 
 
-@pytest.mark.parametrize("living", [signal.SIG_IGN], indirect=True)
-def test_of_one_that_is_deaf_to_ctrl_c_another_signal_is_named(locked, living):
-    locked(living)
-    with pytest.raises(UserError, match=f"stop it with `kill {living['pid']}`"):
-        guard(["snakemake", "all"])
+def test_a_scripts_background_process_hears_the_signal_that_is_named_and_so_do_its_trainings(tmp_path):
+    code = "import subprocess\nfrom semiseg.study import driver_lock\ndriver_lock.guard(['snakemake', 'all'])\n"
+    code += "child = subprocess.Popen(['sleep', '600'])\nprint(child.pid, flush=True)\nchild.wait()"
+    script = f'{sys.executable} -c "{code}" & wait'  # as a script does it, SIGINT is ignored
+    shell = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    training = psutil.Process(int(shell.stdout.readline()))
+    driver = training.parent()
+    driver.send_signal(signal.SIGINT)
+    gone, alive = psutil.wait_procs([driver, training], timeout=30)
+    assert alive == []
+    shell.wait()
 
 
 def test_a_second_and_a_third_are_told_before_the_first_has_its_lock(tmp_path):

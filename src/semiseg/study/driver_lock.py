@@ -7,11 +7,13 @@ it is killed; nor does the lock say whose it is. A note beside it does, from the
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import re
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,8 +46,28 @@ def guard(arguments: Sequence[str]) -> None:
     if not lease.claim(OWNER, me):
         raise UserError(_at_work(lease.read(OWNER)))
     atexit.register(_leave, me, OWNER.absolute(), LOCKS.absolute())
+    _listen()
     if locks:
         _clear(locks, owner)
+
+
+def _listen() -> None:
+    """Make Ctrl-C and `kill -INT` end the driver and its trainings, wherever it was started.
+
+    The background processes of a script are born deaf to that signal, and sent to the driver alone it would not reach
+    the trainings, for which the driver then waits. They are told by SIGTERM, and leave a checkpoint.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _stop)
+
+
+def _stop(*_: Any) -> None:
+    import psutil
+
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    raise KeyboardInterrupt
 
 
 def somebody_works_here() -> bool:
@@ -102,19 +124,10 @@ def _at_work(owner: dict[str, Any] | None) -> str:
         return "another snakemake began in this folder just now; wait for it, and repeat the command"
     here = owner.get("host") == socket.gethostname()
     which = f"process {owner['pid']}" if here else lease.describe(owner)
-    stop = _how_to_stop(owner["pid"]) if here else f"there, or remove {OWNER} if it is gone"
+    stop = f"with `kill -INT {owner['pid']}`" if here else f"there, or remove {OWNER} if it is gone"
     return (
         f"snakemake is at work in this folder already ({which}); wait for it, or stop it {stop}, and repeat the command"
     )
-
-
-def _how_to_stop(process: int) -> str:
-    """A script's background processes are born deaf to Ctrl-C."""
-    status = Path(f"/proc/{process}/status")
-    ignored = re.search(r"^SigIgn:\s*(\w+)", status.read_text(), re.M) if status.exists() else None
-    if ignored and int(ignored[1], 16) & 1 << signal.SIGINT - 1:
-        return f"with `kill {process}`, which lets the trainings that run now end"
-    return f"with `kill -INT {process}`"
 
 
 def _unknown(owner: dict[str, Any] | None) -> str:
