@@ -1,8 +1,8 @@
 """Snakemake's log as a calm view of a study: `logger: semiseg` in a profile, which profiles/default says.
 
 Snakemake finds the plugin by the name of this package. Its own log stays in .snakemake/log, with everything in it.
-Where somebody asks for more or for less than usual (--verbose, --printshellcmds, --quiet, a dry run), Snakemake speaks
-itself.
+Where somebody asks for more or for less than usual (--verbose, --printshellcmds, --quiet), or for no work at all
+(--lint, a dry run), Snakemake speaks itself.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from semiseg.cluster.board import Board
+from semiseg.study.driver_lock import only_reads
 
 PASSED_ON = ("Nothing to be done", "Complete log")  # messages without an event that are worth a reader's time
 TOLD_OTHERWISE = ("RuleException",)  # the failed job's own event follows
@@ -31,7 +32,14 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         asked = self.common_settings
-        unusual = asked.dryrun or asked.verbose or asked.debug_dag or asked.printshellcmds or asked.quiet
+        unusual = (
+            only_reads(sys.argv)
+            or asked.dryrun
+            or asked.verbose
+            or asked.debug_dag
+            or asked.printshellcmds
+            or asked.quiet
+        )
         self.snakemakes = _snakemakes_own(asked) if unusual else None
         self.board = Board(sys.stderr)
 

@@ -160,9 +160,11 @@ def create(root: Path, home: Path) -> Clone:
     """A repository with one commit and no results."""
     tiny.with_workflow(tiny.workspace(root, content()), REPOSITORY)
     ignored = shutil.ignore_patterns("__pycache__", "tmp", "cache", "config.local")
-    for name in ("src/semiseg", ".dvc"):
+    for name in ("src", ".dvc"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=ignored)
     made = Clone(root, home)
     made.must("git", "init", "--quiet", "--initial-branch", "main")
+    made.must("dvc", "remote", "add", "--default", "results", str(home / ".cache/semiseg/results"))
+    made.must("dvc", "remote", "modify", "results", "verify", "true")
     made.commit("the experiment")
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 
@@ -10,6 +11,8 @@ import yaml
 
 from semiseg.cluster import check
 from tests.slurm.workspace import LONG, WITH_GPU
+
+CLASSES = "masks: index\nclasses: [{name: background}, {name: square}, {name: stripe}]\nignore: [255]\n"
 
 
 def jobs() -> list[dict[str, str]]:
@@ -142,3 +145,30 @@ def test_the_cluster_is_described_as_it_is(cluster, workspace):
     assert written == expected
     again = here.command("semiseg", "cluster", "check", "--write")
     assert again.returncode == 2 and "slurm/site.yaml exists" in again.stderr
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_long_trainings_travel_as_an_array_where_the_site_says_so(cluster, workspace, reference):
+    here = workspace(**LONG)
+    here.environment["SEMISEG_SLURM_ARRAYS"] = "true"
+    assert here.run() == 0, here.log
+    assert here.results() == reference
+    sent = [job for job in jobs() if job["WorkDir"] == str(here.folder)]
+    assert len(sent) == 3 and len({job["ArrayJobId"] for job in sent}) == 1
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_a_data_set_that_is_not_made_on_the_spot_is_decoded_in_a_job(cluster, workspace, data):
+    here = workspace(**LONG)
+    own = here.folder / "own"
+    (here.folder / "data").unlink()
+    for subset, kept in (("images", "JPEGImages"), ("masks", "SegmentationClass")):
+        shutil.copytree(data / "tiny/raw" / kept, own / subset)
+    (own / "classes.yaml").write_text(CLASSES)
+    params = yaml.safe_load((here.folder / "params.yaml").read_text())
+    params["datasets"]["tiny"] = {"kind": "folder", "data_root": str(own), "test_share": 0.2}
+    (here.folder / "params.yaml").write_text(yaml.safe_dump(params))
+    assert here.run("data_all") == 0, here.log
+    assert (here.folder / "data/tiny/manifest.json").exists()
+    [sent] = [job for job in jobs() if job["WorkDir"] == str(here.folder)]
+    assert sent["Comment"].startswith("rule_data")

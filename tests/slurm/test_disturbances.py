@@ -30,6 +30,22 @@ def test_cancelled_requeued_and_lost_with_its_node(cluster, workspace, reference
     assert here.record("supervised")["resumed"] == here.record("fixmatch")["resumed"] == 1
 
 
+@pytest.mark.parametrize("requeue", ["true", "false"])
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_jobs_of_a_partition_with_a_higher_priority_take_the_nodes(cluster, workspace, reference, requeue):
+    """Preemption by policy: the training leaves a checkpoint in its grace time, and is sent again."""
+    here = workspace(**LONG)
+    here.environment["SEMISEG_SLURM_REQUEUE"] = requeue
+    here.trouble(seconds=1.5)
+    snakemake = here.start()
+    here.until_training("supervised", 3)
+    urgent = ["sbatch", "--parsable", "-p", "urgent", "--exclusive", "-w", here.node_of("supervised"), "-t", "1"]
+    subprocess.run([*urgent, "--wrap", "sleep 5"], check=True, cwd=here.folder)
+    assert here.wait(snakemake) == 0, here.log
+    assert here.results() == reference
+    assert here.steps("supervised") == WHOLE and here.record("supervised")["resumed"] == 1
+
+
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_a_node_is_lost_with_all_that_runs_on_it(cluster, workspace, reference):
     """Slurm starts the job elsewhere under its old number; on that host nobody can look for the dead process."""

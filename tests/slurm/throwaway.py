@@ -60,8 +60,11 @@ AccountingStorageType=accounting_storage/{storage}
 {books}GresTypes=gpu
 NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-{last_port}] CPUs=4 Boards=1 \
 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES LLN=YES DefaultTime=10 MaxTime=1-0 State=UP
-PartitionName=brief Nodes=ALL MaxTime=1 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=ALL Default=YES LLN=YES DefaultTime=10 MaxTime=1-0 State=UP PriorityTier=1 GraceTime=10
+PartitionName=brief Nodes=ALL MaxTime=1 State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=10 State=UP PriorityTier=9 PreemptMode=OFF
 """
 BOOKS = """\
 AccountingStorageHost=127.0.0.1

@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from semiseg.cluster import board, site
+from semiseg.cluster import arrays, board, site
 from semiseg.cluster.early_report import EarlyReport
 from semiseg.cluster.patience import remember_min_job_age
 from semiseg.study.driver_lock import guard, only_reads, somebody_works_here
@@ -47,6 +47,7 @@ try:
             STUDY.check_before_looking_on()
         guard(sys.argv)
         remember_min_job_age()
+        arrays.mend()
     ASKED = {
         kind: {str(key): asked(product) for key, product in products.items()}
         for kind, products in STUDY.products().items()

@@ -1,27 +1,60 @@
-# Get, check and decode the data set.
+# Get, check and decode data sets. What needs a network runs where snakemake runs, the rest where trainings run.
+
+# Images that are made on the spot take seconds; a place in the queue would take longer.
+DOWNLOADED = [
+    name for name in ASKED["data"] if STUDY.params.datasets[name].kind != "pocket"
+]
 
 
 localrules:
-    data,
+    get,
     data_all,
+
+
+rule get:
+    input:
+        lambda wildcards: ASKED["data"][wildcards.dataset],
+    output:
+        temp(touch(".snakemake/got/{dataset}")),
+    log:
+        f"logs/{STUDY.name}/get/{{dataset}}.log",
+    benchmark:
+        f"logs/{STUDY.name}/get/{{dataset}}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        semiseg=SEMISEG,
+    message:
+        "Getting the source files of the data set {wildcards.dataset}"
+    shell:
+        "{params.semiseg} data get {wildcards.dataset} > {log} 2>&1"
 
 
 rule data:
     input:
         lambda wildcards: ASKED["data"][wildcards.dataset],
+        lambda wildcards: (
+            expand(rules.get.output, dataset=wildcards.dataset)
+            if wildcards.dataset in DOWNLOADED
+            else []
+        ),
     output:
         "data/{dataset}/manifest.json",
     log:
         f"logs/{STUDY.name}/data/{{dataset}}.log",
     benchmark:
         f"logs/{STUDY.name}/data/{{dataset}}.tsv"
+    localrule: not DOWNLOADED
+    threads: 2
     resources:
-        mem_mb=2000,
-        runtime=240,  # minutes; Cityscapes on a slow disk, seconds for pocket
+        mem_mb=4000,
+        runtime=240,  # minutes; Cityscapes on a slow disk
+        slurm_partition=site.here().cpu_partition or site.here().partition,
     params:
         semiseg=SEMISEG,
     message:
-        "Getting, checking and decoding the data set {wildcards.dataset}"
+        "Checking and decoding the data set {wildcards.dataset}"
     shell:
         "{params.semiseg} data prepare {wildcards.dataset} > {log} 2>&1"
 
@@ -30,4 +63,4 @@ rule data_all:
     input:
         expand(rules.data.output, dataset=ASKED["data"]),
     message:
-        f"The data set {STUDY.suite.dataset} is prepared"
+        f"The data of the suite {STUDY.name} are prepared"

@@ -121,7 +121,8 @@ def warnings(found: Findings, asked: Sequence[Resources] = (), group_size: int =
         said.append("sacctmgr lists no account of yours: sbatch may refuse every job; ask for one")
     if not found.requeue:
         said.append(
-            "JobRequeue is 0: after preemption or the loss of a node Slurm starts nothing again, Snakemake's retries do"
+            "JobRequeue is 0: after preemption or the loss of a node Slurm starts nothing again, Snakemake's retries "
+            "do; where sbatch refuses --requeue, set requeue to false"
         )
     return said + _too_much(found, asked, group_size)
 

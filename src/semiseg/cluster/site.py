@@ -46,6 +46,8 @@ class Site(BaseModel):
     jobs: int = Field(100, ge=1)
     jobs_per_second: int = Field(5, ge=1)
     first_poll_seconds: int = Field(40, ge=1)
+    requeue: bool = True
+    arrays: bool = False
     status: str = Field("squeue", pattern="^(sacct|squeue)$")
     before: str | None = None
     container: str | None = None

@@ -47,9 +47,6 @@ def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool
     if params.suite not in params.suites:
         raise UserError(f"{path}: suite: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
     cross_check(params, path)
-    own = params.suites[params.suite].dataset
-    if suite is None and params.dataset and params.dataset != own:
-        raise UserError(f"{path}: dataset: the suite {params.suite} uses the data set {own}; write `dataset: {own}`")
     return params
 
 

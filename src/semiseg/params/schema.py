@@ -273,7 +273,7 @@ class Suite(Strict):
 
 class Params(Strict):
     suite: str
-    dataset: str = Field("", description="the suite's data set once more: dvc.yaml cannot look it up")
+    dataset: str = Field("", description="the data set whose manifest DVC keeps")
     plugins: tuple[str, ...] = Field((), description="Python files that add methods, kinds of data set, architectures")
     datasets: dict[str, DatasetConfig]
     methods: dict[str, dict[str, Any]] = Field({}, description="options of a method for all suites")

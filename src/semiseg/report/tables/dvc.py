@@ -16,6 +16,7 @@ from semiseg.report.table import Table
 
 CURVES = {
     "label_efficiency": ("series", "family", "partition", "labelled", "method", "variant", "miou", "sd", "seeds"),
+    "training_curves": ("series", "split", "method", "variant", "iteration", "miou", "seeds"),
     "ablations": ("ablation", "arm", "position", "partition", "method", "variant", "miou", "sd", "seeds"),
 }
 
@@ -24,7 +25,11 @@ def write(records: Records, folder: Path) -> None:
     """summary.json for `dvc metrics`, and a CSV for each plot of dvc.yaml."""
     files.write_json(folder / "summary.json", summary(records))
     comparison, ablations = records.cells(), [cell for name in records.ablations for cell in records.cells(name)]
-    curves = {"label_efficiency": map(_point, comparison), "ablations": _arms(ablations)}
+    curves = {
+        "label_efficiency": map(_point, comparison),
+        "training_curves": (row for cell in comparison for row in _curve(cell)),
+        "ablations": _arms(ablations),
+    }
     for name, rows in curves.items():
         drawn = tuple(row for row in rows if row["miou"] is not None)
         table = Table(name, name, "", CURVES[name], (), drawn)
@@ -65,6 +70,18 @@ def _point(cell: Cell) -> dict[str, Any]:
         "series": _series(cell), "family": cell.split_family, "partition": cell.partition, "labelled": cell.labelled,
         "method": cell.method, "variant": cell.variant, "miou": value, "sd": sd, "seeds": len(cell.finished),
     }  # fmt: skip
+
+
+def _curve(cell: Cell) -> Iterable[dict[str, Any]]:
+    """mIoU of the reported network at every evaluation, mean over the seeds."""
+    scores: dict[int, list[float]] = {}
+    for run in cell.finished:
+        curve = run.eval["networks"][run.network]["curves"][run.eval["evaluated_on"]]
+        for iteration, miou in zip(run.eval["iterations"], curve, strict=True):
+            scores.setdefault(iteration, []).append(miou)
+    named = {"series": _series(cell), "split": _split(cell), "method": cell.method, "variant": cell.variant}
+    for iteration, values in sorted(scores.items()):
+        yield named | {"iteration": iteration, "miou": sum(values) / len(values), "seeds": len(values)}
 
 
 def _arms(cells: Iterable[Cell]) -> Iterable[dict[str, Any]]:
