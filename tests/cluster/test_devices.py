@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,25 @@ held = devices.lease({}, 0.05)
 print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 input()
 """
+
+
+# Each process says in a file of its own which devices it sees, and stays until it is told that it is enough.
+CHILD = """\
+import os, pathlib, time
+said = pathlib.Path(os.environ["SAID"])
+place = said / f"rank{os.environ['RANK']}"
+place.with_suffix(".part").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+place.with_suffix(".part").rename(place)
+while not (said / "enough").exists():
+    time.sleep(0.05)
+"""
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> str:
+    while not path.exists():
+        assert process.poll() is None, "it ended before it said anything"
+        time.sleep(0.05)
+    return path.read_text()
 
 
 @pytest.fixture
@@ -122,16 +142,16 @@ def test_two_devices_are_two_processes_that_keep_the_lease(environment, tmp_path
     package = tmp_path / "semiseg"
     package.mkdir()
     (package / "__init__.py").touch()
-    said = "import os; print('rank', os.environ['RANK'], os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
-    (package / "__main__.py").write_text(f"{said}\nimport time; time.sleep(3)\n")
+    (package / "__main__.py").write_text(CHILD)
     code = "from semiseg.cluster import devices as d; d.in_processes(2, d.lease(2))"
-    inside = environment | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    inside = environment | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1", "SAID": str(tmp_path)}
     load = f"import sys; sys.path.insert(0, {str(Path(devices.__file__).parents[2])!r}); {code}"
-    both = subprocess.Popen([sys.executable, "-c", load], env=inside, text=True, stdout=subprocess.PIPE)
-    lines = {both.stdout.readline().strip() for _ in range(2)}
-    assert lines == {"rank 0 0,1", "rank 1 0,1"}
+    both = subprocess.Popen([sys.executable, "-c", load], env=inside)
+    seen = [wait_for(tmp_path / f"rank{rank}", both) for rank in range(2)]
+    assert seen == ["0,1", "0,1"]
     third = holder(environment)
     assert both.poll() is None
+    (tmp_path / "enough").touch()
     assert third.stdout.readline().strip() == "0"
-    assert both.wait(20) == 0, "the third waited until both were done"
+    assert both.wait() == 0, "the third waited until both were done"
     third.communicate("\n")
