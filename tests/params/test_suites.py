@@ -20,6 +20,7 @@ from semiseg.datasets.kinds.camvid import LABELS
 from semiseg.params import loading, schema
 from semiseg.splits.families import split_name
 from semiseg.study import grid
+from tests import tiny
 from tests.datasets import dataset_trees as trees
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -190,3 +191,25 @@ def test_a_training_of_the_suites_in_small(wanted, prepared, tmp_path, monkeypat
     assert train["iteration"] == 2
     summary = json.loads((run / "eval.json").read_text())
     assert summary["networks"][summary["reported_network"]]["last"]["miou"] > 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ({"network": {"architecture": "dpt", "encoder": "resnet50"}}, "dpt needs a plain vision transformer"),
+        (
+            {"network": {"architecture": "deeplab_v3plus", "encoder": "tu-vit_small_patch14_dinov2.lvd142m"}},
+            "deeplab_v3plus needs an encoder with feature maps of several strides",
+        ),
+        ({"network": {"architecture": "dpt", "encoder": "tiny_vit"}, "crop": 7}, "recipe.crop: expected a side"),
+    ],
+    ids=["dpt with a ResNet", "deeplab_v3plus with a transformer", "a crop smaller than a patch"],
+)
+def test_a_network_that_cannot_be_is_one_sentence(recipe, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tiny.workspace(tmp_path, tiny.params(recipe=recipe))
+    with pytest.raises(SystemExit) as caught:
+        main(["plan"])
+    assert caught.value.code == 2
+    [line] = [one for one in capsys.readouterr().err.splitlines() if one.strip()]
+    assert sentence in line and "suites.tiny.recipe" in line

@@ -37,7 +37,8 @@ class Average:
     def update(self, decay: float) -> None:
         if self.foreach:
             torch._foreach_lerp_(self.mine, self.theirs, 1 - decay)
-            torch._foreach_copy_(self.my_counts, self.their_counts)
+            if self.my_counts:  # a network without batch norm has none
+                torch._foreach_copy_(self.my_counts, self.their_counts)
         else:
             for mine, theirs in zip(self.mine, self.theirs, strict=True):
                 mine.lerp_(theirs, 1 - decay)
