@@ -127,7 +127,8 @@ def covered(covers: str) -> str:
 
 
 def _count(row: Row) -> str:
-    said = f"{row['above_supervised']} of {row['compared']} variants are surely above supervised"
+    are = "is" if row["above_supervised"] == 1 else "are"
+    said = f"{row['above_supervised']} of {row['compared']} variants {are} surely above supervised"
     if row["below_supervised"]:
         said += f", {row['below_supervised']} surely below"
     if row["compared_with_strong"]:
