@@ -108,7 +108,7 @@ def _gain(top: Row) -> str:
     if top["delta_vs_supervised"] is None:
         return f"The highest figure, {top['miou_last_mean']:.1f}, is that of the supervised baseline itself."
     said = (
-        f"{names.of(top)}'s {top['network']} has {top['miou_last_mean']:.1f} where the supervised {top['network']} has "
+        f"The {top['network']} of {names.of(top)} has {top['miou_last_mean']:.1f}, the supervised {top['network']} has "
         f"{top['baseline_miou_last_mean']:.1f}: {top['delta_vs_supervised']:+.1f} points"
     )
     if top["delta_ci_low"] is None:
