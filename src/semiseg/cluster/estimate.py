@@ -76,7 +76,7 @@ def _table() -> dict[tuple[str, ...], tuple[float, ...]]:
 def needs_gpu(config: dict[str, Any]) -> bool:
     """The small networks were made for one CPU core; every other one is hopeless there."""
     network = config["recipe"]["network"]
-    return not ARCHITECTURES.load(network["architecture"]).for_cpu(network["encoder"])
+    return not ARCHITECTURES.load(network["architecture"]).for_cpu(network.get("encoder", ""))
 
 
 def gpus(config: dict[str, Any]) -> int:
