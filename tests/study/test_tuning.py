@@ -90,6 +90,20 @@ def test_a_tuned_row_stands_beside_the_default_at_one_partition():
     assert not any(run.trial is not None for cell in plan.cells for run in cell.runs), "trials are in no table"
 
 
+def test_trials_may_have_another_data_set_and_list():
+    content = tiny.params(METHODS, tune=TUNE | {"dataset": "other", "family": "random:1", "trials_at": 3})
+    content["datasets"]["other"] = {"kind": "pocket"}
+    study = Study(Params.model_validate(content))
+    assert {run.config["dataset"]["name"] for run in study.plan.trials} == {"other"}
+    assert set(study.data) == {"tiny", "other"}
+    [file] = {study.split_file(run) for run in study.plan.trials}
+    assert file == Path("results/tiny/splits/other/random-1-3.json")
+    assert study.splits["other/random-1-3"].content == {"family": "random:1", "partition": "3", "dataset": "other"}
+    tuned = [run for run in study.plan.runs if run.variant == "tuned"]
+    assert {(run.dataset, run.partition) for run in tuned} == {("tiny", "4")}
+    assert {Path(study.runs[run.path].content["splits"]) for run in study.plan.trials} == {file.parent}
+
+
 def test_trials_name_no_other_set_than_val():
     for run in planned(TUNE).trials:
         assert run.config["evaluation"]["evaluated_on"] == "val"
