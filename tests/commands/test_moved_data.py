@@ -91,6 +91,15 @@ def test_a_study_as_it_was_left_has_no_warning(root, capsys):
     assert "warning" not in capsys.readouterr().out
 
 
+def test_an_estimate_knows_the_images_that_were_checked(root):
+    from semiseg.cluster import estimate
+
+    [run] = Study.load().plan.runs
+    assert estimate.evaluated_sets(run.config) == {"val": (1, 32 * 32)}
+    (root / "data/own/manifest.json").unlink()
+    assert estimate.evaluated_sets(run.config) == {"val": estimate.UNKNOWN_SET}
+
+
 def test_iterations_that_take_months_are_pointed_out(root, capsys):
     content = yaml.safe_load((root / "params.yaml").read_text())
     content["suites"]["tiny"]["recipe"]["iterations"] = 10**9

@@ -157,5 +157,5 @@ def _interval(found: Interval) -> str:
 
 def _units(trial: Trial) -> str:
     if trial.units < trial.images:
-        return f"{trial.units} groups of validation images"
+        return "one group of validation images" if trial.units == 1 else f"{trial.units} groups of validation images"
     return "one validation image" if trial.images == 1 else f"{trial.images} validation images"

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import methods
+from semiseg.base.files import peek_json
 from semiseg.datasets.kind import REGISTRY
+from semiseg.datasets.manifest import manifest_path
 from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
 AFFECTS_RESULTS = False
@@ -135,7 +137,17 @@ def evaluated_sets(config: dict[str, Any]) -> dict[str, tuple[int, float]]:
     kind = REGISTRY.load(config["dataset"]["kind"])
     known = {name: (kind.counts[name], height * width) for name, (height, width) in kind.sizes.items()}
     names = {name for name in (settings["evaluated_on"], settings["selected_on"]) if name}
-    return {name: known.get(name, UNKNOWN_SET) for name in sorted(names)}
+    return {name: known.get(name) or _checked(config["dataset"]["name"], name) or UNKNOWN_SET for name in sorted(names)}
+
+
+def _checked(dataset: str, subset: str) -> tuple[int, float] | None:
+    """What the check of the data set found; None before it."""
+    verdict = peek_json(manifest_path(dataset), "verdict") or {}
+    found = verdict.get("subsets", {}).get(subset)
+    if not found or not found["images"]:
+        return None
+    sizes = [tuple(map(int, size.split("x"))) for size in found["sizes"] if "x" in size]
+    return found["images"], max((width * height for width, height in sizes), default=UNKNOWN_SET[1])
 
 
 def evaluations(config: dict[str, Any]) -> int:

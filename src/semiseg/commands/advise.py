@@ -24,17 +24,17 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.write or not options.label:
+        from semiseg.advice import sentences, trial
+
+        found = trial.load(options.name)
+        print("\n".join(sentences.advise(found)))
+        if options.write:
+            _write(options.name, sentences.method(found)[0])
     if options.label:
         from semiseg.advice.next_labels import next_labels
 
         next_labels(options.name, options.label, options.run_folder, options.out or Path("advice") / options.name)
-        return
-    from semiseg.advice import sentences, trial
-
-    found = trial.load(options.name)
-    print("\n".join(sentences.advise(found)))
-    if options.write:
-        _write(options.name, sentences.method(found)[0])
 
 
 def _write(name: str, chosen) -> None:

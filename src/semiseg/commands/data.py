@@ -110,7 +110,7 @@ def init(options: argparse.Namespace) -> None:
     else:
         print(f"--write puts this into {local.loading.LOCAL}; or add it by hand:\n\n{local.as_text(blocks)}")
     print(
-        f"next: `semiseg data check {found.name}`, `semiseg plan --suite {found.name}_try` says how long it takes, and "
+        f"next: `semiseg data check {found.name}`; `semiseg plan --suite {found.name}_try` says how long it takes, and "
         f"`snakemake --profile local all --config suite={found.name}_try` trains"
     )
 

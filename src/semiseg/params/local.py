@@ -30,7 +30,7 @@ def write(blocks: Mapping[str, Mapping[str, Any]], params: Path = Path("params.y
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     text = before
     for block, entries in blocks.items():
-        for name, value in entries.items():
+        for name, value in reversed(entries.items()):  # each goes to the top of its block
             text = _with_entry(text, block, name, value)
     by_hand = f"add these lines to {path} by hand:\n\n{as_text(blocks)}"
     try:
