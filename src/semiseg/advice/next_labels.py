@@ -53,7 +53,7 @@ def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callabl
     say(f"{out / 'next.txt'}: {len(picks)} of {len(candidates)} images without a mask, the most useful one first")
     say(f"{out / 'gallery/index.html'}: a contact sheet with what was predicted and why each image was chosen")
     say(f"{out / 'masks'}: predicted masks in the folder's own values or colours; {out / 'labelme'}: as LabelMe files")
-    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} named as they are")
+    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} under their names")
     return picks
 
 

@@ -45,7 +45,7 @@ def method(trial: Trial) -> tuple[Result, str]:
         return leader, f"Method: {leader.name} helps on your images: {score}; {said}{cost}."
     return baseline, (
         f"Method: no method helps for certain: {score}; {said}, and a true gain below {found.detectable():.1f} would "
-        f"not be seen with {_units(trial)} and {found.n} seeds."
+        f"not be seen with {_units(trial)} and {found.n} seed{'s' * (found.n > 1)}."
     )
 
 
