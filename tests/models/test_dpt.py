@@ -117,7 +117,7 @@ def test_the_head_uses_all_four_maps() -> None:
     assert all(one.grad.abs().sum() > 0 for one in maps)
 
 
-@pytest.mark.parametrize("encoder", ["tu-vit_small_patch14_dinov2", "tu-vit_small_patch16_dinov3"])
+@pytest.mark.parametrize("encoder", ["tu-vit_small_patch14_dinov2.lvd142m", "tu-vit_small_patch16_dinov3.lvd1689m"])
 def test_the_hubs_weights_fit_without_a_key_left_over(encoder: str, monkeypatch, tmp_path) -> None:
     """What the hub would give, from a file and through the cache."""
     with torch.random.fork_rng():
