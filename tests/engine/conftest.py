@@ -18,6 +18,7 @@ from tests import tiny
 METHODS = {
     "advsemiseg": {"width_d": 4, "semi_start": 0.0, "t_semi": 0.1},
     "augseg": {"confidence": 0.4},
+    "corrmatch": {"threshold": 0.35, "rows": 12, "width": 8},
     "cps": {},
     "cutmix_seg": {"confidence": 0.35},
     "fixmatch": {"confidence": 0.35},

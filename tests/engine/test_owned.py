@@ -125,7 +125,7 @@ def test_a_resumed_training_remembers(owner, build):
     assert whole.state.buffers["steps"] == 4 and not (whole.state.buffers["mean"] == 0.5).any()
 
 
-@pytest.mark.parametrize("method", ["u2pl"])
+@pytest.mark.parametrize("method", ["corrmatch", "u2pl"])
 def test_a_resumed_method_is_the_one_that_was_not_interrupted(method, build):
     whole, last = resumed(build, method, METHODS[method], 6)
     same_state(whole, last)

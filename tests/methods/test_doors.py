@@ -17,9 +17,11 @@ from tests.methods.conftest import CLASSES, SIZE, UNLABELLED, NoGradient, StubNe
 
 # The paper's thresholds would select nothing of the stub networks' predictions.
 U2PL = {"low_rank": 1, "memory": 40, "memory_first": 60, "representation": 8, "anchors": 12, "negatives": 5}
+CORRMATCH = {"threshold": 0.45, "rows": 20, "width": 8}
 OPTIONS = {
     "advsemiseg": [{}, {"t_semi": 0.0}],
     "augseg": [{"confidence": 0.5}],
+    "corrmatch": [CORRMATCH, CORRMATCH | {"rows": 0, "soft_in_box": False}],
     "cps": [{}, {"cutmix": False}],
     "cutmix_seg": [{"confidence": 0.5}],
     "fixmatch": [{"confidence": 0.5}],
@@ -57,7 +59,7 @@ def test_every_prediction_that_teaches_went_through_the_door(batch, full_step, m
 
     before = reference.values(method.losses(batch, full_step))
     # Predictions for the pasted and for the receiving pixels, or of two networks; else one.
-    assert len(full_step.seen) == {"cps": 2, "fixmatch": 2, "unimatch": 2}.get(name, 1)
+    assert len(full_step.seen) == {"corrmatch": 2, "cps": 2, "fixmatch": 2, "unimatch": 2}.get(name, 1)
     assert all(logits.shape == (UNLABELLED, CLASSES, SIZE, SIZE) for logits in full_step.seen)
     other, same = NoGradient(StubNetwork(77)), full_step.teacher
     full_step.teacher = other

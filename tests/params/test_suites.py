@@ -32,7 +32,7 @@ REAL = (
     "voc", "cityscapes", "cityscapes_extra", "cityscapes_mini", "cityscapes_mini_held_out", "oxford_pets", "camvid",
     "camvid_drives",
 )  # fmt: skip
-SIZED = ("pixels", "memory", "memory_first", "anchors")  # options that grow with the image or with the training
+SIZED = ("pixels", "memory", "memory_first", "anchors", "rows")  # options that grow with the image or with the training
 SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (72, 96)}
 # Small trainings of many kinds, whose code the other suites lead through as well.
 SELDOM = ("camvid", "camvid_controls", "cityscapes_mini", "cityscapes_mini_cps", "oxford_pets")

@@ -116,6 +116,18 @@ def squared_difference(student: Tensor, teacher: Tensor) -> Tensor:
     return (student - teacher).square().sum(1)
 
 
+def channel_dropout(features: list[Tensor], share: float, step: Step) -> list[Tensor]:
+    """Dropout of whole channels, the kept ones scaled up (nn.Dropout2d), but keyed by sample and not by state."""
+    from semiseg.feed.transfer import to_device
+
+    kept = []
+    for k, feature in enumerate(features):
+        survives = step.draws.uniform(f"dropout{k}", feature.shape[1]) >= share
+        scale = to_device(survives, feature.device).to(feature.dtype) / (1 - share)
+        kept.append(feature * scale[:, :, None, None])
+    return kept
+
+
 def check_ramp_up(ramp_up: float, iterations: int) -> None:
     if ramp_up > 1:
         raise UserError(

@@ -11,15 +11,14 @@ below high_rank, and for labelled pixels of other classes where c ranks below lo
 Percentiles, z and z+ are those of all processes' batch. Padding counts for nothing. Other than in the code, the teacher
 predicts in evaluation mode, and the representation head takes the decoder's last features and has no dropout.
 
-Reference: Wang, Wang, Shen, Fei, Li, Jin, Wu, Zhao, Le: Semi-Supervised Semantic Segmentation Using Unreliable
-Pseudo-Labels. CVPR 2022.
+Reference: Wang et al.: Semi-Supervised Semantic Segmentation Using Unreliable Pseudo-Labels. CVPR 2022.
 Code: Haochen-Wang409/U2PL at ab3d2be.
 
 Known to go wrong:
 - In the code z- must have the label c, so none are labelled pixels (issue 171), and the i-th of the classes that occur
   takes z and z+ from class i (issue 111). The option `contrast` chooses between paper and code.
-- With the default ranks two or three classes have no negatives among unlabelled pixels; set low_rank to 1.
-- At 92 labels of VOC a user of the code gets about 52 instead of the published 67.98 (issue 19).
+- With two or three classes no unlabelled pixel is a negative by the default ranks; set low_rank to 1.
+- Nearly all pixels teach: a network that predicts badly at first stays so. From random weights raise supervised_share.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from pydantic import Field
 from semiseg.base.errors import UserError
 from semiseg.base.lazy import F, torch
 from semiseg.methods import _terms
+from semiseg.methods._ranges import EVERY_METHOD, Between
 from semiseg.methods.method import Batch, Channels, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class U2PL(Method):
     passes = Passes(1, 1, 2, labelled_without_gradient=1)
     reports = "teacher"
     needs_teacher = True
+    tuned = EVERY_METHOD | {"supervised_share": Between(0.0, 0.5), "lambda_contrast": Between(0.03, 1.0, log=True)}
 
     class Options(PseudoLabelOptions):
         supervised_share: float = Field(0.0125, ge=0, lt=1)  # with L_x alone; code: 1 of 80 epochs, none on Cityscapes

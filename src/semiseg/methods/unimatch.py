@@ -21,7 +21,7 @@ from pydantic import Field
 
 from semiseg.base.lazy import torch
 from semiseg.methods._ranges import STRONG_VIEWS, Between
-from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
+from semiseg.methods._terms import channel_dropout, check_partners, confident_cross_entropy, partner, pseudo_labels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class UniMatch(Method):
         # and throws the result away; only batch norm would notice.
         ahead = len(batch.image) if step.joint else 0
         features = step.student.encode(torch.cat([batch.image, weak]) if step.joint else weak)
-        perturbed = self._perturbed([feature[ahead:] for feature in features], step)
+        perturbed = channel_dropout([feature[ahead:] for feature in features], o.dropout, step)
         both = [torch.cat(pair) for pair in zip(features, perturbed, strict=True)]
         labelled, own, feature_view = step.student.decode(both, size).split([ahead, len(weak), len(weak)])
         if not step.joint:
@@ -86,14 +86,3 @@ class UniMatch(Method):
             losses[f"strong{k}"] = 0.5 * o.lambda_strong * loss
         loss = confident_cross_entropy(feature_view.logits, pseudo, o.confidence, step)
         return losses | {"feature": 0.5 * o.lambda_feature * loss}
-
-    def _perturbed(self, features: list[Tensor], step: Step) -> list[Tensor]:
-        """Dropout of whole channels, the kept ones scaled up (nn.Dropout2d), but keyed by sample and not by state."""
-        from semiseg.feed.transfer import to_device
-
-        kept = []
-        for k, feature in enumerate(features):
-            survives = step.draws.uniform(f"dropout{k}", feature.shape[1]) >= self.options.dropout
-            scale = to_device(survives, feature.device).to(feature.dtype) / (1 - self.options.dropout)
-            kept.append(feature * scale[:, :, None, None])
-        return kept

@@ -34,6 +34,7 @@ METHODS = (
     (r"RC2L", ("rc2l", "default")),
     (r"U2PL", ("u2pl", "default")),
     (r"ST\+\+", ("st_plus_plus", "default")),
+    (r"CorrMatch", ("corrmatch", "default")),
 )
 ABLATED = "advsemiseg"  # the method whose own ablations are known arm by arm
 # Crops that the papers' configurations give where the table's row does not: (paper, data set) -> side.
