@@ -148,12 +148,13 @@ def test_init_takes_the_encoder_that_a_file_of_weights_belongs_to(root, capsys):
     from safetensors.torch import save_file
 
     from semiseg.base.files import sha256_file
+    from semiseg.models.start_weights import LIGHT
 
     own(root, count=4)
     save_file(timm.create_model("mobilenetv2_100", num_classes=0).state_dict(), "mine.safetensors")
     main(["data", "init", "own", "--write", "--weights", "mine.safetensors"])
     network = loading.load(suite="own_try").suites["own_try"].recipe.network
-    assert (network.architecture, network.encoder) == ("fpn", "tu-mobilenetv2_100")
+    assert (network.architecture, network.encoder) == LIGHT
     assert (network.encoder_weights, network.encoder_weights_sha256) == (
         "mine.safetensors",
         sha256_file("mine.safetensors"),
