@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class CorrMatch(Method):
     title = "CorrMatch"
     year = 2024
-    fidelity = "official code compared"
+    fidelity = "paper's formulas"
     passes = Passes(1, 2.3, 1)
     tuned = STRONG_VIEWS | {"threshold": Between(0.5, 0.95), "cutmix_probability": Between(0.0, 1.0)}
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class U2PL(Method):
     title = "U2PL"
     year = 2022
-    fidelity = "official code compared"
+    fidelity = "paper's formulas"
     passes = Passes(1, 1, 2, labelled_without_gradient=1)
     reports = "teacher"
     needs_teacher = True
