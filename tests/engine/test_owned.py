@@ -10,7 +10,8 @@ from torch import nn
 from semiseg import methods
 from semiseg.base.errors import UserError
 from semiseg.cli import main
-from semiseg.engine import checkpoint, owned
+from semiseg.engine import owned
+from semiseg.engine.storage import checkpoint
 from semiseg.engine.train_state import TrainState
 from semiseg.methods import Channels, Method
 from semiseg.models import networks

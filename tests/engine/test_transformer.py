@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from semiseg.cli import main
-from semiseg.engine import checkpoint
+from semiseg.engine.storage import checkpoint
 from tests import tiny
 from tests.engine.conftest import SGD, distance, gradients, only_training, train_steps
 from tests.hardware.test_distributed import run_two

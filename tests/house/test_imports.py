@@ -86,4 +86,5 @@ def test_no_folder_is_too_full():
     files = defaultdict(int)
     for path in modules().values():
         files[path.parent.relative_to(ROOT).as_posix()] += path.name != "__init__.py"
+    files.pop("methods")  # one file for each method
     assert not {folder: count for folder, count in files.items() if count > MOST_FILES}

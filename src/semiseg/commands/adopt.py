@@ -50,7 +50,7 @@ def accept_code(study: Any, reason: str) -> None:
     """Let finished runs stand whose code alone has changed; records say so, and tables mark them."""
     from semiseg.base.errors import UserError
     from semiseg.base.files import sha256_json, write_json
-    from semiseg.engine.record import now
+    from semiseg.engine.storage.record import now
     from semiseg.runs import spec
     from semiseg.runs.run_folder import PRODUCTS, RunFolder
 

@@ -115,7 +115,7 @@ def _record_failure(
 
 def _provenance(folder: RunFolder, sha256: str, wanted: dict[str, Any]) -> dict[str, Any]:
     """Of a training that failed before it existed."""
-    from semiseg.engine import record
+    from semiseg.engine.storage import record
 
     hashes = {"data": wanted["data"], "split": wanted["split"], "spec": sha256}
     return record.provenance(folder.path, wanted["config"]["seed"], hashes)
@@ -123,7 +123,7 @@ def _provenance(folder: RunFolder, sha256: str, wanted: dict[str, Any]) -> dict[
 
 def _translated(error: BaseException, path: Path) -> BaseException:
     """The errors of a full disk and of a full GPU as a sentence; every other one as it is."""
-    from semiseg.engine.checkpoint import is_disk_full
+    from semiseg.engine.storage.checkpoint import is_disk_full
 
     if not isinstance(error, UserError) and is_disk_full(error):
         return UserError(
@@ -141,6 +141,6 @@ def _peak_mib() -> float:
     torch = sys.modules["torch"]
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    from semiseg.engine.record import resident_peak
+    from semiseg.engine.storage.record import resident_peak
 
     return resident_peak() / 2**20

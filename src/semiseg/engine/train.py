@@ -12,12 +12,13 @@ from torch import Tensor
 from semiseg import methods
 from semiseg.base.errors import Interrupted, UserError
 from semiseg.base.files import write_json
-from semiseg.engine import batch_parts, checkpoint, controls, given_labels, record, saving
+from semiseg.engine import batch_parts, controls, given_labels
 from semiseg.engine.given_labels import GivenLabels
 from semiseg.engine.meters import Meters
 from semiseg.engine.needed import NeededRun
 from semiseg.engine.periodic_evaluation import Judge, spread
 from semiseg.engine.step import Step
+from semiseg.engine.storage import checkpoint, record, saving
 from semiseg.engine.supervision import class_weights, make_criterion
 from semiseg.engine.train_state import TrainState
 from semiseg.engine.training_progress import Progress

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from semiseg.base.errors import UserError
-from semiseg.engine import checkpoint
 from semiseg.engine.periodic_evaluation import Judge
+from semiseg.engine.storage import checkpoint
 from semiseg.engine.train import Training
 from tests import tiny
 from tests.engine.conftest import losses_and_scores, start

@@ -1,0 +1,1 @@
+"""What a training writes: checkpoints, final weights and predictions, and its record."""
