@@ -197,9 +197,9 @@ def test_other_suites_are_checked_before_anything_starts(written):
 
 
 def test_an_encoder_that_no_library_knows(written):
-    params, _ = written(_set("suites.voc.recipe.network.encoder", "tu-resnet1001"))
+    params, _ = written(_set("suites.voc.recipe.network.encoder", "tu-resnet1001.tv_in1k"))
     check_before_start(params, "pocket")
-    with pytest.raises(UserError, match=r"suites.voc.recipe.network.encoder: timm has no model for 'tu-resnet1001'"):
+    with pytest.raises(UserError, match=r"suites.voc.recipe.network.encoder: timm has no model for 'tu-resnet1001"):
         check_before_start(params, "voc")
 
 
