@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from semiseg.datasets import near_duplicates
+from semiseg.datasets.first_look import near_duplicates
 
 
 def photograph(seed: int) -> Image.Image:
