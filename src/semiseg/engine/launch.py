@@ -122,12 +122,17 @@ def _provenance(folder: RunFolder, sha256: str, wanted: dict[str, Any]) -> dict[
 
 
 def _translated(error: BaseException, path: Path) -> BaseException:
-    """The errors of a full disk and of a full GPU as a sentence; every other one as it is."""
+    """The errors that a user can mend, as a sentence: a full disk, a full GPU, an operation without determinism."""
     from semiseg.engine.storage.checkpoint import is_disk_full
 
     if not isinstance(error, UserError) and is_disk_full(error):
         return UserError(
             f"no room left on the disk of {path}; make room and repeat the command: it goes on from the last checkpoint"
+        )
+    if isinstance(error, RuntimeError) and "does not have a deterministic implementation" in str(error):
+        return UserError(
+            f"{path}: recipe.engine.deterministic is set, but {str(error).split()[0]} has no deterministic algorithm "
+            "in this torch; leave it false, or choose a recipe without that operation (docs/engine.md)"
         )
     if type(error).__name__ == "OutOfMemoryError":
         return OutOfMemory(
