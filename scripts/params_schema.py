@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
     for definition in definitions.values():
         definition.pop("required", None)
         for name, place in definition.get("properties", {}).items():
-            if name in ("crop", "size", "family", "partitions", "at", "ablations"):
+            if name in ("crop", "size", "family", "partitions", "at", "trials_at", "ablations"):
                 definition["properties"][name] = {"description": place.get("description", "")}
     return content
 
