@@ -155,10 +155,10 @@ def test_full_disk_while_results_are_written(trainer, undisturbed, monkeypatch, 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 400 KiB, where that may be made."""
+    """A file system of 800 KiB, where that may be made."""
     place = tmp_path / "work" / "results"
     place.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", str(place)]
     try:
         mounted = sys.platform == "linux" and subprocess.run(command, capture_output=True).returncode == 0
     except FileNotFoundError:

@@ -9,8 +9,9 @@ from torchvision.transforms.v2.functional import normalize
 
 from semiseg import views
 from semiseg.feed.draws import Draws
-from semiseg.views import colour, photometric
+from semiseg.views import colour
 from semiseg.views.filters import box_taps
+from semiseg.views.photometric import JITTER
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 PIXELS = views.to_pixels(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
@@ -88,7 +89,7 @@ def test_probabilities_and_strengths_of_photometric():
 def test_the_order_of_the_jitter_changes_from_step_to_step():
     orders = {tuple(Draws(0, i).permutation("strong/order", 4)) for i in range(300)}
     assert len(orders) == 24
-    assert len(photometric.JITTER) == 4
+    assert len(JITTER) == 4
 
 
 def test_rand_augment_uses_every_operation_equally():

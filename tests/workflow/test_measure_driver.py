@@ -7,6 +7,6 @@ from tests.workflow import measure_driver
 
 def test_it_counts_jobs_time_and_memory():
     row = measure_driver.measured(runs=5, times=1)
-    assert row["jobs"] == 16  # data, split, five trainings and evaluations, tables, plots, report, all
+    assert row["jobs"] == 12  # data, split, five trainings, their scores, tables, plots, report, all
     assert row["median_ms"] > 500
     assert 50 < row["peak_mib"] < 400

@@ -107,7 +107,7 @@ def _method(name: str, size: int, device: str) -> Callable[[], Tensor]:
     images = torch.randint(0, 256, (2, BATCH, 3, size, size), generator=generator).float().to(device)
     label = torch.randint(0, CLASSES, (BATCH, size, size), generator=generator).to(device)
     valid = torch.ones(BATCH, size, size, dtype=torch.bool, device=device)
-    batch = Batch(images[0], label, images[1], valid)
+    batch = Batch(images[0], label, images[1], valid, given=label)
     step = Step(
         iteration=99,
         iterations=100,

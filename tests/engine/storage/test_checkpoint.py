@@ -67,7 +67,7 @@ class Harmful:
     ran = False
 
     def __reduce__(self):
-        return (exec, ("from tests.engine.test_checkpoint import Harmful; Harmful.ran = True",))
+        return (exec, ("from tests.engine.storage.test_checkpoint import Harmful; Harmful.ran = True",))
 
 
 def test_reading_runs_no_code(tmp_path):
