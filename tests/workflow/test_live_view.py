@@ -37,10 +37,15 @@ def on_a_terminal(work, *arguments: str) -> tuple[int, str]:
 
 
 def test_a_terminal_shows_one_picture_and_not_snakemakes_log(work):
+    content = work.params  # trainings that outlast a heartbeat, which carries how far they are
+    suite = content["suites"]["tiny"]
+    suite["recipe"]["iterations"] = suite["evaluation"]["every"] = 800
+    suite["runtime"] = {"log_every": 100, "checkpoint_every": 800}
+    work.write(content)
     code, seen = on_a_terminal(work, "all")
     assert code == 0, seen
     words = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen)
-    assert re.search(r"fixmatch default seed0 +━+.* \d+/12 ", words), "a bar, and how far it is"
+    assert re.search(r"fixmatch default seed0 +━+.* \d+/800 ", words), "a bar, and how far it is"
     assert "tiny: 2 runs, 2 finished" in words
     assert "Select jobs" not in words and "Finished jobid" not in words
     assert "Finished jobid" in tiny.snakemake_log(work.root), "all of it is in the file"
