@@ -30,7 +30,7 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def stand_in(config, path, *, data, splits, runtime, dataset, say, request=None):
+def stand_in(config, path, *, data, splits, runtime, dataset, say, request=None, twin=None, at_default=()):
     from semiseg.base.files import write_json
     from semiseg.datasets.preparing import data_sha256
     from semiseg.runs import lease, spec
