@@ -29,7 +29,7 @@ class Finding:
 
 def findings(records: Records) -> list[Finding]:
     """Of the whole suite first, then cell by cell in the order of the plan."""
-    found = [*_undertrained(records), *_dirty(records)]
+    found = [*_undertrained(records)]
     for cell in records.cells():
         if cell.finished:
             for look in OF_CELLS:
@@ -105,7 +105,8 @@ def _late_gain(run: Run) -> tuple[float, int] | None:
     return before[-1] if before else None
 
 
-def _dirty(records: Records) -> Iterator[Finding]:
+def dirty(records: Records) -> Iterator[Finding]:
+    """Pages alone say so: tables are a function of specs and evaluations."""
     runs = [run for run in records.runs if run.done and ((run.record or {}).get("git") or {}).get("dirty")]
     if runs:
         total = sum(run.done for run in records.runs)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from semiseg import __version__
 from semiseg.base import files
-from semiseg.report import names, pictures
+from semiseg.report import names, pictures, run_health
 from semiseg.report.html import answer, logs, method_pages, overview, run_pages
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
@@ -74,7 +74,14 @@ def build(
         "methods", methods=method_pages.described({run.method for run in records.runs}), options=_options(records)
     )
     made_with = run_pages.provenance(records)
-    pages.write("numbers", block=records.block, splits=_splits(records), provenance=made_with, tables=tables)
+    pages.write(
+        "numbers",
+        dirty=[one.text for one in run_health.dirty(records)],
+        block=records.block,
+        splits=_splits(records),
+        provenance=made_with,
+        tables=tables,
+    )
     logs.write(records, folder, {run.row["run"]: run_pages.slug(run) for run in records.runs if run.row["run"]})
     for run in records.runs:
         if run.row["run"]:
