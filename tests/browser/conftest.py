@@ -68,12 +68,16 @@ class Browser:
         return self.driver.find_elements("css selector", selector)
 
     def column(self, table: str, title: str) -> list[str]:
-        """The text of a column as the reader sees it now."""
+        """The text of a column as the reader sees it now, once the page has drawn the table."""
+        return self.wait(lambda: self._column(table, title))
+
+    def _column(self, table: str, title: str) -> list[str] | None:
         return self.run(
             """const table = document.getElementById(arguments[0]);
                const heads = [...table.querySelectorAll("thead th")];
                const index = heads.findIndex((head) => head.dataset.title === arguments[1]);
-               return [...table.tBodies[0].rows].map((row) => row.cells[index].textContent.trim());""",
+               const cells = [...table.tBodies[0].rows].map((row) => row.cells[index]);
+               return cells.every((cell) => cell) ? cells.map((cell) => cell.textContent.trim()) : null;""",
             table, title,
         )  # fmt: skip
 
