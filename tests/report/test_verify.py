@@ -138,9 +138,7 @@ def test_a_folder_that_is_no_study(tmp_path):
         verify.verify(tmp_path)
 
 
-STUDIES = sorted(path.parent for path in Path(__file__).parents[2].glob("results/*/evaluations.npz"))
-
-
-@pytest.mark.parametrize("folder", STUDIES, ids=[path.name for path in STUDIES])
-def test_the_committed_studies_are_what_their_records_give(folder):
-    assert verify.verify(folder)[1] == []
+def test_the_committed_studies_are_what_their_records_give():
+    """Of those that have stored evaluations; older ones cannot be made again."""
+    folders = sorted(path.parent for path in Path(__file__).parents[2].glob("results/*/evaluations.npz"))
+    assert {folder.name: differs for folder in folders if (differs := verify.verify(folder)[1])} == {}
