@@ -16,6 +16,7 @@ from semiseg.base.errors import UserError
 from semiseg.base.files import peek_json, sha256_file, sha256_json
 from semiseg.cluster.job_needs import Needs
 from semiseg.datasets import preparing
+from semiseg.datasets.manifest import manifest_path
 from semiseg.params import loading
 from semiseg.params.defaults import at_default
 from semiseg.params.schema import Params
@@ -254,9 +255,13 @@ class Study:
 
     def data_sha256(self, dataset: str) -> str | None:
         """Asked again until the data are prepared: a driver that began without them looks on while trainings end."""
-        if self._data_sha256.get(dataset) is None:
-            self._data_sha256[dataset] = preparing.data_sha256(dataset, DATA)
-        return self._data_sha256[dataset]
+        if dataset in self._data_sha256:
+            return self._data_sha256[dataset]
+        found = preparing.data_sha256(dataset, DATA)
+        # The check writes the manifest first; what it was made from follows, and changes the hash.
+        if peek_json(manifest_path(dataset, DATA), "made_from") is not None:
+            self._data_sha256[dataset] = found
+        return found
 
     def split_file(self, place: Run | Cell) -> Path:
         """Lists of the data set of the trials, if that is another than the suite's, lie in a folder of its name."""
