@@ -33,7 +33,7 @@ REAL = (
     "camvid_drives",
 )  # fmt: skip
 SIZED = ("pixels", "memory", "memory_first", "anchors", "rows")  # options that grow with the image or with the training
-SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (72, 96)}
+SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (144, 192)}
 # Small trainings of many kinds, whose code the other suites lead through as well.
 SELDOM = ("camvid", "camvid_controls", "cityscapes_mini", "cityscapes_mini_cps", "oxford_pets")
 

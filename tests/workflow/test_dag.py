@@ -105,6 +105,7 @@ def test_killed_in_the_middle_it_goes_on(number, study, content):
 
 
 def test_a_second_driver_is_told(study, content):
+    content["suites"]["tiny"]["recipe"]["iterations"] = 1_000_000  # the first one is at work until it is stopped
     work = study(content)
     process = work.start()
     while not list((work.root / ".snakemake/locks").glob("*.lock")):
