@@ -53,7 +53,7 @@ def outcome(training):
     return losses, gradients(training), {key: value.clone() for key, value in weights.items()}
 
 
-def test_two_processes_compute_what_one_does(build, frozen_statistics, tmp_path):
+def test_two_processes_compute_what_one_does(build, tmp_path):
     """Losses, gradients and weights after two steps, for every method, through the engine's own loader and step."""
     alone, places = {}, {}
     for name, method, optimiser in [*((one, one, SGD) for one in METHODS), ("parts", "fixmatch", IN_PARTS)]:

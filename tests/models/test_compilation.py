@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from semiseg.hardware import batch_norm
 from semiseg.hardware.device import Speed
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
@@ -60,5 +61,26 @@ def test_nothing_is_compiled_again_after_the_second_step(method, build, monkeypa
         train_steps(training, 2)
         assert before > 0 and counters["stats"]["unique_graphs"] == before
         assert training.speed.compiles, training.speed.eager_because
+
+    forked(work)
+
+
+def test_statistics_over_processes_are_compiled_as_part_of_the_one_graph():
+    import torch.distributed as dist
+    from torch._dynamo.utils import counters
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    def work():
+        dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+        network = batch_norm.synchronise(networks.build(NetworkConfig(architecture="small"), 5)).train()
+        images = torch.rand(2, 3, 64, 64)
+        found = torch._dynamo.explain(network.forward)(images)
+        assert (found.graph_break_count, found.graph_count) == (0, 1), found.break_reasons
+        torch._dynamo.reset()
+        counters.clear()
+        forward = torch.compile(network.forward, backend="aot_eager", dynamic=False)
+        for _ in range(3):
+            forward(images).logits.mean().backward()
+            assert counters["stats"]["unique_graphs"] == 1
 
     forked(work)

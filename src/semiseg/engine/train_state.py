@@ -11,7 +11,7 @@ from torch import nn
 
 from semiseg import methods
 from semiseg.engine import ema, optimise, owned
-from semiseg.hardware import distributed
+from semiseg.hardware import batch_norm, distributed
 from semiseg.hardware.device import Speed
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
@@ -44,7 +44,7 @@ class TrainState:
         built = [networks.build(config, classes, method.head) for _ in range(method.networks)]
         self.start_weights["sha256"] = built[0].start_weights
         owned.give(built, method, recipe["crop"])
-        built = [speed.place(distributed.synchronise_batch_norm(one, speed.device)).train() for one in built]
+        built = [speed.place(batch_norm.synchronise(one)).train() for one in built]
         self.trained: dict[str, nn.Module] = dict(zip(("student", "second")[: len(built)], built, strict=True))
         self.students = [Student(one, speed, say) for one in built]
         teacher = ema.make_teacher(built[0]) if self.ema_settings else None

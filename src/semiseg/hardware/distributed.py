@@ -96,11 +96,6 @@ def average_gradients(modules: Iterable[nn.Module]) -> None:
         torch._foreach_copy_(gradients, [piece.view_as(g) for piece, g in zip(pieces, gradients, strict=True)])
 
 
-def synchronise_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
-    """Statistics over the global batch, on GPUs; SyncBatchNorm has no CPU version."""
-    return nn.SyncBatchNorm.convert_sync_batchnorm(network) if world() > 1 and device.type == "cuda" else network
-
-
 def agree(flag: bool, device: torch.device, iteration: int) -> bool:
     """True everywhere soon after it is true anywhere: all processes must stop at the same iteration.
 
