@@ -81,7 +81,7 @@ def test_code_that_matters_and_code_that_does_not(work):
     assert work.snakemake("--dry-run", "all").planned("train") == 2
     path = work.path_of("fixmatch/default").relative_to(work.root)
     why = work.must("semiseg", "plan", "--why", str(path)).text
-    assert "code changed in semiseg.methods.fixmatch" in why
+    assert "code changed in src/semiseg/methods/fixmatch.py" in why
     assert "is done" in work.must("semiseg", "plan", "--why", str(path).replace("fixmatch", "supervised")).text
 
 

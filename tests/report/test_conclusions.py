@@ -216,3 +216,23 @@ def test_several_lists_are_one_row_whose_interval_covers_them(tmp_path):
 def test_the_share_of_the_gap_is_taken_with_the_same_network(tmp_path):
     rows = curve((12, 40), (240, 60)) + seeds("unimatch", 45)
     assert row_of(built(tmp_path, rows)["comparison"], "unimatch")["gap_closed"] == pytest.approx(25)
+
+
+def test_runs_whose_earlier_code_was_accepted_are_marked_in_every_table(tmp_path):
+    note = [{"reason": "a message was worded anew", "modules": ["semiseg.engine.train"]}]
+    arms = [{"kind": kind, "arm": "default", "order": 0} for kind in ("comparison", "sharpening")]
+    rows = seeds("supervised", 40) + seeds("unimatch", 50)
+    for row in rows:
+        if row["method"] == "unimatch":
+            row["cells"] = arms
+    plain = built(tmp_path, rows)
+    assert row_of(plain["comparison"], "unimatch")["notes"] is None
+    assert "notes" not in plain["ablation_sharpening"].columns
+    rows[-1]["record"]["accepted_code"] = note
+    made = built(tmp_path, rows)
+    assert row_of(made["comparison"], "unimatch")["notes"] == "accepted code"
+    assert row_of(made["comparison"], "supervised")["notes"] is None
+    assert row_of(made["ablation_sharpening"], "unimatch")["notes"] == "accepted code"
+    assert "accepted code" in made["ablation_sharpening"].csv()
+    [found] = [row for row in made["health"].rows if row["kind"] == "accepted_code"]
+    assert found["text"].startswith("1 of 5 runs") and found["text"].endswith("a message was worded anew")

@@ -51,13 +51,13 @@ def test_runs_that_differ_in_code_alone():
     assert not spec.differs_in_code_alone(None, new, [])
 
 
-def test_differences_name_the_parameter_the_data_the_list_and_the_code():
-    old = {"config": {"a": {"b": 1}}, "data": "d", "split": "s", "code": {"m": "1", "n": "1"}}
-    new = {"config": {"a": {"b": 2}}, "data": "e", "split": None, "code": {"m": "2", "n": "1"}}
+def test_differences_name_the_parameter_the_data_the_list_and_the_file():
+    old = {"config": {"a": {"b": 1}}, "data": "d", "split": "s", "code": {"semiseg.engine.ema": "1", "n": "1"}}
+    new = {"config": {"a": {"b": 2}}, "data": "e", "split": None, "code": {"semiseg.engine.ema": "2", "n": "1"}}
     reasons = " | ".join(spec.differences(old, new))
     assert "a.b: 1 -> 2" in reasons
     assert "the data set changed" in reasons
     assert "labelled images is not prepared" in reasons
-    assert "code changed in m" in reasons
+    assert "code changed in src/semiseg/engine/ema.py" in reasons
     assert spec.differences(old, old) == []
     assert spec.differences(None, new) == ["it has not been trained"]

@@ -61,6 +61,12 @@ def _path(module: str) -> Path:
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
 
 
+def file_of(module: str) -> str:
+    """The module's file as a person would name it: from the root of the repository."""
+    path, root = _path(module), PACKAGE.parents[1]
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
     """All below this one; no import hides in an expression, and those are most of a tree."""
     for block in ("body", "orelse", "finalbody", "handlers", "cases"):

@@ -173,9 +173,21 @@ def _grew(points: Sequence[Point]) -> bool:
     return bool(values[-tenth:].mean() > GREW * max(middle, 1e-3))
 
 
+def accepted_code(records: Records, cell: Cell) -> Iterator[Finding]:
+    """Results of earlier code that `semiseg adopt --accept-code` let stand."""
+    reasons: dict[str, list[Run]] = {}
+    for run in cell.finished:
+        for accepted in (run.record or {}).get("accepted_code", ()):
+            reasons.setdefault(accepted["reason"], []).append(run)
+    for reason, runs in reasons.items():
+        text = f"{len(runs)} of {len(cell.finished)} runs were trained by earlier code, which was accepted: {reason}"
+        yield Finding("accepted_code", NOTE, text, cell, runs)
+
+
 OF_CELLS: tuple[Callable[[Records, Cell], Iterator[Finding]], ...] = (
     _still_rising,
     _nothing_selected,
     _collapsed,
     _grown,
+    accepted_code,
 )

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from semiseg.base.files import sha256_json
-from semiseg.base.fingerprint import fingerprint
+from semiseg.base.fingerprint import file_of, fingerprint
 from semiseg.methods import REGISTRY as METHODS
 from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
@@ -44,7 +44,7 @@ def differences(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
         if old.get(key) != new.get(key):
             reasons.append(words if new.get(key) else f"{words.split(' changed')[0]} is not prepared yet")
     if changed := changed_modules(old, new):
-        reasons.append(f"code changed in {', '.join(changed)}")
+        reasons.append(f"code changed in {', '.join(map(file_of, changed))}")
     if not reasons:
         needs = {key: spec.get("needs", {}) for key, spec in (("old", old), ("new", new))}
         reasons += [f"the run that it needs as {name} changed" for name in needs["new"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semiseg.report import names
+from semiseg.report import names, run_health
 from semiseg.report.cells import Cell, mean_sd
 from semiseg.report.records import Records
 from semiseg.report.table import LISTED, Table, View
@@ -39,6 +39,7 @@ PAPER = (
     ),
     View("Paper's setting", ("published_setting",)),
 )
+NOTES = (View("Notes", ("notes",)),)
 STATE = (View("State", ("state",), "state"),)
 LEVEL = 0.05
 BOLD = "Bold: an arm that differs from the default arm after Holm's correction. "
@@ -71,14 +72,15 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
         paper = published.ablation(cell.method, cell.options or {}, papers)
         row |= {"arm": cell.arm, "option": option, "value": (cell.options or {}).get(option)} | paper
     beside = PAPER if any(row["published_miou"] is not None for row in rows) else ()
+    noted = NOTES if any(row.get("notes") for row in rows) else ()
     single = any(cell.single for cell in cells if cell.finished)
     return Table(
         f"ablation_{name}",
         f"Ablation: {words}",
         f"{records.title(name) or f'Ablation {words}'}. mIoU in percent after the last iteration, mean ± standard "
         "deviation over seeds, and the difference to the default arm.",
-        COLUMNS,
-        (*VIEWS, *beside, *STATE),
+        (*COLUMNS, *(key for view in noted for key in view.keys)),
+        (*VIEWS, *beside, *noted, *STATE),
         tuple(rows),
         BOLD + (ONE_SEED if single else "") + _other_seeds(rows, default) + (NEVER_SUBTRACTED if beside else ""),
         {"option": option},
@@ -98,6 +100,8 @@ def default_arm(records: Records, cells: Sequence[Cell]) -> Cell | None:
 def _row(records: Records, cell: Cell, default: Cell | None) -> dict[str, Any]:
     """The supervised arm of a method that reports its teacher is compared by its teacher."""
     row = comparison.identity(cell) | comparison.figures(cell)
+    if accepted := list(run_health.accepted_code(records, cell)):
+        row |= comparison.notes(cell, accepted)
     network = default.network if default is not None else cell.network
     fair = default is not None and cell is not default and cell.setting == default.setting
     interval = records.difference(cell, default, network) if fair else None
