@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 
 import numpy as np
 import pytest
@@ -174,16 +175,17 @@ def test_one_training_has_an_interval_of_its_images_and_no_p_value():
 
 def test_lists_are_a_level_of_their_own():
     """Nine trainings on three lists, which differ by more than seeds do: not nine but three observations."""
-    values, lists = [5.0, 5.1, 4.9, 2.0, 2.1, 1.9, 8.0, 8.1, 7.9], [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    interval = statistics.over_trainings(values, lists)
+    values, drawn = [5.0, 5.1, 4.9, 2.0, 2.1, 1.9, 8.0, 8.1, 7.9], list(product(range(3), range(3)))
+    interval = statistics.over_trainings(values, drawn)
     expected = stats.ttest_1samp([5.0, 2.0, 8.0], 0)
     assert interval.covers == "seeds+lists" and interval.df == 2
     assert interval.p == pytest.approx(expected.pvalue) and interval.low == pytest.approx(
         expected.confidence_interval().low
     )
-    assert statistics.over_trainings(values, [0] * 9).half < interval.half / 2
-    assert statistics.over_trainings([1.0, 2.0, 3.0], [0, 1, 2]).covers == "lists"
-    agreeing = statistics.over_trainings([1.0, 3.0, 3.0, 1.0], [0, 0, 1, 1])
+    assert statistics.over_trainings(values, [(0, seed) for seed in range(9)]).half < interval.half / 2
+    assert statistics.over_trainings([1.0, 2.0, 3.0], [(0, 0), (1, 0), (2, 0)]).covers == "lists"
+    assert statistics.over_trainings([1.0, 2.0, 3.0], [(0, 0), (1, 1), (2, 2)]).covers == "seeds+lists"
+    agreeing = statistics.over_trainings([1.0, 3.0, 3.0, 1.0], [(0, 0), (0, 1), (1, 0), (1, 1)])
     assert agreeing.half == pytest.approx(statistics.over_seeds([1.0, 3.0, 3.0, 1.0]).half), "luck narrows nothing"
 
 
@@ -191,13 +193,13 @@ def test_lists_are_a_level_of_their_own():
 def test_intervals_over_lists_cover_what_they_claim(list_sd):
     """Three lists of three seeds, 2,000 times; over trainings alone a spread of lists would be missed."""
     random = np.random.default_rng([11, int(list_sd)])
-    lists, images = [0, 0, 0, 1, 1, 1, 2, 2, 2], 400
+    drawn, images = list(product(range(3), range(3))), 400
     covered, naive = 0, 0
     for _ in range(2000):
         shared = random.normal(0, 0.3)
         values = random.normal(0, list_sd, 3).repeat(3) + random.normal(0, 0.5, 9) + shared
         covariance = np.full((9, 9), 0.3**2) + np.eye(9) * 0.1
-        interval = statistics.over_all(values, covariance, images, lists)
+        interval = statistics.over_all(values, covariance, images, drawn)
         naive_one = statistics.over_all(values, covariance, images)
         covered += interval.low <= 0 <= interval.high
         naive += naive_one.low <= 0 <= naive_one.high
@@ -208,10 +210,10 @@ def test_intervals_over_lists_cover_what_they_claim(list_sd):
 def test_only_the_part_that_lists_have_in_common_is_added_for_the_images():
     """What the seeds of one list share is in the spread of the lists already."""
     within = np.kron(np.eye(2), np.full((2, 2), 4.0))
-    values, lists = [1.0, 1.2, 0.8, 1.0], ["a", "a", "b", "b"]
-    alone = statistics.over_trainings(values, lists)
-    assert statistics.over_all(values, within, 100, lists).half == pytest.approx(alone.half)
-    assert statistics.over_all(values, within + 1.0, 100, lists).half > alone.half
+    values, drawn = [1.0, 1.2, 0.8, 1.0], [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    alone = statistics.over_trainings(values, drawn)
+    assert statistics.over_all(values, within, 100, drawn).half == pytest.approx(alone.half)
+    assert statistics.over_all(values, within + 1.0, 100, drawn).half > alone.half
 
 
 def test_the_leading_group_is_all_that_cannot_be_told_from_the_top():

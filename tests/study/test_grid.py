@@ -57,3 +57,18 @@ def test_strong_reports_a_teacher_and_needs_one():
 def test_cutmix_among_labelled_images_needs_two_of_them():
     with pytest.raises(UserError, match="1 labelled image goes through a step at once"):
         planned({"supervised": {"variants": ["strong"]}}, recipe={"batch": {"labelled": 1, "unlabelled": 2}})
+
+
+def test_paired_lists_have_a_seed_each():
+    """Three trainings vary both lists and seeds; `full` is one list, which all seeds train on."""
+    families = ["random:0", "random:1", "random:2"]
+    splits = {"family": families, "partitions": [4, "full"], "paired": True}
+    found = planned({"supervised": {}}, splits=splits, seeds=[5, 6, 7]).runs
+    assert [(run.family, run.seed) for run in found if run.partition == "4"] == list(
+        zip(families, [5, 6, 7], strict=True)
+    )
+    assert [run.seed for run in found if run.partition == "full"] == [5, 6, 7]
+    with pytest.raises(
+        ValueError, match="splits.paired gives each family one seed, but there are 3 families and 2 seeds"
+    ):
+        planned({"supervised": {}}, splits=splits, seeds=[5, 6])

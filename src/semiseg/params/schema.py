@@ -185,6 +185,11 @@ class Runtime(Strict):
 class Splits(Strict):
     family: tuple[str, ...] = Field(description="one or several of the families below")
     partitions: tuple[str, ...] = Field(description="shares (1/8), counts (92), `full`, or names of own lists")
+    paired: bool = Field(
+        False,
+        description="true: the first seed trains on the first family's lists, the second on the second's, and so on, "
+        "instead of every seed on every list; n trainings then vary both",
+    )
 
     @field_validator("family", "partitions", mode="before")
     @classmethod
@@ -258,6 +263,17 @@ class Suite(Strict):
     )
     ablations: dict[str, Ablation] = {}
     tune: Tune | None = Field(None, description="equal budgets of trials for all methods; null: no tuning")
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Suite:
+        families = len(self.splits.family)
+        if self.splits.paired and families != len(self.seeds):
+            raise ValueError(
+                f"splits.paired gives each family one seed, but there are {families} families and "
+                f"{len(self.seeds)} seeds; give as many of both"
+            )
+        return self
+
     block: int | None = Field(None, ge=1, description="neighbours in a group that intervals draw as one; null: all")
 
     @field_validator("methods", mode="before")

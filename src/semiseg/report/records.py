@@ -153,12 +153,11 @@ class Records:
         values = [
             sum(w * self.value(run, network, metric) for w, run in zip(weights, row, strict=True)) for row in runs
         ]
-        lists = [one[0] for one in drawn]
         known = [self.bootstrap(run, network, metric) for row in runs for run in row]
         if any(one is None or one.identity != known[0].identity for one in known) or known[0].units < 2:
-            return statistics.over_trainings(values, lists) or statistics.alone(values[0])
+            return statistics.over_trainings(values, drawn) or statistics.alone(values[0])
         pairs = [[self._weighted(weights, one, other, network, metric) for other in runs] for one in runs]
-        return statistics.over_all(values, np.array(pairs), known[0].units, lists)
+        return statistics.over_all(values, np.array(pairs), known[0].units, drawn)
 
     def in_common(self, cells: Iterable[Cell], network: str, metric: str = MIOU) -> list[tuple[Any, Any]]:
         """(list, seed) of the runs that all the cells have finished."""

@@ -126,17 +126,17 @@ def over_seeds(values: Sequence[float]) -> Interval | None:
     return _student(np.asarray(values, dtype=np.float64), "seeds", len(values))
 
 
-def over_trainings(values: Sequence[float], lists: Sequence[Any]) -> Interval | None:
+def over_trainings(values: Sequence[float], drawn: Sequence[tuple[Any, Any]]) -> Interval | None:
     """Student's t over the means of lists, or over seeds where there is one list; None for a single training.
 
-    values: one per training; lists: the list of labelled images that each was trained with. Lists that happen to agree
+    values: one per training; drawn: its list of labelled images and its seed. Lists that happen to agree
     more than their seeds allow do not narrow the interval below that of as many independent trainings.
     """
-    values, names = np.asarray(values, dtype=np.float64), list(dict.fromkeys(lists))
+    values, names = np.asarray(values, dtype=np.float64), list(dict.fromkeys(name for name, _ in drawn))
     if len(names) < 2:
         return over_seeds(values)
-    of_lists = [values[[one == name for one in lists]] for name in names]
-    covers = "seeds+lists" if any(len(one) > 1 for one in of_lists) else "lists"
+    of_lists = [values[[one == name for one, _ in drawn]] for name in names]
+    covers = "seeds+lists" if len({seed for _, seed in drawn}) > 1 else "lists"
     means = _student(np.array([one.mean() for one in of_lists]), covers, len(values))
     apart = _student(values, covers, len(values))
     return max(means, replace(apart, estimate=means.estimate), key=lambda interval: interval.half)
@@ -159,7 +159,7 @@ def over_images(values: Sequence[float], covariance: np.ndarray, units: int) -> 
 
 
 def over_all(
-    values: Sequence[float], covariance: np.ndarray, units: int, lists: Sequence[Any] | None = None
+    values: Sequence[float], covariance: np.ndarray, units: int, drawn: Sequence[tuple[Any, Any]] | None = None
 ) -> Interval:
     """Other trainings and other images: variances added, degrees of freedom by Satterthwaite.
 
@@ -167,11 +167,11 @@ def over_all(
     the part that trainings have in common: the mean covariance of the bootstrap distributions of different lists, or of
     different seeds where there is one list. Speaking for more never makes an interval narrower.
     """
-    lists = list(lists if lists is not None else [None] * len(values))
-    trainings = over_trainings(values, lists)
+    drawn = list(drawn) if drawn is not None else [(None, seed) for seed in range(len(values))]
+    trainings = over_trainings(values, drawn)
     if trainings is None:
         return over_images(values, covariance, units)
-    numbers = np.unique([str(one) for one in lists], return_inverse=True)[1]
+    numbers = np.unique([str(one) for one, _ in drawn], return_inverse=True)[1]
     apart = numbers[:, None] != numbers if numbers.any() else ~np.eye(len(values), dtype=bool)
     shared = max(0.0, float(covariance[apart].mean())) * units / (units - 1)
     df = satterthwaite([trainings.error**2, shared], [trainings.df, units - 1])

@@ -137,7 +137,8 @@ class _Builder:
             for variant in entry.variants:
                 options = self._options(method, variant, where)
                 for family, partition in self._splits(entry.at):
-                    cells.append(self._cell("comparison", None, method, options, family, partition, self.suite.seeds))
+                    seeds = self._seeds(family, partition)
+                    cells.append(self._cell("comparison", None, method, options, family, partition, seeds))
         return cells
 
     def ablations(self) -> list[Cell]:
@@ -159,7 +160,8 @@ class _Builder:
             file = tuning_file(self.name, method)
             for family, partition in self._splits((self.suite.tune.at,)):
                 options = self._options(method, "default", f"suites.{self.name}.tune")
-                cell = self._cell("comparison", None, method, options, family, partition, self.suite.seeds)
+                seeds = self._seeds(family, partition)
+                cell = self._cell("comparison", None, method, options, family, partition, seeds)
                 runs = tuple(replace(run, variant=TUNED, tuned_by=file, twin=run.path) for run in cell.runs)
                 cells.append(replace(cell, arm=TUNED, variant=TUNED, runs=runs))
         return cells
@@ -206,6 +208,13 @@ class _Builder:
         chosen = at if at is not None else self.suite.splits.partitions
         pairs = [(family, partition) for family in self.suite.splits.family for partition in chosen]
         return [pair for pair in pairs if pair[1] != FULL or pair[0] == self.suite.splits.family[0]]
+
+    def _seeds(self, family: str, partition: str) -> tuple[int, ...]:
+        """All seeds, or with paired lists the family's own; `full` is one list, so all seeds train on it."""
+        suite = self.suite
+        if not suite.splits.paired or partition == FULL:
+            return suite.seeds
+        return (suite.seeds[suite.splits.family.index(family)],)
 
     def _defaults(self, method: str) -> dict[str, Any]:
         [first, *_] = self.suite.methods.get(method, (MethodEntry(),))  # its options hold for all entries
