@@ -8,7 +8,8 @@ view's, on sure pixels; L_f and L_w: cross-entropy of the weak view, on sure pix
 All are means over the valid pixels. Sure: confidence of tau or more, and tau follows, with momentum, the mean over the
 predicted classes of their largest confidence. Reached: drawn rows of A, scaled to [0, 1], cover the pixels above 1/2;
 where tau or more of these are sure, and more than tau of the sure have one label, all of them get it. The rows come one
-after another, as in the code, but those of all images at once, and no row is waited for.
+after another, as in the code: each counts labels that those before it may have overwritten. Rows of all images go at
+once, and no row is waited for.
 
 Reference: Sun, Yang, Zhang, Cheng, Hou: CorrMatch: Label Propagation via Correlation Matching for Semi-Supervised
 Semantic Segmentation. CVPR 2024.
@@ -42,7 +43,6 @@ class CorrMatch(Method):
     year = 2024
     fidelity = "paper's formulas"
     passes = Passes(1, 2.3, 1)
-    tuned = STRONG_VIEWS | {"threshold": Between(0.5, 0.95), "cutmix_probability": Between(0.0, 1.0)}
 
     class Options(PseudoLabelOptions):
         threshold: float = Field(0.85, ge=0, le=1)  # of the first step; code: 0.85 on VOC, 0 on Cityscapes
@@ -56,6 +56,9 @@ class CorrMatch(Method):
         width: int = Field(256, ge=1)  # channels of the projection; code, whose dropout of 0.1 is left out
         rows: int = Field(128, ge=0)  # of A, for the whole batch; code; 0: nothing is reached
         soft_in_box: bool = True  # code
+
+    tuned = STRONG_VIEWS | {"threshold": Between(0.5, 0.95), "cutmix_probability": Between(0.0, 1.0)}
+    tuned |= dict.fromkeys(("lambda_hard", "lambda_soft"), Between(0.1, 1.0, log=True))
 
     @classmethod
     def check(cls, options, setting) -> None:
@@ -127,9 +130,10 @@ class CorrMatch(Method):
         return labelled, own, lossy, coarse
 
     def _threshold(self, pseudo: _terms.Pseudo, valid: Tensor, step: Step) -> Tensor:
-        confidence, label = ((one * valid).flatten(1) for one in (pseudo.confidence, pseudo.label))
-        best = confidence.new_zeros(len(label), self.setting.classes).scatter_reduce(1, label, confidence, "amax")
-        best = step.gather(best).amax(0)  # 0 for a class that is not predicted
+        from semiseg.models.criteria import one_hot
+
+        predicted = one_hot(pseudo.label, self.setting.classes) * (pseudo.confidence * valid)[:, None]
+        best = step.gather(predicted.amax((2, 3))).amax(0)  # 0 for a class that is not predicted
         mean, tau, momentum = best.sum() / (best > 0).sum().clamp(min=1), step.buffers["tau"], self.options.momentum
         return tau.copy_(torch.where(mean > 0, momentum * tau + (1 - momentum) * mean, tau))
 

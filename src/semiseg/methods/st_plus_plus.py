@@ -31,6 +31,7 @@ from pydantic import Field
 
 from semiseg.base.errors import UserError
 from semiseg.base.labels import IGNORE
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import beside, valid_pixels
 from semiseg.methods.method import Batch, Method, Needed, NeededRun, Passes, PseudoLabelOptions, Step
 
@@ -57,6 +58,9 @@ class STPlusPlus(Method):
         reliable: float = Field(0.5, gt=0, le=1)  # share of the images that the first student learns from; paper
         cutout_probability: float = Field(0.5, ge=0, le=1)  # code
         scales: tuple[Positive, ...] = Field((0.5, 0.75, 1.0, 1.5, 2.0), min_length=1)  # of the given labels; code
+
+    # Of the last student alone: the stages before it stay as they are, and are trained once for all trials.
+    tuned = STRONG_VIEWS | {"cutout_probability": Between(0.0, 1.0)}
 
     @classmethod
     def check(cls, options, setting) -> None:

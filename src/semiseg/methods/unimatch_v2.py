@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from semiseg.base.lazy import torch
+from semiseg.methods._ranges import STRONG_VIEWS, Between
 from semiseg.methods._terms import check_partners, confident_cross_entropy, partner, pseudo_labels
 from semiseg.methods.method import Batch, Method, Passes, PseudoLabelOptions, Step
 
@@ -49,6 +50,12 @@ class UniMatchV2(Method):
         dropout: Literal["complementary", "independent", "none"] = "complementary"
         dropped_images: float = Field(0.5, ge=0, le=1)  # share of the batch whose features lose channels; code
         cutmix_probability: float = Field(0.5, ge=0, le=1)  # code
+
+    tuned = STRONG_VIEWS | {
+        "confidence": Between(0.5, 0.98),
+        "lambda_strong": Between(0.1, 1.0, log=True),
+        "cutmix_probability": Between(0.0, 1.0),
+    }
 
     @classmethod
     def check(cls, options, setting) -> None:

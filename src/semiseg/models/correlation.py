@@ -35,8 +35,12 @@ def propagate(label: Tensor, sure: Tensor, covers: Tensor, tau: Tensor, classes:
     """Labels [B,H,W] after each row of an image has spread its one, and which pixels a row has reached.
 
     covers [B,K,H,W]: the pixels of each row. A row spreads its most frequent label among sure pixels [B,H,W] to all
-    that it covers, if at least tau of its pixels are sure and more than tau of these have that label. It sees what the
-    rows before it have spread, so they come one after another; those of all images go together, and nothing waits.
+    that it covers, if at least tau of its pixels are sure and more than tau of these have that label.
+
+    The rows have to come one after another. As in the official code, a row counts labels that rows before it may have
+    overwritten, so whether and what it spreads follows from all their decisions; another order has another result.
+    What does not depend on the order is computed for all rows at once, each turn of the loop takes one row of every
+    image, and nothing waits. The official loop has a turn for each row of each image, and waits in each.
     """
     covers, numbers = covers.flatten(2), torch.arange(classes, device=label.device)
     voters = covers & sure.flatten(1)[:, None]
