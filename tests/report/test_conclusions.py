@@ -236,3 +236,61 @@ def test_runs_whose_earlier_code_was_accepted_are_marked_in_every_table(tmp_path
     assert "accepted code" in made["ablation_sharpening"].csv()
     [found] = [row for row in made["health"].rows if row["kind"] == "accepted_code"]
     assert found["text"].startswith("1 of 5 runs") and found["text"].endswith("a message was worded anew")
+
+
+def computed(rows, **changes):
+    """The same rows, with what their records say of precision, device and start weights."""
+    said = {"precision": "bf16", "hardware": {"device": "cuda"}, "start_weights": {"sha256": "a" * 64}}
+    for row in rows:
+        row["record"] = row["record"] | said | changes
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"precision": "fp32"}, "precision bf16 (4 trainings), fp32 (1 training)"),
+        ({"hardware": {"device": "cpu"}}, "device CPU (1 training), GPU (4 trainings)"),
+        ({"start_weights": {"sha256": "b" * 64}}, "start weights aaaaaaaa (4 trainings), bbbbbbbb (1 training)"),
+    ],
+)
+def test_no_cell_averages_unlike_trainings_without_saying_so(tmp_path, other, said):
+    arms = [{"kind": kind, "arm": "default", "order": 0} for kind in ("comparison", "sharpening")]
+    rows = computed(seeds("supervised", 40) + seeds("unimatch", 50))
+    for row in rows:
+        if row["method"] == "unimatch":
+            row["cells"] = arms
+    alike = built(tmp_path, rows)
+    assert not any("unlike" in row["kind"] for row in alike["health"].rows)
+    assert not any("differ in precision" in table.note for table in alike.values())
+    computed(rows[-1:], **other)
+    made = built(tmp_path, rows)
+    [found] = [row for row in made["health"].rows if row["kind"] == "unlike_trainings"]
+    assert found["text"].endswith(f": {said}") and (found["method"], found["runs"]) == ("unimatch", 5)
+    assert "unlike trainings" in row_of(made["comparison"], "unimatch")["notes"]
+    assert row_of(made["comparison"], "supervised")["notes"] is None
+    assert row_of(made["ablation_sharpening"], "unimatch")["notes"] == "unlike trainings"
+    for name, table in made.items():
+        assert ("differ in precision, device or start weights: UniMatch (12)" in table.note) == (name != "health")
+
+
+def test_an_arm_that_stands_in_an_ablation_alone_says_so_too(tmp_path):
+    rows = computed(seeds("supervised", 40)) + computed(seeds("unimatch", 50, kind="sharpening", arm="one"))
+    computed(rows[-1:], precision="fp32")
+    made = built(tmp_path, rows)
+    assert [row["kind"] for row in made["health"].rows] == ["unlike_trainings"]
+    assert [row["notes"] for row in made["ablation_sharpening"].rows] == ["unlike trainings"]
+
+
+def test_a_baseline_that_was_computed_in_another_way_is_named(tmp_path):
+    rows = computed(seeds("supervised", 40), precision="fp32") + computed(seeds("unimatch", 50))
+    made = built(tmp_path, rows)
+    [found] = made["health"].rows
+    assert found["kind"] == "unlike_baseline" and found["text"].endswith("precision bf16 here and fp32 there")
+    assert row_of(made["comparison"], "unimatch")["notes"] == "unlike baseline"
+
+
+def test_records_that_do_not_say_how_they_were_computed_are_no_difference(tmp_path):
+    rows = seeds("supervised", 40) + computed(seeds("unimatch", 50))
+    del rows[-1]["record"]["precision"]
+    assert not built(tmp_path, rows)["health"].rows

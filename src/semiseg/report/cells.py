@@ -111,6 +111,15 @@ class Run(Described):
         return None if scores is None else scores["miou"]
 
     @property
+    def computed(self) -> dict[str, str]:
+        """How the figures were computed, which no spec holds, as far as the record says it."""
+        record = self.record or {}
+        device = {"cuda": "GPU", "cpu": "CPU"}.get((record.get("hardware") or {}).get("device"))
+        weights = (record.get("start_weights") or {}).get("sha256")
+        found = {"precision": record.get("precision"), "device": device, "start weights": weights and weights[:8]}
+        return {what: value for what, value in found.items() if value}
+
+    @property
     def last_iteration(self) -> int:
         return self.eval["iterations"][-1]
 
@@ -168,6 +177,15 @@ class Cell(Described):
             if run.row.get("reason"):
                 return run.row["reason"]
         return ""
+
+    @property
+    def computed(self) -> dict[str, dict[str, list[Run]]]:
+        """Precision, device and start weights of the finished trainings: each value with the trainings that have it."""
+        found: dict[str, dict[str, list[Run]]] = {}
+        for run in self.finished:
+            for what, value in run.computed.items():
+                found.setdefault(what, {}).setdefault(value, []).append(run)
+        return found
 
     def values(self, rule: str = "last", network: str | None = None) -> list[float]:
         found = (run.miou(rule, network) for run in self.finished)

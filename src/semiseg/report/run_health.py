@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ BANNER, WARNING, NOTE = "banner", "warning", "note"
 RISING = 1.0  # points of mIoU gained in the last quarter of a training: it had not come to its end
 SELECTED = 0.01  # share of pixels below which a method learns from no pseudo-label worth mentioning
 COLLAPSED = 0.5  # IoU in percent below which a class is not found
+UNLIKE = "unlike_trainings"
 GREW = 1.5  # a loss that ends above so many times its value in the middle of the training
 
 
@@ -36,7 +37,18 @@ def findings(records: Records) -> list[Finding]:
                 found += look(records, cell)
         if cell.state == "failed":
             found.append(Finding("failed", WARNING, cell.reason or "its training failed", cell, cell.runs))
+    for cell in _in_ablations_only(records):
+        found += unlike_trainings(records, cell)
     return found
+
+
+def _in_ablations_only(records: Records) -> Iterator[Cell]:
+    seen = {cell.runs for cell in records.cells()}
+    for name in records.ablations:
+        for cell in records.cells(name):
+            if cell.runs not in seen:
+                seen.add(cell.runs)
+                yield cell
 
 
 # ---------------------------------------------------------------- of the suite
@@ -184,10 +196,42 @@ def accepted_code(records: Records, cell: Cell) -> Iterator[Finding]:
         yield Finding("accepted_code", NOTE, text, cell, runs)
 
 
+def unlike_trainings(records: Records, cell: Cell) -> Iterator[Finding]:
+    """A mean over trainings that differ in more than their seed."""
+    several = {what: values for what, values in cell.computed.items() if len(values) > 1}
+    if several:
+        of = [f"{what} {_counted(values)}" for what, values in several.items()]
+        runs = list({run: None for values in several.values() for found in values.values() for run in found})
+        text = f"the mean is over trainings that differ in more than their seed: {'; '.join(of)}"
+        yield Finding(UNLIKE, WARNING, text, cell, runs)
+
+
+def _counted(values: Mapping[str, Sequence[Run]]) -> str:
+    """ "bf16 (2 trainings), fp32 (1 training)"."""
+    return ", ".join(f"{one} ({len(runs)} training{'s' * (len(runs) > 1)})" for one, runs in sorted(values.items()))
+
+
+def unlike_baseline(records: Records, cell: Cell) -> Iterator[Finding]:
+    """The difference to supervised is then also one of precision, device or start weights."""
+    baseline = records.baseline(cell)
+    if baseline is None or baseline is cell:
+        return
+    mine, theirs = cell.computed, baseline.computed
+    of = [
+        f"{what} {', '.join(sorted(mine[what]))} here and {', '.join(sorted(theirs[what]))} there"
+        for what in mine if what in theirs and mine[what].keys() != theirs[what].keys()
+    ]  # fmt: skip
+    if of:
+        text = f"its baseline was computed in another way: {'; '.join(of)}"
+        yield Finding("unlike_baseline", NOTE, text, cell, cell.finished)
+
+
 OF_CELLS: tuple[Callable[[Records, Cell], Iterator[Finding]], ...] = (
     _still_rising,
     _nothing_selected,
     _collapsed,
     _grown,
     accepted_code,
+    unlike_trainings,
+    unlike_baseline,
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from semiseg.base import files
+from semiseg.report import names
 from semiseg.report.records import Records
+from semiseg.report.run_health import UNLIKE, Finding
 from semiseg.report.table import Table
 
 OVER_LISTS = "comparison_over_lists"
@@ -75,7 +78,20 @@ def assemble(records: Records) -> list[Table]:
         cost.build(records),
         tuning.build(records),
     ]
-    return [table for table in found if table is not None]
+    made = [table for table in found if table is not None]
+    return [_with_unlike_trainings(table, findings) for table in made]
+
+
+def _with_unlike_trainings(table: Table, findings: Sequence[Finding]) -> Table:
+    """No table has a mean over unlike trainings without a sentence that says so."""
+    cells = [f"{names.of(one.cell)} ({one.cell.partition})" for one in findings if one.kind == UNLIKE]
+    if not cells or table.name == "health":
+        return table
+    said = (
+        f"Means over trainings that differ in precision, device or start weights: {', '.join(dict.fromkeys(cells))}; "
+        "the table “Health” says how."
+    )
+    return replace(table, note=f"{table.note} {said}".strip())
 
 
 def headline(tables: Mapping[str, Table]) -> Table:

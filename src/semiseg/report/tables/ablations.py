@@ -100,8 +100,9 @@ def default_arm(records: Records, cells: Sequence[Cell]) -> Cell | None:
 def _row(records: Records, cell: Cell, default: Cell | None) -> dict[str, Any]:
     """The supervised arm of a method that reports its teacher is compared by its teacher."""
     row = comparison.identity(cell) | comparison.figures(cell)
-    if accepted := list(run_health.accepted_code(records, cell)):
-        row |= comparison.notes(cell, accepted)
+    looks = (run_health.accepted_code, run_health.unlike_trainings)
+    if noted := [finding for look in looks for finding in look(records, cell)]:
+        row |= comparison.notes(cell, noted)
     network = default.network if default is not None else cell.network
     fair = default is not None and cell is not default and cell.setting == default.setting
     interval = records.difference(cell, default, network) if fair else None
