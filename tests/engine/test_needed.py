@@ -18,7 +18,7 @@ from semiseg.methods.fixmatch import FixMatch
 from semiseg.methods.st_plus_plus import agreement
 from semiseg.runs import collect
 from semiseg.runs.run_folder import RunFolder
-from semiseg.runs.spec import differences
+from semiseg.runs.spec import differences, spec_sha256
 from semiseg.study.descriptions import descriptions
 from semiseg.study.study import Study
 from tests import tiny
@@ -130,6 +130,38 @@ def test_a_changed_teacher_makes_its_students_stale(staged):
     ]
     changed = study.wanted_spec(run) | {"config": before["config"]}
     assert differences(before, changed) == ["the run that it needs as teacher changed"]
+
+
+def test_a_new_key_at_its_default_makes_no_stage_stale(staged, capsys):
+    """Three stages that were trained before `recipe.engine.deterministic` and `cutmix_probability` existed."""
+    paths = staged()
+    stages = [paths[name] for name in ("supervised/default", "st_plus_plus/stage=first", "st_plus_plus/default")]
+    assert [train(path) for path in stages] == [0, 0, 0]
+    study = Study.load()
+    assert all(product.fresh() for product in study.runs.values())
+    older: dict[Path, str] = {}
+    for path in stages:
+        carried = RunFolder(path).spec
+        _without_keys(carried["config"])
+        carried |= (
+            {"needs": {name: older[stages[stages.index(path) - 1]] for name in carried["needs"]}} if older else {}
+        )
+        older[path] = spec_sha256(carried)
+        write_json(path / "record.json", read_json(path / "record.json") | {"spec_sha256": older[path]})
+        write_json(path / "spec.json", {"spec": carried, "sha256": older[path]})
+    study = Study.load()
+    assert all(product.fresh() for product in study.runs.values())
+    # A stage that is trained again finds the older one in order.
+    (stages[2] / "spec.json").unlink()
+    (stages[2] / "record.json").unlink()
+    assert train(stages[2]) == 0
+
+
+def _without_keys(config: dict) -> None:
+    del config["recipe"]["engine"]["deterministic"]
+    config["method"]["options"].pop("cutmix_probability", None)
+    for needed in config.get("needs", {}).values():
+        _without_keys(needed["config"])
 
 
 def test_students_of_a_failed_teacher_are_not_run(staged, capsys):

@@ -42,6 +42,32 @@ def test_a_key_that_did_not_exist_yet_makes_nothing_stale_at_its_default():
     assert spec.as_carried(new, None, ["block.new"]) == new
 
 
+def staged(**teacher):
+    """A student's configuration, which holds its teacher's."""
+    return config("st_plus_plus") | {"needs": {"teacher": {"run": "there", "config": config("supervised") | teacher}}}
+
+
+def test_a_new_key_at_its_default_makes_no_student_stale():
+    old, new = (spec.make_spec(one, "d", "s") for one in (staged(), staged(seed=0)))
+    assert old["needs"] != new["needs"]
+    assert spec.as_carried(new, old, spec.as_needed(["seed"], "teacher")) == old
+    assert spec.as_carried(new, old, ["seed"]) == new, "the student's own key is another one"
+    assert spec.as_carried(new, old, spec.as_needed(["seed"], "first_student")) == new
+    assert spec.as_carried(spec.make_spec(staged(seed=1), "d", "s"), old, []) != old
+    assert spec.of_needed(["seed", *spec.as_needed(["recipe.crop"], "teacher")], "teacher") == ["recipe.crop"]
+    # Whoever is older in another way is stale: its teacher was trained with other code.
+    assert spec.as_carried(new, old | {"needs": {"teacher": "?"}}, spec.as_needed(["seed"], "teacher")) == new
+
+
+def test_a_student_differs_in_code_alone_where_its_teacher_does():
+    new = spec.make_spec(staged(), "d", "s")
+    old = new | {"needs": {"teacher": "?"}}
+    assert spec.differs_in_code_alone(old, new, []) and not spec.differs_in_code_alone(new, new, [])
+    assert spec.with_code_of(old, new) == new
+    assert spec.changed_needs(old, new) == ["the run that it needs as teacher"]
+    assert not spec.differs_in_code_alone(old, spec.make_spec(staged(seed=1), "d", "s"), [])
+
+
 def test_runs_that_differ_in_code_alone():
     new = {"config": {"a": 1, "b": 2}, "data": "d", "split": "s", "code": {"m": "1"}}
     assert spec.differs_in_code_alone(new | {"code": {"m": "0"}}, new, [])

@@ -61,10 +61,11 @@ def accept_code(study: Any, reason: str) -> None:
         carried = folder.spec
         if not spec.differs_in_code_alone(carried, wanted, study.at_default(run)) or folder.damage(PRODUCTS):
             continue
-        new = carried | {"code": wanted["code"]}
+        new = spec.with_code_of(carried, wanted)
         sha256 = spec.spec_sha256(new)
         change = {"from": sha256_json(carried["code"]), "to": sha256_json(new["code"])}
-        note = {"reason": reason, "modules": spec.changed_modules(carried, new), "accepted": now(), **change}
+        changed = [*spec.changed_modules(carried, new), *spec.changed_needs(carried, new)]
+        note = {"reason": reason, "modules": changed, "accepted": now(), **change}
         record = folder.record
         accepted = [*record.get("accepted_code", []), note]
         write_json(folder / "record.json", record | {"accepted_code": accepted, "spec_sha256": sha256})

@@ -25,7 +25,7 @@ def finished(
     found = {}
     for name, needed in spec.needed_specs(config, wanted["data"], wanted["split"]).items():
         folder = RunFolder(runs / config["needs"][name]["run"])
-        needed = spec.as_carried(needed, folder.spec, at_default)
+        needed = spec.as_carried(needed, folder.spec, spec.of_needed(at_default, name))
         sha256 = spec.spec_sha256(needed)
         if not folder.recover(needed, sha256):
             raise UserError(f"{path} was not trained: its {words(name)} {folder.path} {_state(folder, sha256)}")

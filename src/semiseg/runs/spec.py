@@ -15,12 +15,18 @@ from semiseg.base.fingerprint import file_of, fingerprint
 from semiseg.methods import REGISTRY as METHODS
 from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
+OF_CODE = ("code", "needs")  # what of a spec may follow from the code alone
+
 
 def make_spec(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, Any]:
     """The wanted spec of a run; `data` and `split` are None while nobody has made them yet."""
-    needs = {name: spec_sha256(one) for name, one in needed_specs(config, data, split).items()}
     found = {"config": config, "data": data, "split": split, "code": training_fingerprint(config)}
-    return found | ({"needs": needs} if needs else {})
+    return found | _hashes_of_needed(config, data, split)
+
+
+def _hashes_of_needed(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, Any]:
+    needs = {name: spec_sha256(one) for name, one in needed_specs(config, data, split).items()}
+    return {"needs": needs} if needs else {}
 
 
 def needed_specs(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, dict[str, Any]]:
@@ -45,15 +51,16 @@ def differences(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
             reasons.append(words if new.get(key) else f"{words.split(' changed')[0]} is not prepared yet")
     if changed := changed_modules(old, new):
         reasons.append(f"code changed in {', '.join(map(file_of, changed))}")
-    if not reasons:
-        needs = {key: spec.get("needs", {}) for key, spec in (("old", old), ("new", new))}
-        reasons += [f"the run that it needs as {name} changed" for name in needs["new"]
-                    if needs["old"].get(name) != needs["new"][name]]  # fmt: skip
-    return reasons
+    return reasons or [f"{one} changed" for one in changed_needs(old, new)]
 
 
 def changed_modules(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [name for name in sorted({*old["code"], *new["code"]}) if old["code"].get(name) != new["code"].get(name)]
+
+
+def changed_needs(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    before = old.get("needs", {})
+    return [f"the run that it needs as {name}" for name, one in new.get("needs", {}).items() if before.get(name) != one]
 
 
 def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -68,12 +75,28 @@ def as_carried(wanted: dict[str, Any], carried: dict[str, Any] | None, at_defaul
     """The spec that a finished run carries, where it differs only by keys that did not exist when it was trained.
 
     A new key whose default keeps the behaviour makes nothing stale: `at_default` holds the paths of the keys that stand
-    at their default.
+    at their default, those of the runs that it needs among them.
     """
     if carried is None or carried == wanted:
         return wanted
-    older = wanted | {"config": _without(wanted["config"], carried["config"], at_default)}
+    config = _without(wanted["config"], carried["config"], at_default)
+    older = wanted | {"config": config} | _hashes_of_needed(config, wanted["data"], wanted["split"])
     return older if older == carried else wanted
+
+
+def of_needed(at_default: Collection[str], name: str) -> list[str]:
+    """Of keys that stand at their default, those of the run that is needed as `name`, as its own paths."""
+    prefix = _needed_key(name, "")
+    return [key.removeprefix(prefix) for key in at_default if key.startswith(prefix)]
+
+
+def as_needed(at_default: Collection[str], name: str) -> list[str]:
+    """Keys of a run that stand at their default, as paths in the configuration of the run that needs it."""
+    return [_needed_key(name, key) for key in at_default]
+
+
+def _needed_key(name: str, key: str) -> str:
+    return f"needs.{name}.config.{key}"
 
 
 def _without(new: dict[str, Any], old: Any, at_default: Collection[str], prefix: str = "") -> dict[str, Any]:
@@ -87,9 +110,18 @@ def _without(new: dict[str, Any], old: Any, at_default: Collection[str], prefix:
 
 
 def differs_in_code_alone(carried: dict[str, Any] | None, wanted: dict[str, Any], at_default: Collection[str]) -> bool:
-    if carried is None or carried["code"] == wanted["code"]:
+    """In its own code, or in that of the runs that it needs: their configurations stand in its own."""
+    if carried is None:
         return False
-    return as_carried(wanted | {"code": carried["code"]}, carried, at_default) == carried
+    config = _without(wanted["config"], carried["config"], at_default)
+    of_code = {key: carried[key] for key in OF_CODE if key in carried}
+    new = with_code_of(carried, wanted)
+    return carried != new and carried == wanted | {"config": config} | of_code
+
+
+def with_code_of(carried: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """What a run carries, as if it and those that it needs had been trained with the present code."""
+    return carried | {"code": wanted["code"]} | _hashes_of_needed(carried["config"], carried["data"], carried["split"])
 
 
 def training_fingerprint(config: dict[str, Any]) -> dict[str, str]:

@@ -275,14 +275,15 @@ class Study:
         return spec.as_carried(wanted, RunFolder(run.path).spec, self.at_default(run))
 
     def at_default(self, run: Run) -> list[str]:
-        """Keys of the run's configuration that stand at their default."""
+        """Keys of the run's configuration, and of the runs that it needs, that stand at their default."""
         fields = methods.load(run.method).Options.model_fields.items()
         standing = {
             key
             for key, field in fields
             if run.options.get(key) == to_jsonable_python(field.get_default(call_default_factory=True))
         }
-        return sorted({*self._at_default, *(f"method.options.{key}" for key in standing)})
+        needed = (key for name, one in run.needs.items() for key in spec.as_needed(self.at_default(one), name))
+        return sorted({*self._at_default, *(f"method.options.{key}" for key in standing), *needed})
 
     @functools.cached_property
     def _at_default(self) -> set[str]:
