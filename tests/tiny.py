@@ -89,6 +89,8 @@ def with_workflow(root: Path, repository: Path) -> Path:
             shutil.copytree(repository / name, root / name)
     for name in ("Snakefile", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(repository / name, root / name)
+    with (root / ".gitignore").open("a") as stream:
+        stream.write("/results/\n")  # these studies are not published, as the demo's is not
     return root
 
 

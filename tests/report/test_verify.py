@@ -9,7 +9,7 @@ import pytest
 
 from semiseg.base.errors import UserError
 from semiseg.cli import main
-from semiseg.report import plots, tables, verify
+from semiseg.report import rebuild, verify
 from semiseg.runs import collect, suite_evaluations
 from tests.report import studies
 
@@ -21,9 +21,8 @@ def committed(tmp_path_factory):
     methods = {"supervised": (0.0, "student"), "cutmix_seg": (9.0, "teacher")}
     planned = studies.descriptions(seeds=2, ablations=False, methods=methods, partitions={"12": 12, "24": 24})
     rows = studies.simulate(made, planned, images=12, pictures=0)
-    tables.build("pocket", made, rows)
-    plots.build("pocket", made, rows)
-    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("runs", "metrics"))
+    rebuild.rebuild(made, rows)
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("runs", "*.tex", "*.json", "*.png", "comparison.md"))
     return folder
 
 
@@ -40,15 +39,17 @@ def edit(path: Path, before: str, after: str) -> None:
 
 def test_a_committed_study_is_made_again_from_two_files(committed, capsys):
     main(["report", "verify", str(committed)])
-    compared = len([path for name in verify.REBUILT for path in (committed / name).iterdir()])
-    assert f"{compared} tables and plots are those" in capsys.readouterr().out and compared >= 50
+    compared = len([path for name in rebuild.FOLDERS for path in (committed / name).iterdir()]) + 1
+    assert f"{compared} files are those" in capsys.readouterr().out and compared >= 25
 
 
 @pytest.fixture
 def without_plots(monkeypatch):
     """Drawing takes seconds and is compared like any file."""
-    monkeypatch.setattr(verify, "REBUILT", ("tables",))
-    monkeypatch.setattr(plots, "build", lambda *_: None)
+    monkeypatch.setattr(rebuild, "FOLDERS", ("tables",))
+    monkeypatch.setattr(rebuild.plots, "build", lambda *_: None)
+    monkeypatch.setattr(rebuild.study_readme, "build", lambda *_: None)
+    monkeypatch.setattr(verify.study_readme, "NAME", "no page")
 
 
 def test_an_edited_cell_is_named(clone, capsys, without_plots):
@@ -64,14 +65,22 @@ def test_an_edited_cell_is_named(clone, capsys, without_plots):
 
 
 def test_other_edits_are_named_too(clone, without_plots):
-    edit(clone / "tables/comparison.md", "Comparison", "A comparison")
-    (clone / "tables/pairs.tex").unlink()
+    edit(clone / "tables/leaders.md", "Leading groups", "Following groups")
+    (clone / "tables/pairs.csv").unlink()
     (clone / "tables/mine.csv").write_text("a,b")
     _, found = verify.verify(clone)
     assert found == [
-        "tables/comparison.md differs from line 1", "tables/mine.csv cannot be made from the records",
-        "tables/pairs.tex is missing; it can be made",
+        "tables/leaders.md differs from line 1", "tables/mine.csv cannot be made from the records",
+        "tables/pairs.csv is missing; it can be made",
     ]  # fmt: skip
+
+
+def test_the_page_is_compared_too(clone, capsys):
+    edit(clone / "README.md", "**Answer.**", "**My answer.**")
+    with pytest.raises(SystemExit) as stop:
+        main(["report", "verify", str(clone)])
+    said = capsys.readouterr().out
+    assert stop.value.code == 1 and "README.md differs from line" in said and "1 differences" in said
 
 
 def test_an_edited_score_does_not_fit_its_matrices(clone, without_plots):
@@ -80,7 +89,7 @@ def test_an_edited_score_does_not_fit_its_matrices(clone, without_plots):
     changed = next(row for row in rows if row["state"] == "done")
     changed["eval"]["networks"]["student"]["last"]["miou"] += 5
     collect.write(clone / "records.jsonl", rows)
-    verify.rebuild(clone, rows)
+    rebuild.rebuild(clone, rows)
     assert verify.verify(clone)[1] == [
         f"{changed['run']}: the scores in records.jsonl are not those of its stored confusion matrices"
     ]

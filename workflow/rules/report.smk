@@ -43,6 +43,7 @@ rule plots:
         ASKED["plots"][STUDY.name],
         rules.tables.output,
     output:
+        f"{FOLDER}/README.md",
         f"{FOLDER}/plots/made_from.json",
         *[plot(name, words) for name, words in STUDY.plots.items()],
     log:
@@ -56,7 +57,7 @@ rule plots:
         semiseg=SEMISEG,
         suite=STUDY.name,
     message:
-        "Drawing the plots"
+        "Drawing the plots, and the study on one page"
     shell:
         "{params.semiseg} report plots --suite {params.suite} > {log} 2>&1"
 

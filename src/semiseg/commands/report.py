@@ -59,7 +59,7 @@ def _verify(folder: Path | None) -> None:
     if differences:
         print(f"{folder}: {len(differences)} differences from what its records and stored evaluations give")
         sys.exit(1)
-    print(f"{folder}: {compared} tables and plots are those that its records and stored evaluations give")
+    print(f"{folder}: {compared} files are those that its records and stored evaluations give")
 
 
 def _tables(study: Any) -> None:
@@ -102,16 +102,19 @@ def _keep_what_nothing_here_can_replace(study: Any) -> None:
 
 
 def _plots(study: Any) -> None:
-    from semiseg.report import plots
+    from semiseg.report import plots, study_readme
 
+    rows = _rows(study)
     with _stamped(study, "plots"):
-        plots.build(study.name, study.folder, _rows(study))
-    print(f"the plots: {study.folder / 'plots'}")
+        plots.build(study.name, study.folder, rows)
+        study_readme.build(study.name, study.folder, rows)
+    print(f"the plots: {study.folder / 'plots'}; the study on a page: {study.folder / study_readme.NAME}")
 
 
 def _html(study: Any) -> None:
-    from semiseg.report import html
+    from semiseg.report import html, rebuild
 
+    rebuild.complete(study.folder, _rows(study))
     read_image = _reader(study) if study.redistributable else None
     with _stamped(study, "report"):
         html.build(study.name, study.folder, _rows(study), dataset=_dataset(study), read_image=read_image)

@@ -94,12 +94,9 @@ class Table:
         return buffer.getvalue()
 
     def markdown(self) -> str:
-        lines = [_markdown_row(view.title for view in self.views), "|" + "---|" * len(self.views)]
-        for row in self.rows:
-            cells = [_escape_markdown(view.text(row)) for view in self.views]
-            lines.append(_markdown_row(_marked(self.views, row, cells, "**{}**")))
-        parts = [f"**{_escape_markdown(self.title)}.** {_escape_markdown(self.caption)}", "\n".join(lines)]
-        return "\n\n".join([*parts, *([_escape_markdown(self.note)] if self.note else [])]) + "\n"
+        head = f"**{escape_markdown(self.title)}.** {escape_markdown(self.caption)}"
+        parts = [head, markdown_table(self.views, self.rows)]
+        return "\n\n".join([*parts, *([escape_markdown(self.note)] if self.note else [])]) + "\n"
 
     def latex(self) -> str:
         layout = "".join("l" if view.kind in ("text", "hash", "state") else "r" for view in self.views)
@@ -128,6 +125,14 @@ class Table:
         stored = files.read_json(path)
         views = tuple(View(**{**view, "keys": tuple(view["keys"])}) for view in stored["views"])
         return cls(**{**stored, "columns": tuple(stored["columns"]), "views": views, "rows": tuple(stored["rows"])})
+
+
+def markdown_table(views: Sequence[View], rows: Sequence[Row]) -> str:
+    lines = [_markdown_row(view.title for view in views), "|" + "---|" * len(views)]
+    for row in rows:
+        cells = [escape_markdown(view.text(row)) for view in views]
+        lines.append(_markdown_row(_marked(views, row, cells, "**{}**")))
+    return "\n".join(lines)
 
 
 def read_all(folder: Path) -> dict[str, Table]:
@@ -163,7 +168,7 @@ def _markdown_row(cells: Any) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     for character in "\\|*<>`":
         text = text.replace(character, "\\" + character)
     return text.replace("\n", " ")

@@ -1,7 +1,4 @@
-"""Are a study's tables and plots those of its records and stored evaluations? All are made again and compared.
-
-Nothing else is needed: no data, no run folders, no training, no params.yaml.
-"""
+"""Are a study's tables, plots and README.md those of its records and stored evaluations? All are made and compared."""
 
 from __future__ import annotations
 
@@ -9,18 +6,14 @@ import copy
 import csv
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from semiseg.base.errors import UserError
-from semiseg.report import plots, tables
+from semiseg.report import rebuild, study_readme
 from semiseg.report.cells import Run
-from semiseg.report.records import Records
-from semiseg.runs import collect, seal, suite_evaluations
+from semiseg.runs import seal, suite_evaluations
 
-REBUILT = ("tables", "plots")  # folders that are functions of the two files
-STAMP = "made_from.json"  # says when they were made, and is no part of them
 # What tells a table's row from the others, in words.
 ROW = ("method", "variant", "arm", "partition", "head", "split_family", "method_a", "method_b", "kind", "source")
 SHOWN = 20  # differences that are named one by one
@@ -28,7 +21,7 @@ SHOWN = 20  # differences that are named one by one
 
 def verify(folder: Path) -> tuple[int, list[str]]:
     """(number of files compared, what differs), each difference in a sentence."""
-    rows = _rows(folder)
+    rows = rebuild.read_rows(folder)
     stored = suite_evaluations.read(folder / suite_evaluations.NAME)
     found = [*_scores(rows, stored)]
     with tempfile.TemporaryDirectory() as place:
@@ -36,35 +29,23 @@ def verify(folder: Path) -> tuple[int, list[str]]:
         again.mkdir()
         for name in ("records.jsonl", suite_evaluations.NAME):
             shutil.copyfile(folder / name, again / name)
-        rebuild(again, rows)
+        rebuild.rebuild(again, rows)
         names = {path.relative_to(root) for root in (folder, again) for path in _files(root)}
+        names = {name for name in names if (folder / name).exists() or _belongs_in_git(name)}
         for name in sorted(names):
             found += _compare(name, folder / name, again / name)
     return len(names), found
 
 
-def rebuild(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    suite = rows[0]["suite"]
-    tables.write(Records(suite, folder, rows), folder / "tables")
-    plots.build(suite, folder, rows)
-
-
-def _rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "records.jsonl"
-    if not path.exists():
-        raise UserError(f"{path} is missing; name the folder of a study, as results/pocket_study")
-    try:
-        rows = collect.read(path)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); restore it (`git checkout`)") from error
-    if not rows:
-        raise UserError(f"{path} is empty; restore it (`git checkout`)")
-    return rows
-
-
 def _files(root: Path) -> Iterator[Path]:
-    for name in REBUILT:
-        yield from (path for path in (root / name).rglob("*") if path.is_file() and path.name != STAMP)
+    if (root / study_readme.NAME).exists():
+        yield root / study_readme.NAME
+    for name in rebuild.FOLDERS:
+        yield from (path for path in (root / name).rglob("*") if path.is_file() and path.name != rebuild.STAMP)
+
+
+def _belongs_in_git(name: Path) -> bool:
+    return name.suffix in rebuild.IN_GIT or name.name == study_readme.NAME
 
 
 def _scores(rows: Iterable[Mapping[str, Any]], stored: Mapping[str, suite_evaluations.StoredRun]) -> Iterator[str]:

@@ -38,7 +38,7 @@ MADE_BY = {
         "semiseg.runs.suite_evaluations",
         "semiseg.report.tables",
     ),
-    "plots": ("semiseg.report.plots",),
+    "plots": ("semiseg.report.plots", "semiseg.report.study_readme"),
     "report": ("semiseg.report.html",),
 }
 TABLES = ("records.jsonl", "evaluations.npz", "tables/comparison.md", "metrics/summary.json")
@@ -247,7 +247,7 @@ class Study:
             "stage": self.stages,
             "evaluation": {self.name: self.scores},
             "tables": {self.name: self.assembled("tables", TABLES)},
-            "plots": {self.name: self.assembled("plots", [f"plots/{name}.svg" for name in self.plots])},
+            "plots": {self.name: self.assembled("plots", ["README.md", *(f"plots/{name}.svg" for name in self.plots)])},
             "report": {self.name: self.assembled("report", ["report/index.html"])},
         }
 

@@ -1,0 +1,58 @@
+"""Write the index of the published studies into results/README.md, between its two markers.
+
+A study is published when git holds its files, or would hold them after `git add results`.
+"""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from pathlib import Path
+
+from semiseg.report.rebuild import read_rows
+from semiseg.report.table import escape_markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "results/README.md"
+BEGIN, END = "<!-- studies: written by scripts/results_index.py -->", "<!-- end of studies -->"
+EARLIER = "made by an earlier version; cannot be rebuilt"
+
+
+def studies(root: Path = ROOT) -> list[Path]:
+    """Folders of the published studies."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "results/*/records.jsonl"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    return sorted({(root / name).parent for name in listed.split("\0") if name and (root / name).exists()})
+
+
+def index(folders: list[Path]) -> str:
+    head = ["| study | data set | labels | finished runs | answer |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *map(_line, folders)])
+
+
+def _line(folder: Path) -> str:
+    runs = [row for row in read_rows(folder) if row["run"]]
+    done = [row for row in runs if row["state"] == "done"]
+    labels = sorted({row["labelled"] for row in done if row["partition"] != "full"})
+    cells = [
+        f"[{folder.name}]({folder.name}/README.md)", runs[0]["dataset"], ", ".join(map(str, labels)) or "all",
+        f"{len(done)} of {len(runs)}", escape_markdown(_answer(folder)),
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _answer(folder: Path) -> str:
+    if not (folder / "evaluations.npz").exists():
+        return EARLIER
+    with (folder / "tables/leaders.csv").open() as stream:
+        rows = sorted(csv.DictReader(stream), key=lambda row: -int(row["candidates"]))
+    return rows[0]["sentence"] if rows else "no method can be compared yet"
+
+
+def page(text: str, folders: list[Path]) -> str:
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{index(folders)}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(), studies()))

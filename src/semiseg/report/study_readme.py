@@ -1,0 +1,209 @@
+"""results/<suite>/README.md: the study on one page that a code host shows. Made from its tables, records and plots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.base import files
+from semiseg.report import names, run_health
+from semiseg.report.cells import BASELINE, COMPARISON, FULL, METHOD, STRONG, partition_order
+from semiseg.report.records import Records
+from semiseg.report.table import Table, View, escape_markdown, markdown_table, read_all
+from semiseg.report.tables import cost, headline, leaders
+
+NAME = "README.md"
+PLOTS = 4
+# The plots that answer the first questions; others of the study follow where one of these could not be drawn.
+FIRST = ("differences", "gain_against_cost", "cost", "label_efficiency", "class_iou", "training_curves")
+VIEWS = (
+    View("Method", ("label",), bold=True),
+    View("mIoU", ("miou_last_mean", "miou_last_sd"), "mean_sd", bold=True),
+    View("Network", ("network",)),
+    View("Baseline", ("baseline_miou_last_mean",), "number"),
+    View("Difference", ("delta_vs_supervised", "delta_ci_low", "delta_ci_high"), "interval"),
+    View("p (Holm)", ("delta_p_holm",), "p"),
+    View("Time", ("time",)),
+    View("Runs", ("seeds",), "number", 0),
+)
+READING = (
+    "mIoU in percent after the last iteration, mean ± standard deviation over runs. Baseline: the supervised network "
+    "of the same kind and head, which the difference is taken to, with its 95 % interval. Time: of one training, on "
+    "the {device}. Bold: the leading group, where some cells are outside of it."
+)
+
+Row = Mapping[str, Any]
+
+
+def build(suite: str, folder: Path, rows: Sequence[Row]) -> None:
+    """Write the page; tables and plots must have been built."""
+    records, tables = Records(suite, folder, rows), read_all(folder / "tables")
+    drawn = files.read_json(folder / "plots/captions.json")
+    files.write_text(folder / NAME, text(records, tables, drawn))
+
+
+def text(records: Records, tables: Mapping[str, Table], drawn: Mapping[str, Any]) -> str:
+    parts = [f"# `{records.suite}`", _what(records), *_answer(tables), *_results(tables), *_plots(drawn)]
+    parts += ["## What is missing", _bullets(_missing(records)), "## Limits", _bullets(_limits(records, tables))]
+    parts += ["## Commands", _commands(records), "## Files", _files(tables, drawn)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(records: Records) -> str:
+    """One line of what was run."""
+    cells = [cell for cell in records.cells(COMPARISON) if cell.finished]
+    runs = [run for run in records.runs if run.done]
+    if not cells:
+        return "No run of this study is finished."
+    budgets = sorted({cell.labelled for cell in cells if cell.partition != FULL and cell.labelled})
+    draws = Counter(partition for _, partition in {(run.split_family, run.partition) for run in runs})
+    first, said = cells[0], [_count(len({names.of(cell) for cell in cells}), "variant") + f" on `{cells[0].dataset}`"]
+    said += [f"{_words(map(str, budgets))} labels" if budgets else "all labels"]
+    said += [_count(max(len({run.seed for run in cell.finished}) for cell in cells), "seed")]
+    said += [_count(max(draws.values()), "draw") + " of the labelled images", f"{first.iterations:,} iterations"]
+    said += [f"network `{' with '.join(dict.fromkeys(filter(None, (first.architecture, first.encoder))))}`"]
+    return f"{', '.join(said)}; scored on `{runs[0].eval['evaluated_on']}`. {_count(len(runs), 'finished run')}."
+
+
+def _answer(tables: Mapping[str, Table]) -> Iterator[str]:
+    """Warnings that stand above all; three sentences on the place with most candidates; a line for each other place."""
+    for row in tables["health"].rows:
+        if row["severity"] == run_health.BANNER:
+            yield f"> **Warning.** {_sentence(row['text'])}"
+    places = sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
+    if not places:
+        yield "No method can be compared with the supervised baseline yet."
+        return
+    yield f"**Answer.** {places[0]['sentence']}"
+    others = [f"{_labels(row)}, {row['head']} head: {_led(row)}" for row in places[1:]]
+    if others:
+        yield _bullets(others)
+
+
+def _led(row: Row) -> str:
+    gain = "" if row["gain"] is None else f", {row['gain']:+.1f} points to supervised"
+    group = f"{row['top']} has the highest figure" if row["leading"] is None else f"leading: {row['leading']}"
+    return group + gain
+
+
+def _results(tables: Mapping[str, Table]) -> Iterator[str]:
+    rows = [row for row in headline(tables).rows if row["miou_last_mean"] is not None]
+    rows = [row for row in rows if row["role"] in (BASELINE, STRONG, METHOD)]
+    places: dict[tuple[Any, ...], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row["partition"] == FULL, partition_order(row))):
+        places.setdefault((row["split_family"], row["partition"]), []).append(row)
+    usual = Counter(row["head"] for row in rows).most_common(1)[0][0] if rows else ""
+    if rows:
+        yield "## Results"
+    for here in places.values():
+        yield f"### {_sentence(_labels(here[0]))}"
+        shown = [_shown(row, tables, usual) for row in sorted(here, key=_gain, reverse=True)]
+        yield markdown_table([view for view in VIEWS if any(view.of(row) for row in shown)], shown)
+    if rows:
+        yield READING.format(device=_device(tables))
+
+
+def _shown(row: Row, tables: Mapping[str, Table], usual: str) -> dict[str, Any]:
+    head = "" if row["head"] == usual else f", {row['head']} head"
+    return {**row, "label": names.of(dict(row)) + head, "time": _time(row, tables["cost"].rows)}
+
+
+def _gain(row: Row) -> float:
+    return row["delta_vs_supervised"] or 0.0
+
+
+def _time(row: Row, costs: Iterable[Row]) -> str | None:
+    """Mean over lists, where the row stands for several."""
+    keys = ("partition", "method", "variant", "head")
+    same = [one for one in costs if one["kind"] == COMPARISON and all(one[key] == row[key] for key in keys)]
+    known = [spent for one in same if (spent := one[cost.clock(one)])]
+    return duration(sum(known) / len(known)) if known else None
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 7200 else f"{seconds / 60:.1f} min"
+
+
+def _device(tables: Mapping[str, Table]) -> str:
+    return "GPU" if all(row["gpu_seconds"] for row in tables["cost"].rows) else "CPU"
+
+
+def _plots(drawn: Mapping[str, Any]) -> Iterator[str]:
+    order = [name for name in FIRST if name in drawn["order"]]
+    order += [name for name in drawn["order"] if name not in order]
+    if order:
+        yield "## Plots"
+    for name in order[:PLOTS]:
+        caption = drawn["captions"][name]
+        yield f"![{caption['title']}](plots/{name}.svg)\n\n*{caption['title']}.* {caption['caption']}"
+
+
+def _missing(records: Records) -> list[str]:
+    states = Counter(run.state for run in records.runs if run.run and not run.done)
+    if not states:
+        return ["Nothing: every planned run is finished."]
+    command = f"`snakemake --profile local all --config suite={records.suite}` makes them"
+    return [f"{_count(number, 'run')}: {state}; {command}" for state, number in sorted(states.items())]
+
+
+def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
+    covers = {row["gain_covers"] for row in tables["leaders"].rows if row["gain_covers"]}
+    said = [f"The intervals speak for {leaders.covered(one)}." for one in sorted(covers)]
+    said += ["One recipe for all methods: with other networks, schedules or options they may stand in another order."]
+    said += [finding.text for finding in run_health.dirty(records)]
+    found: dict[str, list[str]] = {}
+    for row in tables["health"].rows:
+        if row["severity"] == run_health.WARNING:
+            found.setdefault(row["text"], []).append(f"{row['label']} ({_labels(row)})" if row["label"] else "")
+    said += [f"{_words(dict.fromkeys(whom))}: {escape_markdown(words)}." for words, whom in found.items()]
+    readings = {names.title(run.method) for run in records.runs if run.row.get("fidelity") == "our reading"}
+    if readings:
+        said.append(f"{_words(sorted(readings))}: the paper leaves parts open, and no official code fills them.")
+    return said
+
+
+def _commands(records: Records) -> str:
+    suite = records.suite
+    listed = {
+        f"semiseg report verify results/{suite}": "make tables, plots and this page again, and compare",
+        f"semiseg report html --suite {suite}": "the whole report, as pages",
+        f"semiseg report bundle {suite}": "all of it in one zip",
+        f"snakemake --profile local all --config suite={suite}": "train what is missing",
+    }
+    width = max(map(len, listed))
+    return "\n".join(["```", *(f"{command:{width}}  # {words}" for command, words in listed.items()), "```"])
+
+
+def _files(tables: Mapping[str, Table], drawn: Mapping[str, Any]) -> str:
+    listed = [f"[{table.title}](tables/{name}.csv)" for name, table in tables.items()]
+    plots = [f"[{drawn['captions'][name]['title']}](plots/{name}.svg)" for name in drawn["order"]]
+    return _bullets([
+        f"Tables: {', '.join(listed)}", *([f"Plots: {', '.join(plots)}"] if plots else []),
+        "[records.jsonl](records.jsonl): one line for each run", "[evaluations.npz](evaluations.npz): what the figures "
+        "are made from, the confusion matrices of every image",
+    ])  # fmt: skip
+
+
+def _labels(row: Row) -> str:
+    if row["partition"] == FULL:
+        return "all labels"
+    return f"{row['labelled']:,} labels" if row["labelled"] else f"{row['partition']} of the labels"
+
+
+def _sentence(words: str) -> str:
+    return escape_markdown(words[0].upper() + words[1:])
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _words(things: Iterable[str]) -> str:
+    *first, last = things
+    return f"{', '.join(first)} and {last}" if first else last
