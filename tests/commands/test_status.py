@@ -14,7 +14,7 @@ import yaml
 from rich.console import Console
 
 from semiseg.cluster import queue, run_states
-from semiseg.commands.status import _lines
+from semiseg.commands.status import _lines, picture
 from semiseg.params.schema import Params
 from semiseg.study.study import Study
 from tests import tiny
@@ -60,6 +60,21 @@ def test_a_run_through_its_life(study):
     assert states(study)[run.name].state == "finished"
     write(run.path / "spec.json", sha256="another", spec={})
     assert states(study)[run.name].state == "waiting"
+
+
+def test_students_of_a_failed_teacher_are_not_run(tmp_path, monkeypatch, capsys):
+    """Both students, also the one that needs the teacher by way of the other; `semiseg status` lists them unasked."""
+    monkeypatch.chdir(tmp_path)
+    study = Study(Params.model_validate(tiny.params({"st_plus_plus": {"at": [4]}})))
+    teacher = next(run for run in study.plan.runs if run.method == "supervised")
+    assert {one.state for one in states(study).values()} == {"waiting"}
+    write(teacher.path / "record.json", state="failed", spec_sha256=study.wanted_sha256(teacher), error={})
+    seen = states(study)
+    assert seen.pop(teacher.name).state == "failed"
+    assert {(one.state, one.note) for one in seen.values()} == {("not run", "teacher failed")} and len(seen) == 2
+    console = Console(file=io.StringIO(), width=200)
+    console.print(picture(study))
+    assert console.file.getvalue().count("teacher failed") == 2
 
 
 def test_a_watch_reads_what_is_finished_once(study, monkeypatch):

@@ -241,6 +241,37 @@ def test_time_and_memory_stand_beside_those_of_supervised(records):
     assert theirs["time_ratio"] == theirs["memory_ratio"] == 1
 
 
+def staged(folder):
+    """Teacher, first and last student of one seed; the first student is shown in no cell."""
+    rows = [row for row in one_seed(folder) if row["partition"] == "12" and row["method"] in ("supervised", "fixmatch")]
+    rows = [row for row in rows if row["cells"][0]["kind"] == "comparison"]
+    teacher, last = sorted(rows, key=lambda row: row["method"], reverse=True)
+    first = last | {"run": "runs/first", "cells": [], "needs": {"teacher": teacher["run"]}}
+    return teacher, first, last | {"needs": {"first_student": first["run"], "teacher": teacher["run"]}}
+
+
+def test_a_chain_of_trainings_is_counted_once(tmp_path):
+    rows = staged(tmp_path / "made")
+    for row, seconds in zip(rows, (100.0, 20.0, 3.0), strict=True):
+        row["record"] = row["record"] | {"cpu_seconds": seconds, "gpu_seconds": 0.0, "peak_memory_mib": seconds}
+    teacher, student = cost.build(Records("pocket", tmp_path / "made", rows, 50)).rows
+    assert (teacher["trainings"], teacher["cpu_seconds"]) == (1, 100)
+    assert (student["trainings"], student["cpu_seconds"], student["peak_memory_mib"]) == (3, 123, 100)
+    assert student["time_ratio"] == pytest.approx(1.23)
+    assert student["seconds_per_iteration"] == pytest.approx(3 / 600), "of its own training"
+    rows[1]["record"] = None
+    assert cost.build(Records("pocket", tmp_path / "made", rows, 50)).rows[1]["cpu_seconds"] is None
+
+
+def test_a_student_that_was_not_run_says_why(tmp_path):
+    rows = staged(tmp_path / "made")
+    reason = "not run: first student failed"
+    rows = (*rows[:2], rows[2] | {"state": "missing", "reason": reason, "eval": None, "record": None})
+    records = Records("pocket", tmp_path / "made", rows, 50)
+    for table in (comparison.build(records, {}, ()), cost.build(records)):
+        assert f"| {reason} |" in table.markdown(), table.name
+
+
 def test_a_run_shown_in_many_tables_costs_once(records, study):
     rows = cost.build(records).rows
     trained = {row["run"].rsplit("/", 1)[0] for row in study[1] if row["run"]}

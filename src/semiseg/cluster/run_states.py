@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from semiseg.base.files import peek_json
 from semiseg.cluster import queue
 from semiseg.engine.training_progress import duration
+from semiseg.runs import needs
 
 AFFECTS_RESULTS = False
 
-STATES = ("finished", "running", "silent", "queued", "waiting", "interrupted", "failed")
-NOTEWORTHY = ("running", "silent", "interrupted", "failed")
+STATES = ("finished", "running", "silent", "queued", "waiting", "interrupted", "failed", "not run")
+NOTEWORTHY = ("running", "silent", "interrupted", "failed", "not run")
 SILENCE_SECONDS = 60  # twelve missed heartbeats
 
 
@@ -74,7 +75,7 @@ class Watch:
             if state.state == "finished":
                 self._finished[run.path] = state
             states.append(state)
-        return states
+        return _not_run(self.study.plan.runs, states)
 
     def _of_run(self, run: Any, waiting: set[str], begun: set[str]) -> State:
         lease = peek_json(run.path / "lease.json")
@@ -94,6 +95,15 @@ class Watch:
             note = "holds results of another configuration" if carried else ""
             return State(run.name, run.method, "waiting", note=note)
         return _ended(run, record)
+
+
+def _not_run(runs: Iterable[Any], states: list[State]) -> list[State]:
+    """A run that waits for one that failed, itself or by way of another, says so."""
+    rows = {run.name: {"state": one.state, "needs": {name: other.name for name, other in run.needs.items()}}
+            for run, one in zip(runs, states, strict=True)}  # fmt: skip
+    waiting = {name: needs.failed(row, rows) for name, row in rows.items() if row["state"] == "waiting"}
+    notes = {name: reason.removeprefix(needs.NOT_RUN) for name, reason in waiting.items() if reason}
+    return [replace(one, state="not run", note=notes[one.run]) if one.run in notes else one for one in states]
 
 
 def _trained(run: Any, lease: dict[str, Any]) -> State:

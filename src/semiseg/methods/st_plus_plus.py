@@ -18,7 +18,7 @@ CVPR 2022. Code: LiheYoung/ST-PlusPlus at f4e7a57.
 
 Known to go wrong:
 - A wrong label stays wrong for a whole training: a class that the teacher never predicts cannot come back.
-- It takes as many trainings as it has stages. The cost of its row in a table is that of the last one alone.
+- It takes as many trainings as it has stages: three, the supervised run among them. Tables of cost count them all.
 - Its lists of Cityscapes are neither CPS's nor U2PL's, and a sliding window would add about 1.5 points to its figures.
 """
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
+from semiseg.runs.needs import NOT_RUN
 
 Row = Mapping[str, Any]
 MISSING = "–"
@@ -32,6 +33,8 @@ class View:
         return row.get(self.keys[0]) not in (None, "")
 
     def text(self, row: Row) -> str:
+        if self.kind == "state" and (row.get("reason") or "").startswith(NOT_RUN):
+            return row["reason"]
         return FORMATS[self.kind]([row.get(key) for key in self.keys], self.digits) if self.of(row) else MISSING
 
 

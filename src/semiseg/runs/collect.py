@@ -35,8 +35,8 @@ def collect(suite_dir: str | Path, descriptions: Iterable[Mapping[str, Any]]) ->
     rows = [_row(Path(suite_dir), description) for description in descriptions]
     by_run = {row["run"]: row for row in rows}
     for row in rows:
-        if row["state"] == "missing" and (name := needs.failed(row, by_run)):
-            row["reason"] = f"not run: {name} failed"
+        if row["state"] == "missing" and (reason := needs.failed(row, by_run)):
+            row["reason"] = reason
     return sorted(rows, key=lambda row: json.dumps([row[key] for key in ("run", "split", "method", "variant", "seed")]))
 
 

@@ -15,6 +15,7 @@ from semiseg.runs import spec
 from semiseg.runs.run_folder import RunFolder
 
 AFFECTS_RESULTS = False
+NOT_RUN = "not run: "  # how the reason begins that a run gives whose teacher failed
 
 
 def finished(
@@ -43,13 +44,13 @@ def _state(folder: RunFolder, sha256: str) -> str:
 
 
 def failed(row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], seen: Sequence[str] = ()) -> str | None:
-    """What a row of records.jsonl calls the run, among those it needs, that failed; None when none has."""
+    """Why a row of records.jsonl is not run: one of the runs that it needs failed; None when none has."""
     for name, run in (row.get("needs") or {}).items():
         other = rows.get(run)
         if other is None or run in seen:
             continue
         if other["state"] == "failed":
-            return words(name)
+            return f"{NOT_RUN}{words(name)} failed"
         if above := failed(other, rows, (*seen, run)):
             return above
     return None

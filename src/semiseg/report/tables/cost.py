@@ -13,21 +13,25 @@ from semiseg.report.records import Records
 from semiseg.report.table import LISTED, Table, View
 
 SUMS = ("gpu_seconds", "cpu_seconds", "wall_seconds", "energy_joules")
+STAGES = "Trainings"  # shown where a run takes more than one
 COLUMNS = (
     "suite", "dataset", "split_family", "split_sha256", "partition", "labelled", "method", "variant", "network", "head",
-    "kind", "arm", "seeds",
+    "kind", "arm", "seeds", "trainings",
     *SUMS, "peak_memory_mib", "time_ratio", "memory_ratio", "parameters", "seconds_per_iteration", "miou_last_mean",
-    "gain_per_hour", "device", "state",
+    "gain_per_hour", "device", "state", "reason",
 )  # fmt: skip
 VIEWS = (
     View("Labels", ("partition",)),
     View("Method", ("method",)),
     View("Variant", ("variant",)),
     View("Shown in", ("kind",)),
-    View("GPU s", ("gpu_seconds",), "number", 0, help="mean per run"),
-    View("CPU s", ("cpu_seconds",), "number", 0, help="mean per run"),
-    View("Wall s", ("wall_seconds",), "number", 0, help="mean per run; includes waiting for other work on the machine"),
-    View("ms / iteration", ("milliseconds",), "number", 1, help="of the GPU where there is one, of the CPU otherwise"),
+    View(STAGES, ("trainings",), "number", 0,
+         help="that a run takes: its own and those of the runs that it learns from, which may stand in other rows too"),
+    View("GPU s", ("gpu_seconds",), "number", 0, help="mean per run, all its trainings together"),
+    View("CPU s", ("cpu_seconds",), "number", 0, help="mean per run, all its trainings together"),
+    View("Wall s", ("wall_seconds",), "number", 0, help="the same; includes waiting for other work on the machine"),
+    View("ms / iteration", ("milliseconds",), "number", 1,
+         help="of the run's own training; of the GPU where there is one, of the CPU otherwise"),
     View("Peak MiB", ("peak_memory_mib",), "number", 0, help="largest of the runs"),
     View("Time × supervised", ("time_ratio",), "number", 2,
          help="seconds of the GPU where there is one, CPU seconds otherwise; to the baseline with the same head"),
@@ -54,45 +58,66 @@ def build(records: Records) -> Table:
     return Table(
         "cost",
         "Cost",
-        "Time, memory and energy of a training: means over the finished seeds, the largest for memory.",
+        "Time, memory and energy of a run, its own training and those of the runs that it learns from: means over the "
+        "finished seeds, the largest for memory.",
         COLUMNS,
-        VIEWS,
+        tuple(view for view in VIEWS if view.title != STAGES or any((row["trainings"] or 1) > 1 for row in rows)),
         tuple(rows),
         "Measured while other trainings may have run on the same machine. GPU seconds are zero without a GPU.",
     )
 
 
 def _row(records: Records, cell: Cell) -> dict[str, Any]:
-    done = _records(cell)
+    chains = _chains(records, cell)
     row = {key: cell.row.get(key) for key in COLUMNS} | {"kind": cell.kind, "arm": cell.arm, "state": cell.state}
-    row |= _spent(done) | {
+    row |= _spent(chains) | {
         "seeds": len(cell.finished),
-        "parameters": next((record.get("parameters") for record in done), None),
+        "trainings": max(map(len, chains), default=None),
+        "parameters": next((record.get("parameters") for record, *_ in chains), None),
         "miou_last_mean": _mean(cell.values()),
-        "device": ", ".join(sorted({device(record) for record in done})),
+        "device": ", ".join(sorted({device(record) for chain in chains for record in chain})),
+        "reason": cell.reason,
     }
-    spent = row[clock(row)]
-    per_iteration = spent / cell.iterations if spent and cell.iterations else None
+    own = _spent([chain[:1] for chain in chains])[clock(row)]
+    per_iteration = own / cell.iterations if own and cell.iterations else None
     row["seconds_per_iteration"] = per_iteration
     row["milliseconds"] = 1000 * per_iteration if per_iteration else None
     row["energy_kilojoules"] = row["energy_joules"] / 1000 if row["energy_joules"] is not None else None
     row["gain_per_hour"] = _gain_per_hour(records, cell, row)
     baseline = records.baseline(cell)
-    theirs = _spent(_records(baseline)) if baseline else {}
+    theirs = _spent(_chains(records, baseline)) if baseline else {}
     for name, key in (("time_ratio", clock(row)), ("memory_ratio", "peak_memory_mib")):
         row[name] = row[key] / theirs[key] if row[key] and theirs.get(key) else None
     return row
 
 
-def _records(cell: Cell) -> list[dict[str, Any]]:
-    return [run.record for run in cell.finished if run.record]
+def _chains(records: Records, cell: Cell) -> list[list[dict[str, Any]]]:
+    """Of each finished run its own record, and those of the runs that it needs, each once."""
+    by_run = {row["run"]: row for row in records.rows}
+    return [
+        [run.record, *((by_run.get(one) or {}).get("record") or {} for one in _needed(run.row, by_run))]
+        for run in cell.finished
+        if run.record
+    ]
 
 
-def _spent(done: list[dict[str, Any]]) -> dict[str, float | None]:
-    memory = [record["peak_memory_mib"] for record in done if record.get("peak_memory_mib") is not None]
-    return {key: _mean([record.get(key) for record in done]) for key in SUMS} | {
+def _needed(row: Mapping[str, Any], by_run: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    found: dict[str, None] = {}
+    for one in (row.get("needs") or {}).values():
+        found |= dict.fromkeys([one, *_needed(by_run.get(one) or {}, by_run)])
+    return list(found)
+
+
+def _spent(chains: list[list[dict[str, Any]]]) -> dict[str, float | None]:
+    """What is not known of one training is not known of their sum."""
+    memory = [known for chain in chains for record in chain if (known := record.get("peak_memory_mib")) is not None]
+    return {key: _mean([_sum([record.get(key) for record in chain]) for chain in chains]) for key in SUMS} | {
         "peak_memory_mib": max(memory, default=None)
     }
+
+
+def _sum(values: list[Any]) -> float | None:
+    return None if None in values else sum(values)
 
 
 def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float | None:
