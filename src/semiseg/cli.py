@@ -29,6 +29,8 @@ COMMANDS = {
     "export": "a trained run as ONNX",
     "bench": "benchmarks of loader, step, evaluation and losses",
     "cluster": "look at the cluster this is, and propose its site file",
+    "submit": "pack finished runs, without weights, for git or for somebody else",
+    "collect": "examine submissions and show their runs beside ours",
     "adopt": "compare restored results with what is wanted, and accept what is equal",
 }
 

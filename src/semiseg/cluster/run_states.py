@@ -12,6 +12,7 @@ from semiseg.base.files import peek_json
 from semiseg.cluster import queue
 from semiseg.engine.training_progress import duration
 from semiseg.runs import needs
+from semiseg.runs.run_folder import RunFolder
 
 AFFECTS_RESULTS = False
 
@@ -84,7 +85,8 @@ class Watch:
         carried = peek_json(run.path / "spec.json", "sha256")
         wanted = self.study.wanted_sha256(run)
         if carried and carried == wanted:
-            return State(run.name, run.method, "finished")
+            source = RunFolder(run.path).source
+            return State(run.name, run.method, "finished", note=f"from {source}" if source else "")
         wildcards = "_".join((run.dataset, run.split, run.method, run.variant, str(run.seed))).replace("/", "_")
         if wildcards in waiting:
             return State(run.name, run.method, "queued")

@@ -76,12 +76,21 @@ def overview(study: Any, device: str) -> list[Any]:
     asked = [study.needs[run.path] for run in left]
     lines = [f"{study.name}: {study.suite.title}" if study.suite.title else study.name]
     lines.append(f"{len(study.plan.runs)} runs, {len(done)} done, {len(left)} left; {_cells(study)}")
+    lines.append(_collected(done))
     lines += [_hours("done", [costs[path] for path in done]), _hours("left", [costs[run.path] for run in left])]
     if left:
         lines.append(f"on a cluster: {budget.jobs(asked, site.here().group_size)} jobs")
         lines.append(_calendar([costs[run.path] for run in left]))
     lines += [f"warning: {hint}" for hint in hints(study, done, costs)]
     return [_table(study, done, costs), "\n".join(filter(None, lines))]
+
+
+def _collected(done: set[Path]) -> str:
+    """Of the runs that are done, those that came from elsewhere."""
+    from semiseg.runs.run_folder import RunFolder
+
+    sources = Counter(source for path in done if (source := RunFolder(path).source))
+    return "collected: " + ", ".join(f"{n} from {source}" for source, n in sorted(sources.items())) if sources else ""
 
 
 def _table(study: Any, done: set[Any], costs: dict[Any, Any]) -> Any:

@@ -92,7 +92,7 @@ def _keep_what_nothing_here_can_replace(study: Any) -> None:
     path = study.folder / "records.jsonl"
     if not path.exists() or any((run.path / "record.json").exists() for run in study.plan.runs):
         return
-    done = sum(row["state"] == "done" for row in collect.read(path))
+    done = sum(row["state"] == "done" and not row.get("source") for row in collect.read(path))
     if done:
         raise UserError(
             f"{path} tells of {done} finished runs, and none of their folders is here: tables made now would lose "
@@ -126,11 +126,13 @@ def _early(study: Any) -> None:
     """Of the runs that have ended by now, in a folder of its own: no rule, no stamp and no commit knows of it."""
     from semiseg.cluster.early_report import EARLY
     from semiseg.report import html, plots, tables
+    from semiseg.runs.collected import COLLECTED
 
     folder = study.folder / EARLY
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "runs").is_symlink():
-        (folder / "runs").symlink_to("../runs")
+    for name in ("runs", COLLECTED):
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"../{name}")
     rows = _collected(study, folder)
     tables.build(study.name, folder, rows)
     plots.build(study.name, folder, rows)

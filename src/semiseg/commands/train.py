@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
             request=options.request,
             twin=wanted.get("twin"),
             at_default=wanted.get("at_default", ()),
+            collected_in=wanted.get("collected"),
         )
     finally:
         for lock in held:

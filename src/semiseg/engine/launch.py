@@ -18,7 +18,7 @@ from semiseg.base.files import write_json
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.manifest import require_manifest
 from semiseg.datasets.preparing import data_sha256, ensure_store
-from semiseg.runs import lease, needs, spec
+from semiseg.runs import collected, lease, needs, spec
 from semiseg.runs.run_folder import RunFolder
 from semiseg.splits.families import split_name
 from semiseg.splits.split_files import read_split
@@ -36,11 +36,13 @@ def train_run(
     request: Path | None = None,
     twin: str | None = None,
     at_default: Collection[str] = (),
+    collected_in: str | None = None,
 ) -> None:
     """Train the run that `config` describes into the folder `path`.
 
     request: the file that asks for it; twin: the folder of a run that may turn out to be this one under another name,
-    and then is copied; at_default: keys of the configuration that stand at their default.
+    and then is copied; at_default: keys of the configuration that stand at their default; collected_in: the folder of
+    the suite, among whose collected runs this one may be.
     """
     name = split_name(config["split"]["family"], config["split"]["partition"])
     split = read_split(splits / f"{name}.json")
@@ -51,6 +53,10 @@ def train_run(
     if folder.recover(wanted, sha256):
         say(f"{path}: finished already")
         return
+    for theirs in collected.of_run(Path(collected_in), path) if collected_in else ():
+        if collected.stand_in(path, theirs, wanted, at_default):
+            say(f"{path}: collected from {theirs.source}; not trained again")
+            return
     needed = needs.finished(path, config, wanted, splits, at_default)
     with lease.hold(path, sha256, say) if _is_first() else _follow(folder, wanted, sha256) as held:
         if folder.recover(wanted, sha256):  # whoever held the lease before finished it

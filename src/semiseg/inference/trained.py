@@ -60,6 +60,11 @@ def load(run: Path, label: str | None, device: torch.device, data: Path = Path("
 
 
 def _present(run: Path, name: str) -> Path:
+    if not (run / name).exists() and (source := RunFolder(run).source):
+        raise UserError(
+            f"{run} was collected from {source} without weights; put {source}'s {name} into it, or train it in another "
+            f"folder (`semiseg train FOLDER --config {run / 'config.yaml'}`)"
+        )
     if not (run / name).exists():
         raise UserError(f"{run / name} is missing; restore it (`dvc checkout` or `dvc pull`), or train the run again")
     return run / name

@@ -73,7 +73,13 @@ class Described:
             return CONTROL
         if self.method != SUPERVISED:
             return METHOD
-        return BASELINE if self.variant in ("default", f"head={self.head}") else STRONG
+        own = self.variant.removesuffix(f"from {self.source}").strip() if self.source else self.variant
+        return BASELINE if own in ("", "default", f"head={self.head}") else STRONG
+
+    @property
+    def source(self) -> str | None:
+        """Whom it was collected from; None for what is planned here."""
+        return self.row.get("source")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +149,8 @@ class Cell(Described):
 
     @property
     def setting(self) -> tuple[str, ...]:
-        return tuple(str(self.row[key]) for key in SETTING)
+        """What is subtracted from each other and ranked together; the runs of a source among themselves."""
+        return (*(str(self.row[key]) for key in SETTING), self.source or "")
 
     @property
     def finished(self) -> tuple[Run, ...]:

@@ -66,7 +66,7 @@ class Records:
             for shown in run.cells or ():
                 if shown["kind"] == kind:
                     key = (
-                        *(str(run.row.get(name)) for name in (*SETTING, "method", "variant", "network")),
+                        *(str(run.row.get(name)) for name in (*SETTING, "method", "variant", "network", "source")),
                         shown["arm"],
                     )
                     places.setdefault(key, []).append(run)
@@ -208,7 +208,8 @@ class Records:
 
 def _alike(one: Cell, other: Cell, keys: Iterable[str] = SETTING) -> bool:
     """In all of the setting but the length of the schedule."""
-    return all(str(one.row[key]) == str(other.row[key]) for key in keys if key != "iterations")
+    same = all(str(one.row[key]) == str(other.row[key]) for key in keys if key != "iterations")
+    return same and one.source == other.source
 
 
 def _drawn_like(run: Run) -> tuple[str, str]:

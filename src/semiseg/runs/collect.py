@@ -8,6 +8,7 @@ A description says what was planned. It is a plain mapping with the keys of `PLA
 - `needs`: the runs that have to be finished before, {what this one calls it: its `run`},
 - `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}],
   with the ablation's "title"; trials of a tuning are shown in no cell,
+- `source`: whom the run was collected from, if it is shown beside the planned ones,
 - `tuning`: {"trial": number, "setting": options and recipe keys} of a trial; without a number, of the best one's rows.
 """
 
@@ -26,7 +27,7 @@ AFFECTS_RESULTS = False
 PLANNED = (
     "suite", "run", "dataset", "split", "split_family", "partition", "split_sha256", "labelled", "unlabelled",
     "method", "title", "fidelity", "variant", "options", "head", "seed", "network", "architecture", "encoder",
-    "output_stride", "crop", "iterations", "block", "tuning", "needs", "cells",
+    "output_stride", "crop", "iterations", "block", "tuning", "needs", "cells", "source",
 )  # fmt: skip
 
 

@@ -41,7 +41,20 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
-        return all((self / name).exists() for name in ("spec.json", *PRODUCTS))
+        return all((self / name).exists() for name in ("spec.json", *self.promised(PRODUCTS)))
+
+    @property
+    def source(self) -> str | None:
+        """Whom the run was collected from; None when it was trained here."""
+        return (peek_json(self / "record.json", "collected") or {}).get("source")
+
+    def promised(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Products that there should be: a collected run came without weights, perhaps without pictures."""
+        names = tuple(names)
+        if all((self / name).exists() for name in names) or self.source is None:
+            return names
+        came = peek_json(self / "record.json", "products")
+        return tuple(name for name in names if name in came)
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -88,7 +101,7 @@ class RunFolder:
         if other.spec_sha256 != sha256 or other.damage(PRODUCTS):
             return False
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in (*PRODUCTS, "record.json"):
+        for name in (*other.promised(PRODUCTS), "record.json"):
             write_bytes(self / name, (other / name).read_bytes())
         self.finish(spec, sha256)
         return True
@@ -96,9 +109,13 @@ class RunFolder:
     def damage(self, names: Iterable[str]) -> list[str]:
         """Those of the products that are missing, or not the ones that the record speaks of."""
         hashes = peek_json(self / "record.json", "products") or {}
-        return [name for name in names if not (self / name).exists() or sha256_file(self / name) != hashes.get(name)]
+        return [
+            name
+            for name in self.promised(names)
+            if not (self / name).exists() or sha256_file(self / name) != hashes.get(name)
+        ]
 
     def products(self) -> dict[str, str] | None:
         """sha256 of every product, None when one is missing."""
-        paths = [self / name for name in PRODUCTS]
+        paths = [self / name for name in self.promised(PRODUCTS)]
         return {path.name: sha256_file(path) for path in paths} if all(path.exists() for path in paths) else None

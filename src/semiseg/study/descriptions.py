@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from semiseg import methods
 from semiseg.base.files import read_json
+from semiseg.report.names import MAIN_VARIANTS
+from semiseg.runs.collected import Theirs
 from semiseg.splits.families import FULL, split_name
+from semiseg.study import from_others
 from semiseg.study.grid import Cell, Run
 from semiseg.study.study import Study
 
@@ -25,7 +29,49 @@ def descriptions(study: Study) -> list[dict[str, Any]]:
             shown[run.path].append(place)
         if not cell.runs:
             empty.append(_common(study, cell) | {"run": None, "seed": None, "cells": [place], "reason": cell.reason})
-    return [_of_run(study, run) | {"cells": shown[run.path]} for run in study.plan.runs] + empty
+    planned = [_of_run(study, run) | {"cells": shown[run.path]} for run in study.plan.runs]
+    return [*planned, *empty, *_beside(study, shown)]
+
+
+def _beside(study: Study, shown: dict[Path, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Collected runs that stand for none of ours: in the comparison, each source with rows of its own."""
+    for theirs in from_others.beside(study):
+        path = study.folder / "runs" / theirs.name
+        places = [place for place in shown[path] if place["kind"] == "comparison"]
+        if path in shown and not places:
+            continue  # an arm of an ablation: those are compared among themselves
+        carried = theirs.folder.spec
+        run = _theirs(study, theirs, carried["config"])
+        place = places[0] if places else {"kind": "comparison", "order": len(study.plan.cells)}
+        folder = str(theirs.folder.path.relative_to(study.folder))
+        recipe = carried["config"]["recipe"]
+        network = recipe["network"]
+        yield _common(study, run) | {
+            "dataset": run.dataset,
+            "run": folder,
+            "seed": run.seed,
+            "split_sha256": carried["split"],
+            "architecture": network["architecture"],
+            "encoder": network["encoder"] or network["architecture"],
+            "output_stride": network["output_stride"],
+            "crop": recipe["crop"],
+            "variant": _from(run.variant, theirs.source),
+            "source": theirs.source,
+            "spec_sha256": theirs.folder.spec_sha256,
+            "cells": [place | {"arm": _from(str(place.get("arm", run.variant)), theirs.source)}],
+        }
+
+
+def _from(variant: str, source: str) -> str:
+    return f"from {source}" if variant in MAIN_VARIANTS else f"{variant} from {source}"
+
+
+def _theirs(study: Study, theirs: Theirs, config: dict[str, Any]) -> Run:
+    """Their run as if it were planned here."""
+    dataset, _, _, variant, seed = theirs.name.split("/")
+    split, method = config["split"], config["method"]
+    place = (split["family"], split["partition"], method["name"], variant, method["options"])
+    return Run(study.name, dataset, *place, int(seed.removeprefix("seed")), config)
 
 
 def _of_run(study: Study, run: Run) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from semiseg.runs import seal, spec
 from semiseg.runs.run_folder import SHOWN, RunFolder
 from semiseg.splits import split_files
 from semiseg.splits.families import FULL, split_name
-from semiseg.study import grid, tuning
+from semiseg.study import from_others, grid, tuning
 from semiseg.study.grid import RESULTS, Cell, Run
 from semiseg.study.product import Product
 from semiseg.study.requirements import check_before_start, lost_start_weights
@@ -61,7 +61,9 @@ class Study:
 
     @classmethod
     def load(cls, suite: str | None = None, path: str | Path = "params.yaml") -> Study:
-        return cls(loading.load(path, None if suite is None else str(suite)))  # Snakemake reads `2024` as a number
+        study = cls(loading.load(path, None if suite is None else str(suite)))  # Snakemake reads `2024` as a number
+        from_others.take_in(study)
+        return study
 
     def check_before_start(self) -> None:
         """What the start of a study asks once, and its many jobs do not: is the whole of params.yaml in order?"""
@@ -137,6 +139,7 @@ class Study:
             "splits": str(self.split_file(run).parent),
             "tuned_by": run.tuned_by and str(run.tuned_by),
             "twin": str(run.twin) if run.twin in self._asked else None,
+            "collected": None if run.path in self._needed else str(self.folder),
         }
         return Product(
             "run",
@@ -269,10 +272,11 @@ class Study:
         folder = self.folder / "splits" if own else self.folder / "splits" / place.dataset
         return folder / f"{split_name(place.family, place.partition)}.json"
 
-    def wanted_spec(self, run: Run) -> dict[str, Any]:
+    def wanted_spec(self, run: Run, carried: dict[str, Any] | None = None) -> dict[str, Any]:
+        """`carried`: the spec of a finished run that may be this one; by default of the one in its folder."""
         split = self._split_sha256(self.split_file(run))
         wanted = spec.make_spec(run.config, self.data_sha256(run.dataset), split)
-        return spec.as_carried(wanted, RunFolder(run.path).spec, self.at_default(run))
+        return spec.as_carried(wanted, carried or RunFolder(run.path).spec, self.at_default(run))
 
     def at_default(self, run: Run) -> list[str]:
         """Keys of the run's configuration, and of the runs that it needs, that stand at their default."""
@@ -300,6 +304,15 @@ class Study:
         """`made_from` may change while a driver works; whoever asks a thousand runs again asks for few hashes."""
         return spec.spec_sha256(self.wanted_spec(self._by_path[path]))
 
+    def forget(self) -> None:
+        """Other files have come into run folders: what is wanted may be worded as they carry it."""
+        self._spec_sha256.cache_clear()
+
+    @functools.cached_property
+    def _needed(self) -> set[Path]:
+        """Runs whose weights others need: no collected run stands for them in a job, since it has none."""
+        return {one.path for run in self.plan.runs for one in run.needs.values()}
+
     @functools.cached_property
     def _by_path(self) -> dict[Path, Run]:
         return {run.path: run for run in self.plan.runs}
@@ -324,7 +337,8 @@ class Study:
 
     def records_sha256(self) -> str:
         """Of all that the tables read: which cells there are, how intervals are drawn, every evaluation and record."""
-        files = [run.path / name for run in self.plan.runs for name in ("eval.json", "record.json", "corruptions.json")]
+        folders = [run.path for run in self.plan.runs] + [theirs.folder.path for theirs in from_others.beside(self)]
+        files = [folder / name for folder in folders for name in ("eval.json", "record.json", "corruptions.json")]
         cells = [[cell.kind, cell.arm, cell.variant, [run.name for run in cell.runs]] for cell in self.plan.cells]
         titles = {name: ablation.title for name, ablation in self.suite.ablations.items()}
         shown = [cells, self.suite.title, titles, self.suite.block]

@@ -30,7 +30,9 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def stand_in(config, path, *, data, splits, runtime, dataset, say, request=None, twin=None, at_default=()):
+def stand_in(
+    config, path, *, data, splits, runtime, dataset, say, request=None, twin=None, at_default=(), collected_in=None
+):
     from semiseg.base.files import write_json
     from semiseg.datasets.preparing import data_sha256
     from semiseg.runs import lease, spec

@@ -122,6 +122,7 @@ def identity(cell: Cell) -> dict[str, Any]:
     row = {key: cell.row.get(key) for key in (*IDENTITY, "title", "fidelity")}
     return row | {
         "role": cell.role,
+        "source": cell.source,
         "evaluated_on": evaluated.get("evaluated_on"),
         "selected_on": evaluated.get("selected_on"),
         "crop": crop_text(cell.crop),

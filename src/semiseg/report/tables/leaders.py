@@ -40,7 +40,7 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
     """From the rows of the comparison (over lists, where there are several)."""
     places: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        if row["miou_last_mean"] is not None:
+        if row["miou_last_mean"] is not None and not row["source"]:
             places.setdefault(tuple(row[key] for key in PLACE), []).append(row)
     unfit = {one.cell.head for one in findings if one.severity == BANNER and one.cell}
     found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit)

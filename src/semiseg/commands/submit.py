@@ -1,0 +1,69 @@
+"""semiseg submit RUNS… --out FOLDER: finished runs in two small files, for git or for somebody else."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs, or results/SUITE for all of them")
+    parser.add_argument("--out", type=Path, required=True, help="the folder that is written; its name is the source's")
+    parser.add_argument("--pictures", action="store_true", help="with the label maps that a report shows")
+    parser.add_argument(
+        "--light", action="store_true", help="without histograms of confidence: smaller, and without calibration"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from semiseg.base.errors import UserError
+    from semiseg.runs import submission
+    from semiseg.runs.run_folder import RunFolder
+
+    source = options.out.resolve().name
+    if not PLAIN.fullmatch(source):
+        raise UserError(f"--out {options.out}: tables show the folder's name; letters, digits, ., _ and - are allowed")
+    suite, found = _runs(options.runs)
+    own = {name: path for name, path in found.items() if RunFolder(path).source is None}
+    if not own:
+        raise UserError(f"none of the runs was trained here; submissions of others lie in {suite / 'submissions'}")
+    for path in own.values():
+        _check(path)
+    submission.pack(options.out, source, suite.name, own, pictures=options.pictures, light=options.light)
+    size = sum((options.out / name).stat().st_size for name in (submission.MANIFEST, submission.ARCHIVE))
+    others = f"; {len(found) - len(own)} that were collected are left out" if len(own) < len(found) else ""
+    print(f"{options.out}: {len(own)} runs of {suite.name}, {size / 2**20:.2f} MiB{others}")
+
+
+def _runs(paths: list[Path]) -> tuple[Path, dict[str, Path]]:
+    """The suite's folder, and the runs by their name below runs/."""
+    from semiseg.base.errors import UserError
+
+    folders = []
+    for path in paths:
+        below = sorted(one.parent for one in path.glob("runs/*/*/*/*/*/spec.json"))
+        folders += below or [path]
+    suites = {next((parent for parent in path.parents if parent.name == "runs"), None) for path in folders}
+    if len(suites) != 1 or None in suites:
+        raise UserError("name runs of one suite: folders below results/SUITE/runs, or results/SUITE itself")
+    [runs] = suites
+    return runs.parent, {path.relative_to(runs).as_posix(): path for path in folders}
+
+
+def _check(path: Path) -> None:
+    from semiseg.base.errors import UserError
+    from semiseg.commands.evaluate import evaluate
+    from semiseg.runs.run_folder import SHOWN, RunFolder
+    from semiseg.study.study import is_scored
+
+    folder = RunFolder(path)
+    if folder.spec is None:
+        raise UserError(f"{path} is not a finished run (it has no spec.json); train it with `semiseg train {path}`")
+    if damaged := folder.damage(SHOWN):
+        raise UserError(f"{path}: {', '.join(damaged)} is not the file that record.json speaks of; train the run again")
+    if not is_scored(path):
+        evaluate(path)

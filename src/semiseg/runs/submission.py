@@ -1,0 +1,176 @@
+"""Finished runs in two files that are small enough for git, without weights.
+
+`submission.json` names the runs, their scores and what made them; a person reads it, and it carries the hash of the
+archive. `runs.tar.xz` holds the runs' files. Files of numpy arrays lie in it uncompressed, because LZMA finds what they
+have in common: image names, cells, and counts. Histograms of confidence are most of the bytes: a method's run keeps
+those of the network that it reports, as tables need them, and a light submission keeps none.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semiseg import __version__
+from semiseg.base.errors import UserError
+from semiseg.base.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json, write_npz
+from semiseg.runs import seal
+from semiseg.runs.run_folder import RunFolder
+
+AFFECTS_RESULTS = False
+
+FORMAT = 1
+MANIFEST, ARCHIVE = "submission.json", "runs.tar.xz"
+PICTURES = "predictions.npz"
+FILES = ("spec.json", "config.yaml", "record.json", "eval.json", "metrics.jsonl", "evaluations.npz")
+MOST_BYTES = 2**32  # unpacked: an archive that claims more is no submission
+
+
+def pack(
+    folder: Path, source: str, suite: str, runs: Mapping[str, Path], *, pictures: bool = False, light: bool = False
+) -> None:
+    """Write the two files; `runs`: name below `runs/` -> its folder."""
+    packed = _packed(runs, (*FILES, PICTURES) if pictures else FILES, light)
+    write_bytes(folder / ARCHIVE, packed)
+    content = {
+        "format": FORMAT,
+        "source": source,
+        "suite": suite,
+        "semiseg": __version__,
+        "archive": sha256_bytes(packed),
+        "made_with": _made_with(runs.values()),
+        "runs": {name: _score(path) for name, path in sorted(runs.items())},
+    }
+    write_json(folder / MANIFEST, seal.sealed(content))
+
+
+def _packed(runs: Mapping[str, Path], files: tuple[str, ...], light: bool) -> bytes:
+    """Files of one kind stand together, with constant dates and owners: equal runs give equal bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
+        for file in files:
+            for name, path in sorted(runs.items()):
+                if (path / file).exists():
+                    content = _content(path / file, light)
+                    entry = tarfile.TarInfo(f"{name}/{file}")
+                    entry.size = len(content)
+                    archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _content(path: Path, light: bool) -> bytes:
+    if path.suffix != ".npz":
+        return path.read_bytes()
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    if path.name == "evaluations.npz":
+        arrays = _without_histograms(arrays, RunFolder(path.parent), light)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _without_histograms(arrays: dict[str, np.ndarray], run: RunFolder, light: bool) -> dict[str, np.ndarray]:
+    """Without those that no table is made from: see `runs.suite_evaluations`."""
+    header = json.loads(arrays["header"].tobytes())
+    reported = read_json(run / "eval.json")["reported_network"]
+    every = run.spec["config"]["method"]["name"] == "supervised"
+
+    def is_needed(kind: str, network: str) -> bool:
+        return kind != "confidence" or (not light and (every or network == reported))
+
+    dropped = {tuple(extra[:3]) for extra in header["extras"] if not is_needed(extra[0], extra[2])}
+    if not dropped:
+        return arrays
+    header["extras"] = [extra for extra in header["extras"] if tuple(extra[:3]) not in dropped]
+    arrays = {key: value for key, value in arrays.items() if tuple(key.split("/")[:3]) not in dropped}
+    return arrays | {"header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)}
+
+
+def _made_with(folders: Any) -> list[dict[str, Any]]:
+    """The environments of the runs, each once; every run's record has the whole of its own."""
+    found = []
+    for path in folders:
+        record = read_json(path / "record.json")
+        one = {key: record.get(key) for key in ("git", "hardware", "versions")}
+        if one not in found:
+            found.append(one)
+    return found
+
+
+def _score(path: Path) -> dict[str, Any]:
+    """For a reader; what counts is made from the matrices again."""
+    summary = read_json(path / "eval.json")
+    reported = summary["networks"][summary["reported_network"]]
+    return {
+        "spec_sha256": summary["spec_sha256"],
+        "network": summary["reported_network"],
+        "miou": reported["last"]["miou"],
+    }
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What submission.json says; an error is a sentence that names the damage."""
+    if not (folder / MANIFEST).exists():
+        raise UserError(f"{folder} is not a submission: it has no {MANIFEST}, which `semiseg submit` writes")
+    manifest = read_json(folder / MANIFEST)
+    if not seal.holds(manifest):
+        raise UserError(f"{folder / MANIFEST} was edited or cut after it was written; ask its source for it again")
+    if manifest["format"] != FORMAT:
+        raise UserError(f"{folder} has format {manifest['format']}, this version of semiseg reads {FORMAT}")
+    if not (folder / ARCHIVE).exists():
+        raise UserError(f"{folder / ARCHIVE} is missing; a submission consists of it and {MANIFEST}")
+    if sha256_file(folder / ARCHIVE) != manifest["archive"]:
+        raise UserError(
+            f"{folder / ARCHIVE} is cut or was changed: it is not the archive that {MANIFEST} speaks of; ask its "
+            "source for it again"
+        )
+    return manifest
+
+
+def unpack(folder: Path, manifest: Mapping[str, Any], place: Path) -> None:
+    """Run folders below `place`, complete but for weights; records say where they come from."""
+    try:
+        for name, content in _members(folder / ARCHIVE, manifest):
+            _write(place / name, content)
+    except (tarfile.TarError, lzma.LZMAError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{folder / ARCHIVE} cannot be read ({error}); ask its source for it again") from error
+    for name in manifest["runs"]:
+        lacking = [file for file in FILES if not (place / name / file).exists()]
+        if lacking:
+            raise UserError(f"{folder / ARCHIVE} lacks {', '.join(lacking)} of the run {name}; pack it again")
+        _mark(RunFolder(place / name), manifest["source"])
+
+
+def _members(path: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    allowed = {f"{run}/{file}" for run in manifest["runs"] for file in (*FILES, PICTURES)}
+    size = 0
+    with tarfile.open(path, "r:xz") as archive:
+        for entry in archive:
+            size += entry.size
+            if entry.name not in allowed or ".." in entry.name.split("/") or not entry.isreg() or size > MOST_BYTES:
+                raise ValueError(f"{entry.name} does not belong in a submission")
+            yield entry.name, archive.extractfile(entry).read()
+
+
+def _write(path: Path, content: bytes) -> None:
+    if path.suffix != ".npz":
+        return write_bytes(path, content)
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        write_npz(path, **{key: stored[key] for key in stored.files})
+
+
+def _mark(folder: RunFolder, source: str) -> None:
+    """Hashes are those of the files here: another version of zlib compresses the same arrays to other bytes."""
+    record = folder.record
+    here = {name: sha256_file(folder / name) for name in record["products"] if (folder / name).exists()}
+    collected = {"source": source, "products": record["products"]}
+    write_json(folder / "record.json", record | {"products": here, "collected": collected})

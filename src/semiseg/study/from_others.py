@@ -1,0 +1,134 @@
+"""Collected runs in a study: those that are what is planned stand for it, the others are shown beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.files import peek_json
+from semiseg.datasets.manifest import manifest_path
+from semiseg.runs import collected, seal, spec
+from semiseg.runs.collected import Theirs
+from semiseg.runs.evaluations import Evaluations
+from semiseg.runs.run_folder import RunFolder
+from semiseg.scoring.selection import summarise
+
+OUTSIDE = ("config.yaml", "metrics.jsonl")  # products whose bytes no library decides
+
+
+def take_in(study: Any) -> None:
+    """Unpack what has come with git, and let it stand for the planned runs that it is."""
+    collected.unpack(study.folder)
+    found: dict[Path, list[Theirs]] = {}
+    for theirs in collected.runs(study.folder):
+        found.setdefault(study.folder / "runs" / theirs.name, []).append(theirs)
+    if not found:
+        return
+    lacking = [run for run in study.plan.runs if not _is_there(study, run)]
+    usable = {run.path: run for run in lacking if any(_is_it(study, run, one) for one in found.get(run.path, ()))}
+    # Collected runs have no weights: one that a run still to be trained needs is trained here as well.
+    while blocked := usable.keys() & {
+        one.path for run in lacking if run.path not in usable for one in run.needs.values()
+    }:
+        usable = {path: run for path, run in usable.items() if path not in blocked}
+    for path, run in usable.items():
+        for theirs in found[path]:
+            if _is_it(study, run, theirs) and _put(study, run, theirs):
+                break
+
+
+def _is_there(study: Any, run: Any) -> bool:
+    folder = RunFolder(run.path)
+    return folder.spec_sha256 == study.wanted_sha256(run) and folder.complete
+
+
+def _is_it(study: Any, run: Any, theirs: Theirs) -> bool:
+    if run.tuned_by and not study.tunings[run.method].fresh():
+        return False
+    return theirs.folder.spec_sha256 == spec.spec_sha256(study.wanted_spec(run, theirs.folder.spec))
+
+
+def _put(study: Any, run: Any, theirs: Theirs) -> bool:
+    done = collected.stand_in(run.path, theirs, study.wanted_spec(run, theirs.folder.spec), study.at_default(run))
+    study.forget()
+    return done
+
+
+def beside(study: Any) -> list[Theirs]:
+    """Those that stand for no run here: of other code, of another machine, or of a cell that is not planned."""
+    trials = {run.path for run in study.plan.trials}
+    own = study.folder / "runs"
+    return [
+        theirs
+        for theirs in collected.runs(study.folder)
+        if own / theirs.name not in trials and RunFolder(own / theirs.name).source != theirs.source
+    ]
+
+
+# ---------------------------------------------------------------- what a submission has to be
+
+
+def examine(study: Any, theirs: Theirs) -> None:
+    """Refuse a run, in a sentence, that cannot stand in a table with ours."""
+    folder, run = theirs.folder, f"{theirs.source}: {theirs.name}"
+    carried = peek_json(folder / "spec.json")
+    record, config = folder.record, carried["spec"]["config"]
+    if not carried["sha256"] == spec.spec_sha256(carried["spec"]) == record["spec_sha256"]:
+        raise UserError(f"{run}: spec.json was edited: its hash is not that of what it says")
+    for name in OUTSIDE:
+        if record["products"].get(name) != record["collected"]["products"].get(name):
+            raise UserError(f"{run}: {name} is not the file that its training wrote")
+    if record["state"] != "done":
+        raise UserError(f"{run} is not finished: its record says {record['state']}")
+    methods.load(config["method"]["name"])
+    _same_data(study, run, folder, carried["spec"])
+    _same_protocol(study, run, config)
+    _same_scores(run, folder, config)
+
+
+def _same_data(study: Any, run: str, folder: RunFolder, carried: dict[str, Any]) -> None:
+    name = carried["config"]["dataset"]["name"]
+    ours = peek_json(manifest_path(name), "classes")
+    theirs = Evaluations.load(folder / "evaluations.npz").classes
+    if ours is None:
+        raise UserError(
+            f"{run}: the data set {name} is not prepared here; `snakemake --profile local data_all` does it"
+        )
+    if ours != theirs:
+        raise UserError(f"{run} has the classes {', '.join(theirs)}, the data set {name} here has {', '.join(ours)}")
+    if carried["data"] != study.data_sha256(name):
+        raise UserError(f"{run} was trained on other images or masks than those of the data set {name} here")
+    lists = {peek_json(product.files[0], "sha256") for product in study.splits.values()} - {None}
+    if not lists:
+        raise UserError(
+            f"{run}: the lists of {study.name} are not made here; `snakemake --profile local splits_all` does it"
+        )
+    if carried["split"] not in lists:
+        split = "/".join(map(str, carried["config"]["split"].values()))
+        raise UserError(f"{run} has another list of labelled images ({split}) than any of the suite {study.name} here")
+
+
+def _same_protocol(study: Any, run: str, config: dict[str, Any]) -> None:
+    ours, theirs = study.suite.evaluation.model_dump(mode="json"), config["evaluation"]
+    for key in ("evaluated_on", "protocol"):
+        if theirs[key] != ours[key]:
+            raise UserError(f"{run} was evaluated with {key} {theirs[key]}, the suite {study.name} with {ours[key]}")
+
+
+def _same_scores(run: str, folder: RunFolder, config: dict[str, Any]) -> None:
+    stored, said = Evaluations.load(folder / "evaluations.npz"), peek_json(folder / "eval.json")
+    if not seal.holds(said):
+        raise UserError(f"{run}: eval.json was edited or cut")
+    if not stored.iterations or stored.iterations[-1] != config["recipe"]["iterations"]:
+        raise UserError(f"{run} has no evaluation after its last iteration, {config['recipe']['iterations']}")
+    keys = ("evaluated_on", "selected_on", "lastk")
+    chosen = {key: config["evaluation"][key] for key in keys} | {"reported_network": said["reported_network"]}
+    made = summarise(stored, spec_sha256=folder.spec_sha256, **chosen)
+    for network, scores in made["networks"].items():
+        for rule in ("last", "best", "lastk"):
+            if said["networks"].get(network, {}).get(rule) != scores[rule]:
+                raise UserError(
+                    f"{run}: the {network}'s score ({rule}) is not the one that its confusion matrices give"
+                )
