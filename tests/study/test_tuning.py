@@ -104,6 +104,22 @@ def test_trials_may_have_another_data_set_and_list():
     assert {Path(study.runs[run.path].content["splits"]) for run in study.plan.trials} == {file.parent}
 
 
+def test_the_stages_before_a_trial_are_those_of_the_default():
+    """They are trained once for all trials; on another data set, where nobody looks at test, they are judged on val."""
+    for changes, judged_on in (({}, "test"), ({"dataset": "other"}, "val")):
+        content = tiny.params({"st_plus_plus": {"at": [4]}}, tune=TUNE | changes)
+        content["datasets"]["other"] = {"kind": "pocket"}
+        plan = grid.plan(Params.model_validate(content))
+        default, *others = plan.trials
+        assert len(others) == 2 and all(one.config["needs"] == default.config["needs"] for one in others)
+        first = default.needs["first_student"]
+        assert first.setting == {} and first.path in {run.path for run in plan.runs}
+        for run in (first, first.needs["teacher"]):
+            assert run.dataset == default.dataset
+            assert run.config["evaluation"]["evaluated_on"] == judged_on
+            assert judged_on == "test" or run.config["evaluation"]["selected_on"] is None
+
+
 def test_trials_name_no_other_set_than_val():
     for run in planned(TUNE).trials:
         assert run.config["evaluation"]["evaluated_on"] == "val"

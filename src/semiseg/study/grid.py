@@ -25,6 +25,7 @@ from semiseg.study import trials
 
 RESULTS = Path("results")
 TUNED = "tuned"  # the variant that takes the setting of the best trial
+JUDGED_ON_VAL = {"evaluated_on": "val", "selected_on": None}  # trials, and what they learn from
 # Where the images and their lists lie and who may see them changes no result; what the files say is in the data's hash.
 NOT_DETERMINING = {"data_root", "redistributable", "classes_file", "val_list", "test_list"}
 
@@ -185,7 +186,7 @@ class _Builder:
         options = self._options(method, "default", f"suites.{self.name}.tune")
         recipe = self._recipe(method, options) | ({"iterations": tune.iterations} if tune.iterations else {})
         once = {"every": recipe["iterations"], "lastk": 1, "diagnostics": 0, "pictures": 0}
-        judged = {**self._evaluation, "evaluated_on": "val", "selected_on": None, **once}
+        judged = {**self._evaluation, **JUDGED_ON_VAL, **once}
         family, partition = tune.family or self.suite.splits.family[0], tune.trials_at or tune.at
         values = options.model_dump(mode="json")
         return self._run(method, "default", values, recipe, judged, family, partition, tune.seed, tune.dataset)
@@ -309,11 +310,16 @@ class _Builder:
     def _needed(
         self, method: str, values: dict[str, Any], family: str, partition: str, seed: int, dataset: str
     ) -> dict[str, Run]:
-        """The runs that a run needs, with the suite's own recipe: also a trial's teacher is the one of the tables."""
+        """The runs that a run needs, with the suite's own recipe: also a trial's teacher is the one of the tables.
+
+        On the data set of the trials there is none; there the teacher is judged as they are.
+        """
         found = {}
         for name, (one, options) in self._needs(method, methods.load(method).Options.model_validate(values)).items():
             wanted = options.model_dump(mode="json")
             recipe, evaluation = self._as_long_as_the_dearest(one, options)
+            if dataset != self.suite.dataset:
+                evaluation = evaluation | JUDGED_ON_VAL
             place = (family, partition, seed, dataset)
             found[name] = self._run(one, self._variant(one, wanted), wanted, recipe, evaluation, *place)
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Mapping
@@ -31,11 +30,13 @@ def settings(config: Mapping[str, Any], trials: int, seed: int) -> list[Setting]
 
 
 def applied(config: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with this setting; the one given stays as it is."""
-    changed = copy.deepcopy(dict(config))
+    """The configuration with this setting; the one given stays as it is, and so does what it shares with others.
+
+    A run's recipe and that of the run that it needs may be one object, and the setting is the run's alone.
+    """
+    changed = dict(config)
     for key, value in setting.items():
-        block, last = _place(changed, key)
-        block[last] = value
+        changed = _replaced(changed, _path(key), value)
     return changed
 
 
@@ -50,19 +51,19 @@ def resolved(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
-    block, last = _place(config, key)
-    return block[last]
+    found: Any = config
+    for name in _path(key):
+        found = found[name]
+    return found
 
 
-def _place(config: Mapping[str, Any], key: str) -> tuple[Any, str]:
-    """The block that holds a key, and the key's name there."""
-    if not key.startswith(RECIPE):
-        return config["method"]["options"], key
-    *path, last = key.split(".")
-    block: Any = config
-    for name in path:
-        block = block[name]
-    return block, last
+def _path(key: str) -> list[str]:
+    return key.split(".") if key.startswith(RECIPE) else ["method", "options", key]
+
+
+def _replaced(block: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
+    return {**block, first: _replaced(block[first], rest, value) if rest else value}
 
 
 def _sequence(count: int, keys: list[str]) -> list[list[float]]:
