@@ -27,7 +27,7 @@ COMMANDS = {
     "predict": "a trained run over images of your own",
     "advise": "what a finished trial means for your images, and which to label next",
     "export": "a trained run as ONNX",
-    "bench": "benchmarks of loader, step, evaluation and losses",
+    "bench": "benchmarks of loader, step, evaluation and losses, and all figures of a GPU",
     "cluster": "look at the cluster this is, and propose its site file",
     "submit": "pack finished runs, without weights, for git or for somebody else",
     "collect": "examine submissions and show their runs beside ours",

@@ -1,4 +1,4 @@
-"""`bench step`: the engine's own step on made images, with all speed options and with `engine.plain`.
+"""`bench step`: the engine's own step on made images, with all speed options, with `engine.plain`, or in other ways.
 
 The arithmetic of a step is counted once, on its eager form, with every forward and backward pass that the method takes.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from semiseg.splits.split import Split
 # Largest crop, and the images that such crops are taken from: procedural ones, VOC's, Cityscapes'.
 SOURCES = ((96, (96, 96)), (600, (375, 500)), (10**9, (1024, 2048)))
 IMAGES = 8  # on disk; whose does not matter
+FAST_AND_PLAIN = {"fast": {}, "plain": {"plain": True}}
 STEPS_AT_ONCE = {"cpu": 1, "cuda": 10}  # on a GPU the host may run ahead, as in a training
 LOG_EVERY = 50
 UNWANTED = 10**9
@@ -41,20 +42,25 @@ UNWANTED = 10**9
 
 def run(
     method: str, network: dict[str, Any], crop: int, batch: int, seconds: float = 20, workers: int = 0,
-    options: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None, ways: Mapping[str, dict[str, Any]] = FAST_AND_PLAIN, at_once: int = 0,
+    folder: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Fast and plain rows; `batch` labelled and as many unlabelled images."""
+    """A row for each way, which is a name and what it sets of `engine`; `batch` labelled and as many unlabelled images.
+
+    at_once: steps of one call, after which a GPU is waited for; folder: where the images lie or will lie, so that
+    another call finds them.
+    """
     device = choose_device()
     if device.type == "cpu":
         torch.set_num_threads(1)
     case = f"{method}, {network['encoder'] or network['architecture']}, crop {crop}, batch {batch}+{batch}"
-    with tempfile.TemporaryDirectory() as folder:
-        _make_data(Path(folder), crop)
+    with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as made:
+        data = made_images(Path(made), crop)
         steps, missing = [], []
-        for name in ("fast", "plain"):
-            settings = _settings(method, options or {}, network, crop, batch, name == "plain")
+        for name, engine in ways.items():
+            settings = settings_of(method, options or {}, network, crop, batch, engine)
             try:
-                steps.append(_warmed(name, settings, Path(folder), workers))
+                steps.append(_warmed(name, settings, data, workers, at_once or STEPS_AT_ONCE[device.type]))
             except torch.OutOfMemoryError:
                 missing.append(name)
                 gc.collect()
@@ -69,10 +75,9 @@ def run(
 class Steps:
     """A few steps of a training, its batches read as they are in one."""
 
-    def __init__(self, name: str, training: Training) -> None:
-        self.name, self.training = name, training
+    def __init__(self, name: str, training: Training, count: int) -> None:
+        self.name, self.training, self.count = name, training, count
         self.on_gpu = training.device.type == "cuda"
-        self.count = STEPS_AT_ONCE[training.device.type]
         self.batches: Iterator[Loaded] = training.loader.batches(0, UNWANTED)
         self.waited = self.spent = 0.0
         self.flops = self.ceiling = 0.0
@@ -94,10 +99,10 @@ class Steps:
         self.spent += clock() - start
 
 
-def _warmed(name: str, settings: dict[str, Any], folder: Path, workers: int) -> Steps:
+def _warmed(name: str, settings: dict[str, Any], folder: Path, workers: int, count: int) -> Steps:
     """Compiled, its convolutions chosen, and measured but for the time."""
     before = torch.cuda.memory_allocated() if torch.cuda.is_available() else 0  # by the other row
-    steps = Steps(name, _training(settings, folder, workers))
+    steps = Steps(name, open_training(settings, folder, workers), count)
     with _eagerly(steps.training):
         steps.flops = _flops(steps)
     steps()
@@ -123,6 +128,7 @@ def _row(case: str, steps: Steps, seconds: list[float]) -> dict[str, Any]:
         "share_of_matmul": _short(steps.flops / 1e12 / per_step / steps.ceiling),
         "precision": training.speed.precision,
         "compiled": training.speed.compiles,
+        "eager_because": training.speed.eager_because,
         **steps.memory,
     }
 
@@ -154,13 +160,18 @@ def _eagerly(training: Training) -> Iterator[None]:
     training.speed.eager_because = before
 
 
-def _make_data(folder: Path, crop: int) -> None:
+def made_images(folder: Path, crop: int) -> Path:
+    """A folder below this one, with a store of images of the size that such crops are taken from."""
     height, width = next(size for largest, size in SOURCES if crop <= largest)
-    build(Photographs(folder / "raw", ".jpg", height, width, IMAGES), folder / "store")
+    place, unfinished = folder / f"{height}x{width}", folder / f"{height}x{width}.part"
+    if not place.exists():
+        build(Photographs(unfinished / "raw", ".jpg", height, width, IMAGES), unfinished / "store")
+        unfinished.rename(place)
+    return place
 
 
-def _settings(
-    method: str, options: dict[str, Any], network: dict[str, Any], crop: int, batch: int, plain: bool
+def settings_of(
+    method: str, options: dict[str, Any], network: dict[str, Any], crop: int, batch: int, engine: dict[str, Any]
 ) -> dict[str, Any]:
     wanted = {
         "network": network,
@@ -168,7 +179,7 @@ def _settings(
         "batch": {"labelled": batch, "unlabelled": batch},
         "iterations": UNWANTED,
         "optimiser": {"name": "sgd", "lr": 1e-4},
-        "engine": {"plain": plain},
+        "engine": engine,
     }
     try:
         recipe = schema.Recipe.model_validate(wanted)
@@ -184,7 +195,7 @@ def _settings(
     }
 
 
-def _training(settings: dict[str, Any], folder: Path, workers: int) -> Training:
+def open_training(settings: dict[str, Any], folder: Path, workers: int = 0) -> Training:
     ids = tuple(f"{number:03d}" for number in range(IMAGES))
     split = Split("made", "1/2", ids[::2], ids[1::2], sha256="")
     return Training(settings, {}, "", RunFolder(folder), folder, split, Lease(folder, ""), print, {"workers": workers})

@@ -8,7 +8,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,19 +110,29 @@ def _shown(value: Any) -> str:
 def write_csv(outcome: dict[str, Any], folder: Path | str) -> Path:
     """FOLDER/<benchmark>-<hardware>.csv, hardware and versions in every row: other cases measured before stay there."""
     hardware = outcome["hardware"]
-    name = re.sub(r"[^a-z0-9]+", "-", (hardware["gpu"] or hardware["cpu"]).lower()).strip("-")
-    path = Path(folder) / f"{outcome['benchmark']}-{name}.csv"
+    path = Path(folder) / f"{outcome['benchmark']}-{slug(hardware['gpu'] or hardware['cpu'])}.csv"
     fixed = {key: value for key, value in hardware.items() if value is not None} | outcome["versions"]
     fixed["clock"] = outcome["clock"]
     measured = {row["case"] for row in outcome["rows"]}
     kept = [row for row in _read_csv(path) if row["case"] not in measured]
     names = dict.fromkeys([*_columns(outcome), *(name for row in kept for name in row if name not in fixed), *fixed])
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([*kept, *(row | fixed for row in outcome["rows"])])
-    files.write_text(path, buffer.getvalue())
+    files.write_text(path, csv_text([*kept, *(row | fixed for row in outcome["rows"])], list(names)))
     return path
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> str:
+    """As a file; without names, the columns are the keys of all rows."""
+    buffer = io.StringIO()
+    every = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(buffer, names or list(every), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def slug(hardware: str) -> str:
+    """A name of hardware as a part of a path."""
+    return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

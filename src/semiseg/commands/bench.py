@@ -1,4 +1,7 @@
-"""semiseg bench loader|step|evaluation|losses: JSON on standard output, a table for people on standard error."""
+"""semiseg bench loader|step|evaluation|losses: JSON on standard output, a table for people on standard error.
+
+semiseg bench gpu: everything that this project claims or plans for GPUs, in a folder for the card.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,8 @@ def define(parser: argparse.ArgumentParser) -> None:
         if name == "step":
             _define_step(kind)
         kind.set_defaults(run=run, benchmark=name)
+    summary = "all figures of a GPU, a few minutes at a time, into a folder named by the card"
+    _define_gpu(kinds.add_parser("gpu", help=summary, description=summary))
 
 
 def _define_step(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +49,41 @@ def _define_step(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", type=int, default=64, help="side of the square crops in pixels (default 64)")
     parser.add_argument("--batch", type=int, default=8, help="labelled images, and as many unlabelled ones")
     parser.add_argument("--workers", type=int, default=0, help="threads that read ahead (default: none)")
+
+
+def _define_gpu(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--minutes", type=float, default=9, help="most that this call takes (default %(default)g)")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="default: %(default)s")
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="PART", help="names or patterns, such as 'step-*'")
+    parser.add_argument("--again", action="store_true", help="measure parts that are there already")
+    parser.set_defaults(run=gpu)
+
+
+def gpu(options: argparse.Namespace) -> None:
+    import sys
+    import tempfile
+    import time
+    from fnmatch import fnmatch
+
+    from semiseg.base.errors import UserError
+
+    end = time.monotonic() + 60 * options.minutes
+    host_memory.keep()
+    from semiseg.bench import gpu_parts, gpu_session
+
+    def say(message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+    parts = gpu_parts.parts()
+    chosen = [part.name for part in parts if any(fnmatch(part.name, pattern) for pattern in options.only)]
+    if not chosen:
+        raise UserError(f"--only: no part has such a name; there are {', '.join(part.name for part in parts)}")
+    sitting = gpu_session.Sitting(options.out, gpu_session.card_of(gpu_parts.card), parts, end, say)
+    with tempfile.TemporaryDirectory() as images:
+        skipped = sitting.run(Path(images).resolve(), chosen, options.again)
+    if skipped:
+        say(f"{len(skipped)} parts are left; the same command goes on with them")
+    print(sitting.folder / "README.md")
 
 
 def run(options: argparse.Namespace) -> None:
