@@ -1,4 +1,4 @@
-"""semiseg evaluate RUN…, or all finished runs of a suite"""
+"""semiseg evaluate RUN…, or all finished runs of a suite, or weights that were trained elsewhere"""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--corruptions", action="store_true",
         help="score the runs on images made worse in five ways at three strengths; needs weights and data",
     )  # fmt: skip
+    foreign = parser.add_argument_group("weights that were trained elsewhere")
+    foreign.add_argument("--weights", type=Path, metavar="FILE", help="a state dict: .pt, .pth or .safetensors")
+    foreign.add_argument("--network", nargs="+", default=(), metavar="KEY=VALUE", help="besides what the suite says")
+    foreign.add_argument("--protocol", nargs="+", default=(), metavar="KEY=VALUE", help="besides what the suite says")
+    foreign.add_argument("--head", choices=("pixel", "mask"), default="pixel")
+    foreign.add_argument("--prefix", default="", help="of the keys that belong to the network, such as `teacher.`")
+    foreign.add_argument(
+        "--out", type=Path, metavar="FILE", help="a JSON file with the score and what it was made from"
+    )
     parser.set_defaults(run=run)
 
 
@@ -23,6 +32,8 @@ def run(options: argparse.Namespace) -> None:
     from semiseg.base.errors import UserError
     from semiseg.engine.training_progress import say
 
+    if options.weights:
+        return _foreign(options)
     if not options.folder and not options.suite:
         raise UserError("name the folders of finished runs, or a suite with --suite")
     if options.corruptions:
@@ -33,6 +44,48 @@ def run(options: argparse.Namespace) -> None:
         say(f"{folder}: {summary['evaluated_on']} mIoU {last['miou']:.2f} ({summary['reported_network']}, last)")
     if options.suite:
         _suite(options.suite, options.list)
+
+
+def _foreign(options: argparse.Namespace) -> None:
+    """On the data set and the set of images that the suite reports."""
+    from semiseg.base.errors import UserError
+    from semiseg.base.explain import nearest
+    from semiseg.base.files import write_json
+    from semiseg.inference import foreign_weights
+    from semiseg.params import loading
+    from semiseg.runs.seal import sealed
+
+    params = loading.load()
+    name = options.suite or params.suite
+    if name not in params.suites:
+        raise UserError(f"params.yaml: there is no suite {name!r}{nearest(name, params.suites)}")
+    found = foreign_weights.scored(
+        options.weights, params, name, head=options.head, prefix=options.prefix,
+        network=_values(options.network, "--network"), protocol=_values(options.protocol, "--protocol"),
+    )  # fmt: skip
+    print(
+        f"{options.weights}: {found['evaluated_on']} mIoU {found['miou']:.2f} +- {found['miou_error']:.2f} on "
+        f"{found['images']} images of {found['dataset']} (+- over images alone)"
+    )
+    for label, iou in zip(found["classes"], found["per_class"], strict=True):
+        print(f"  {label}: {'absent' if iou is None else f'{iou:.2f}'}")
+    if options.out:
+        write_json(options.out, sealed(found))
+
+
+def _values(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """As params.yaml writes them."""
+    import yaml
+
+    from semiseg.base.errors import UserError
+
+    found = {}
+    for pair in pairs:
+        key, is_there, value = pair.partition("=")
+        if not is_there:
+            raise UserError(f"{option} {pair}: expected KEY=VALUE, as architecture=unet")
+        found[key] = yaml.safe_load(value)
+    return found
 
 
 def _corruptions(folders: Sequence[Path]) -> None:

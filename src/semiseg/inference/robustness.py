@@ -34,7 +34,7 @@ def score(run: Path, device: torch.device | None = None) -> dict[str, Any]:
     settings, store = loaded.config["evaluation"], _store(run, loaded)
     speed = Speed(loaded.config["recipe"]["engine"], device)
     network, ids = speed.place(loaded.network), list(store.subsets[settings["evaluated_on"]])
-    weights = _draws([store.group(one) or one for one in ids])
+    weights = draws([store.group(one) or one for one in ids])
 
     def drawn(worse: Any) -> tuple[float, np.ndarray]:
         evaluator = Evaluator(worse, settings["protocol"], settings["batch"], len(loaded.classes), speed)
@@ -58,7 +58,7 @@ def score(run: Path, device: torch.device | None = None) -> dict[str, Any]:
     return content
 
 
-def _draws(groups: list[str]) -> np.ndarray:
+def draws(groups: list[str]) -> np.ndarray:
     """float64 [RESAMPLES, images]: a bootstrap over images; those of one group (drive, video) are drawn together."""
     names, unit_of = np.unique(groups, return_inverse=True)
     share = np.full(len(names), 1 / len(names))
