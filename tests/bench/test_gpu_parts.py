@@ -139,6 +139,10 @@ def test_a_cell_of_pocket_is_trained_from_each_seed(tmp_path, monkeypatch):
     ]
     assert all(0 <= row["miou"] <= 100 and row["seconds"] > 0 for row in rows)
     assert Path.cwd() == tmp_path
+    again = pocket_cell.trainings({"precision": "fp32", "plain": True}, tmp_path / "cell")
+    assert [row["seed"] for row in again] == [0, 1]
+    configs = [yaml.safe_load(path.read_text()) for path in (tmp_path / "cell").rglob("config.yaml")]
+    assert [one["recipe"]["engine"]["plain"] for one in configs] == [True, True], "trained anew in the same folder"
     shutil.rmtree(tmp_path / "cell")
     Path("params.yaml").unlink()
     with pytest.raises(UserError, match="clone"):

@@ -81,7 +81,7 @@ def card() -> Rows:
             "cpu": cpu_name(),
             "cores": workers(),
             "commit": _asked("git", "rev-parse", "HEAD"),
-            "changed": bool(_asked("git", "status", "--porcelain", "--untracked-files=no")),
+            "changed": bool(_asked("git", "status", "--porcelain", "--untracked-files=no", "src", "params.yaml")),
         }
     ]
 
@@ -195,7 +195,7 @@ def precision(images: Path) -> Rows:
     return [
         line | {"precision": wanted}
         for wanted in ("bf16", "fp32")
-        for line in pocket_cell.trainings({"precision": wanted} | EAGER, images / f"pocket-{wanted}")
+        for line in pocket_cell.trainings({"precision": wanted} | EAGER, images / "pocket")
     ]
 
 
