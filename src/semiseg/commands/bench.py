@@ -68,7 +68,6 @@ def gpu(options: argparse.Namespace) -> None:
     from semiseg.base.errors import UserError
 
     end = time.monotonic() + 60 * options.minutes
-    host_memory.keep()
     from semiseg.bench import gpu_parts, gpu_session
 
     def say(message: str) -> None:
