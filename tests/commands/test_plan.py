@@ -42,7 +42,7 @@ def text(study: Study) -> str:
 
 def test_nothing_done_is_all_estimate_and_starts_nothing(study, tmp_path):
     said = text(study)
-    assert "3 runs, 0 done, 3 left" in said and "(estimate)" in said and "1 that do not apply" in said
+    assert "3 runs, 0 done, 3 left" in said and "(estimate)" in said and "1 that do not apply (with all labels" in said
     assert "done:" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 

@@ -177,7 +177,7 @@ def test_a_memory_that_is_too_large_stops_the_plan_and_the_training(prepared, tr
     with pytest.raises(SystemExit) as stopped:
         main(["plan"])
     assert stopped.value.code == 2
-    assert "params.yaml: suites.tiny.methods.u2pl: memory: 1000000 vectors are more than" in capsys.readouterr().err
+    assert "params.yaml: suites.tiny.methods.u2pl: memory, memory_first: give at most" in capsys.readouterr().err
     monkeypatch.setattr(owned, "memory", lambda device: 1000)
     with pytest.raises(SystemExit) as stopped:
         trainer(tiny.params({"u2pl": {"options": METHODS["u2pl"]}}, splits={"partitions": [4]}), "device")

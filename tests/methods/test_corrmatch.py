@@ -234,8 +234,9 @@ def test_labels_and_tau_teach_nobody(batch, step, make):
     """The weak view's prediction labels and is compared with: neither has a gradient; its own terms do."""
     method = make("corrmatch", **OPTIONS)
     losses = method.losses(batch, step)
-    assert len(step.seen) == 2
+    _, own = step.seen
     for name in ("hard", "soft"):
+        assert torch.autograd.grad(losses[name], own, retain_graph=True, allow_unused=True) == (None,), name
         for parameter in (*step.student.parameters(), *step.modules.parameters()):
             parameter.grad = None
         losses[name].backward(retain_graph=True)

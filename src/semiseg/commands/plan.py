@@ -124,9 +124,9 @@ def _asked(one: Any) -> str:
 def _cells(study: Any) -> str:
     full = [cell for cell in study.plan.cells if cell.runs]
     kinds = Counter("comparison" if cell.kind == "comparison" else "ablations" for cell in full)
-    empty = sum(not cell.runs for cell in study.plan.cells)
-    text = ", ".join(f"{count} cells of the {kind}" for kind, count in kinds.items())
-    return text + (f", {empty} that do not apply" if empty else "")
+    parts = [f"{count} cells of the {kind}" for kind, count in kinds.items()]
+    empty = Counter(cell.reason for cell in study.plan.cells if not cell.runs)
+    return ", ".join([*parts, *(f"{count} that do not apply ({reason})" for reason, count in empty.items())])
 
 
 def _hours(label: str, costs: list[Any]) -> str:

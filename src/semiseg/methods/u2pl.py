@@ -70,7 +70,7 @@ class U2PL(Method):
             _terms.check_partners(setting.batch)
         seen = setting.iterations * setting.batch * setting.crop[0] * setting.crop[1]
         if (size := max(options.memory, options.memory_first)) > seen:
-            raise UserError(f"memory: {size} vectors are more than all {seen} unlabelled pixels; give at most {seen}")
+            raise UserError(f"memory, memory_first: give at most {seen}, one for each unlabelled pixel, not {size}")
 
     def owned(self, channels: Channels) -> dict[str, nn.Module]:
         from semiseg.models.parts.small_network import projection
