@@ -6,11 +6,15 @@ import csv
 import functools
 import subprocess
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from params_reference import options_table
 
 from semiseg import methods
+from semiseg.cluster import estimate
+from semiseg.params import loading
 from semiseg.report import names
 from semiseg.report.html.method_pages import Described, describe
 from semiseg.report.tables import published
@@ -52,7 +56,7 @@ def _facts(one: Described) -> list[str]:
     method = kind(kind.Options(), methods.Setting(iterations=1, crop=(64, 64), batch=2))
     passes, times = method.passes, f" in each of {kind.networks} networks" if kind.networks > 1 else ""
     whose = "free choice" if one.fidelity == "our reading" else "official"
-    needs = [f"{key.replace('_', ' ')} (`{run.method}`)" for key, run in kind.needs(kind.Options()).items()]
+    needed = _needed(one.name, kind.Options())
     rows = {
         "reference": one.reference or "none: the baseline",
         "fidelity": one.fidelity or "–",
@@ -60,9 +64,43 @@ def _facts(one: Described) -> list[str]:
         "reports": f"the {method.reports}",
         "images that pass in a step": f"labelled x {passes.labelled:g} and unlabelled x {passes.unlabelled:g} with "
         f"gradient, unlabelled x {passes.without_gradient:g} without{times}",
-        "runs that it needs": ", ".join(needs) or "none",
+        "runs that it needs": ", ".join(f"{words} (`{name}`)" for words, name, _ in needed) or "none",
+        "arithmetic": _arithmetic(one.name, needed),
     }
     return ["| | |", "|---|---|", *(f"| {key} | {text} |" for key, text in rows.items()), ""]
+
+
+def _needed(name: str, options: Any) -> list[tuple[str, str, Any]]:
+    """What a run calls them, method and options: first those that it needs itself, then what these need."""
+    found = []
+    for key, run in methods.load(name).needs(options).items():
+        of_run = methods.load(run.method).Options.model_validate(dict(run.options))
+        found += [(key.replace("_", " "), run.method, of_run), *_needed(run.method, of_run)]
+    return found
+
+
+def _arithmetic(name: str, needed: Sequence[tuple[str, str, Any]]) -> str:
+    """With as many labelled as unlabelled images in a step, as in the demo's recipe."""
+    own, baseline = (_step_gflops(one, methods.load(one).Options()) for one in (name, "supervised"))
+    text = f"a step takes {own / baseline:.1f} times that of `supervised`"
+    if needed:
+        whole = own + sum(_step_gflops(one, options) for _, one, options in needed)
+        text += f", {whole / baseline:.1f} times with one of each run that it needs"
+    return f"{text} (counted, of segmentation networks)"
+
+
+@functools.cache
+def _recipe() -> dict[str, Any]:
+    return loading.load(ROOT / "params.yaml", local=False).suites["pocket"].recipe.model_dump(mode="json")
+
+
+def _step_gflops(name: str, options: Any) -> float:
+    return estimate.step_gflops({
+        "dataset": {"kind": "pocket"},
+        "split": {"partition": None},
+        "method": {"name": name, "options": options.model_dump(mode="json")},
+        "recipe": _recipe(),
+    })  # fmt: skip
 
 
 def _official(name: str) -> list[str]:
@@ -89,13 +127,17 @@ def _ours(name: str) -> list[str]:
     """Finished cells of the committed studies, with what one run took."""
     lines = []
     for path in _committed("results/*/tables/comparison.csv"):
-        seconds = {_place(row): row["wall_seconds"] for row in _rows(path.with_name("cost.csv"))}
+        # The wall's seconds tell of what else was running.
+        seconds = {
+            _place(row): row["gpu_seconds"] if float(row["gpu_seconds"] or 0) else row["cpu_seconds"]
+            for row in _rows(path.with_name("cost.csv"))
+        }
         for row in _rows(path):
             if row["method"] == name and row["state"] == "done" and "control" not in row["variant"]:
                 lines.append(_line(row, seconds.get(_place(row), "")))
     if not lines:
         return []
-    head = "| suite | labelled | variant | network | seeds | mIoU | against supervised | seconds |"
+    head = "| suite | labelled | variant | network | seeds | mIoU | against supervised | seconds of a GPU or CPU |"
     return ["## Our results\n", head, "|---|---|---|---|---|---|---|---|", *lines, ""]
 
 

@@ -36,3 +36,10 @@ def test_a_page_has_formula_options_figures_and_what_goes_wrong(script):
     assert "92: 75.2, 183: 77.2" in page, "the README's figures"
     assert "run 1" not in page.split("## Our results")[0], "single runs and re-runs are no official results"
     assert "our reading" in script["pages"]()["scl.md"].split("## Formula")[0]
+
+
+def test_a_staged_method_says_what_it_takes(script):
+    page = script["pages"]()["st_plus_plus.md"]
+    assert "first student (`st_plus_plus`), teacher (`supervised`)" in page
+    # A student's step has twice the images of the teacher's.
+    assert "a step takes 2.0 times that of `supervised`, 5.0 times with one of each run that it needs" in page
