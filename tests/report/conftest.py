@@ -18,6 +18,7 @@ def study(tmp_path_factory):
 HUNG = ("hung", "VOC-aug random fraction (Hung 2018)", "1/8", 1322, "ResNet-101 (COCO-pretrained in code)")
 CPS = ("cps", "VOC-aug blended lists of CPS (14-15% HQ labels)", "1/8", 1323)
 U2PL = ("u2pl", "VOC-aug priority lists of U2PL (HQ labels first)", "1/8", 1323)
+CLASSIC = ("classic", "VOC-original", "92", 92, "ResNet-101")
 V2, V3 = "DeepLabv2 (no multi-scale fusion)", "DeepLabv3+ crop321"
 FIGURES = [
     ("AdvSemiSeg +L_adv+L_semi", *HUNG, V2, 69.5, "BMVC 2018", "yes"),
@@ -30,7 +31,10 @@ FIGURES = [
     ("UniMatch", *CPS, "ResNet-50", V3, 76.9, "README", "yes"),
     ("UniMatch", *CPS, "ResNet-101", V3, 70.0, "memory", "no"),
     ("UniMatch V2", *CPS, "DINOv2-B", "DPT", 88.0, "README", "yes"),
-]
+    *((name, *CLASSIC, V3, value, "a paper", "yes") for name, value in (
+        ("Supervised-only", 45.0), ("Mean Teacher", 52.0), ("CutMix-Seg", 53.0), ("FixMatch", 64.0), ("UniMatch", 75.0),
+        ("AdvSemiSeg +L_adv+L_semi", 50.0))),
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -52,6 +56,7 @@ def published_figures():
     )
     shared = {"dataset": "VOC2012", "evaluated_on": "val", "rule": "best", "evaluated_network": "unstated"}
     rows = [dict(zip(keys, row, strict=True)) | shared for row in FIGURES]
+    rows = [row | {"split_partition": row["partition"]} for row in rows]
     patch = pytest.MonkeyPatch()
     patch.setattr(published, "stored", lambda: rows)
     yield rows

@@ -8,7 +8,7 @@ from typing import Any
 
 from semiseg.base import files
 from semiseg.report import captions
-from semiseg.report.plots import bars, class_plots, frames, lines, style
+from semiseg.report.plots import bars, class_plots, frames, gains, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
@@ -21,6 +21,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "class_iou": class_plots.class_iou,
     "confusion": class_plots.confusion,
     "cost": lines.cost,
+    "field_order": gains.field_order,
 }
 
 
