@@ -1,4 +1,4 @@
-"""The command line: a table of contents. Each command's module is imported only when it is called."""
+"""The command line. A command's module is imported only when that command is called."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from semiseg import __version__
 from semiseg.base.errors import EXIT_USER, UserError
 from semiseg.base.files import DISK_FULL
 
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # a folder of somebody else, or a disk that is read only
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # another user's folder, or a read-only disk
 COMMANDS = {
-    "plan": "the runs of a suite: done, left, GPU-hours and disk; starts nothing",
-    "status": "live table of runs: state, iteration, time left, mIoU, where",
-    "data": "get, check and prepare data sets; look at a folder of your own",
+    "plan": "show the runs of a suite: done, left, GPU-hours and disk; starts nothing",
+    "status": "show what every run is doing: state, iteration, time left, mIoU, machine",
+    "data": "download, check and prepare data sets; set up your own folder of images",
     "split": "choose and write one list of labelled images",
-    "train": "one run, or nothing when it is finished already",
-    "tune": "name the best of a method's finished trials: what the rule `tuning` calls",
-    "stage": "list the specs of finished runs: what DVC passes between stages",
-    "evaluate": "eval.json of a run, from its stored confusion matrices",
-    "report": "tables, plots and the HTML report from the records that exist",
-    "predict": "a trained run over images of your own",
-    "advise": "what a finished trial means for your images, and which to label next",
-    "export": "a trained run as ONNX",
-    "bench": "benchmarks of loader, step, evaluation and losses, and all figures of a GPU",
-    "cluster": "look at the cluster this is, and propose its site file",
-    "submit": "pack finished runs, without weights, for git or for somebody else",
-    "collect": "examine submissions and show their runs beside ours",
-    "adopt": "compare restored results with what is wanted, and accept what is equal",
+    "train": "train one run, unless it is finished",
+    "tune": "find the best of a method's finished trials (called by the rule `tuning`)",
+    "stage": "list the specs of finished runs, which DVC passes between its stages",
+    "evaluate": "write eval.json of a run from its stored confusion matrices",
+    "report": "make tables, plots and the HTML report from the records",
+    "predict": "segment your own images with a trained run",
+    "advise": "explain what a finished trial means for your images, and choose which to label next",
+    "export": "export a trained run to ONNX",
+    "bench": "measure the speed of loader, training step, evaluation and losses",
+    "cluster": "inspect this Slurm cluster and propose a site file",
+    "submit": "pack finished runs into a folder of small files for others",
+    "collect": "validate submissions and show their runs beside your own",
+    "adopt": "compare restored results with params.yaml, data and code; accept those that match",
 }
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name == chosen:
             importlib.import_module(f"semiseg.commands.{name}").define(command)
     options = parser.parse_args(arguments)
-    # Pillow warns of images above 89 megapixels; datasets/reading/images.py has a limit of its own, which is an error.
+    # Pillow warns of images above 89 megapixels; datasets/reading/images.py raises an error above its own limit.
     warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
     try:
         options.run(options)
@@ -67,5 +67,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _cure(error: OSError) -> str:
     if error.errno in DISK_FULL:
-        return "make room and repeat the command"
-    return "mend its permissions" if error.errno in NOT_ALLOWED and error.filename else ""
+        return "free some space and repeat the command"
+    return "correct its permissions" if error.errno in NOT_ALLOWED and error.filename else ""

@@ -89,5 +89,5 @@ def test_damaged_results_are_not_accepted(older):
 
 def test_a_reason_is_wanted(older, capsys):
     assert adopt("--accept-code", " ") == 2
-    assert "wants a reason" in capsys.readouterr().err
+    assert "needs a reason" in capsys.readouterr().err
     assert not fresh(older)

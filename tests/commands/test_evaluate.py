@@ -79,7 +79,7 @@ def test_what_a_training_keeps_for_other_metrics_is_in_the_report(run, monkeypat
     monkeypatch.setattr(verify, "REBUILT", ("tables",))
     monkeypatch.setattr(plots, "build", lambda *_: None)
     main(["report", "verify", str(folder)])
-    assert "tables and plots are those" in capsys.readouterr().out
+    assert "tables and plots equal those" in capsys.readouterr().out
 
 
 def test_corruptions_without_weights_or_runs_are_a_sentence(run, capsys):

@@ -22,4 +22,4 @@ def test_it_says_what_to_do(number, name, monkeypatch, capsys):
         cli.main(["status"])
     said = capsys.readouterr().err
     assert left.value.code == 2
-    assert said.startswith(f"semiseg: {name or 'a file'}") and "make room and repeat the command" in said
+    assert said.startswith(f"semiseg: {name or 'a file'}") and "free some space and repeat the command" in said

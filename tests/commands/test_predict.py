@@ -89,7 +89,7 @@ def test_colours_are_found_from_another_folder_or_their_absence_is_said(run, tmp
     assert colours(there, "there") == palette
     assert "colours: " not in capsys.readouterr().out
     assert len(colours(copy, "copy")) == len(palette)
-    assert "colours: those of VOC, as no data/tiny/manifest.json" in capsys.readouterr().out
+    assert "colours: those of VOC, because data/tiny/manifest.json" in capsys.readouterr().out
 
 
 def test_pillow_does_not_warn_of_images_that_we_take(run, tmp_path, monkeypatch, recwarn):

@@ -55,7 +55,7 @@ def test_results_that_came_without_their_run_folders_are_not_lost(reported, caps
         with pytest.raises(SystemExit) as stop:
             main(["report", part])
         assert stop.value.code == 2
-    assert "tells of 1 finished runs, and none of their folders is here" in capsys.readouterr().err
+    assert "lists 1 finished runs whose folders are missing" in capsys.readouterr().err
     assert before == {one: one.read_bytes() for one in reported.glob("results/tiny/**/*") if one.is_file()}
 
 

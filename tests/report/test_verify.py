@@ -40,7 +40,7 @@ def edit(path: Path, before: str, after: str) -> None:
 def test_a_committed_study_is_made_again_from_two_files(committed, capsys):
     main(["report", "verify", str(committed)])
     compared = len([path for name in rebuild.FOLDERS for path in (committed / name).iterdir()]) + 1
-    assert f"{compared} files are those" in capsys.readouterr().out and compared >= 25
+    assert f"{compared} files equal those" in capsys.readouterr().out and compared >= 25
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="folder that gets a CSV file named by hardware")
+    parser.add_argument("--out", type=Path, help="folder for a CSV file named after the hardware")
     options = parser.parse_args()
     outcome = timing.result("driver", [measured(runs, options.times) for runs in options.runs])
     outcome["clock"] = "CPU time of the process and its children"

@@ -1,7 +1,7 @@
-"""semiseg adopt: which of the results at hand are those that params.yaml, data, lists and code ask for.
+"""semiseg adopt: compare results on disk with params.yaml, data, splits and code.
 
-Snakemake and DVC accept equal results by themselves, wherever they came from. This says beforehand what they will
-accept, why not the rest, and looks at every byte: also at the weights, which no table is made from.
+Snakemake and DVC accept matching results by themselves, wherever they came from. This command shows beforehand which
+runs they will accept, and why they reject the others. It also verifies every byte, including the weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-code",
         metavar="REASON",
-        help="accept runs that differ in code alone; the reason and both hashes are written into their records",
+        help="accept runs that differ only in code; their records then hold the reason and both hashes",
     )
     parser.add_argument("--quiet", action="store_true", help="do not list the runs that are accepted")
     parser.set_defaults(run=run)
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         elif not options.quiet:
             print(f"{path}: accepted")
     for path in strangers(study):
-        print(f"{path}: belongs to no run of the suite; it is kept, and nothing reads it")
+        print(f"{path}: belongs to no run of the suite; it is kept but not used")
     left = len(reasons) - len(accepted)
     print(
         f"{study.name}: {len(accepted)} of {len(reasons)} runs accepted" + (f"; {left} will be trained" if left else "")
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def accept_code(study: Any, reason: str) -> None:
-    """Let finished runs stand whose code alone has changed; records say so, and tables mark them."""
+    """Accept finished runs that differ only in code; their records say so, and tables mark them."""
     from semiseg.base.errors import UserError
     from semiseg.base.files import sha256_json, write_json
     from semiseg.engine.storage.record import now
@@ -55,7 +55,7 @@ def accept_code(study: Any, reason: str) -> None:
     from semiseg.runs.run_folder import PRODUCTS, RunFolder
 
     if not reason.strip():
-        raise UserError("--accept-code wants a reason: what changed in the code, and why results stay as they are")
+        raise UserError("--accept-code needs a reason: what changed in the code, and why the results stay valid")
     for run in study.plan.runs:
         folder, wanted = RunFolder(run.path), study.wanted_spec(run)
         carried = folder.spec
@@ -73,7 +73,7 @@ def accept_code(study: Any, reason: str) -> None:
 
 
 def objections(study: Any, run: Any) -> list[str]:
-    """Why the folder's results cannot stand for this run; nothing when they can."""
+    """Why the folder's results are not accepted for this run; empty if they are."""
     from semiseg.runs import spec
     from semiseg.runs.run_folder import PRODUCTS, RunFolder
 
@@ -88,15 +88,15 @@ def objections(study: Any, run: Any) -> list[str]:
 
 def _lost(path: Path, name: str) -> str:
     if not (path / name).exists():
-        return f"{name} is missing; `dvc pull` gets it, if a remote has it"
+        return f"{name} is missing; `dvc pull` fetches it if a remote has it"
     return (
-        f"{name} is damaged: it is not the file that record.json speaks of; docs/dvc.md says how to get it back from a "
+        f"{name} is damaged: its hash differs from that in record.json; docs/dvc.md explains how to restore it from a "
         "remote instead of training again"
     )
 
 
 def strangers(study: Any) -> list[Path]:
-    """Finished runs in the suite's folder that its plan does not know, as after a change of the grid."""
+    """Finished runs in the suite's folder that are not in its plan, for example after a change of the grid."""
     planned = {run.path for run in study.plan.runs}
     found = sorted(path.parent for path in (study.folder / "runs").glob("*/*/*/*/*/spec.json"))
     return [path for path in found if path not in planned]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def define(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a data set with the suites NAME_try and NAME_final, or a suite")
+    parser.add_argument("name", help="a data set that has the suites NAME_try and NAME_final, or a suite")
     parser.add_argument(
-        "--label", metavar="N", type=_count, help="which N images to label next, with masks to start from"
+        "--label", metavar="N", type=_count, help="choose N images to label next, and write predicted masks for them"
     )
-    parser.add_argument("--run", dest="run_folder", type=Path, help="with --label: the finished run that looks at them")
-    parser.add_argument("--out", type=Path, help="with --label: where the files go; default advice/NAME")
-    parser.add_argument("--write", action="store_true", help="put the method that helps into the suite NAME_final")
+    parser.add_argument("--run", dest="run_folder", type=Path, help="with --label: the finished run that predicts")
+    parser.add_argument("--out", type=Path, help="with --label: the output folder; default advice/NAME")
+    parser.add_argument("--write", action="store_true", help="write the recommended method into the suite NAME_final")
     parser.set_defaults(run=run)
 
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _write(name: str, chosen) -> None:
-    """The final suite as it is, with the chosen method instead of its methods."""
+    """Replace the methods of the final suite by the chosen one."""
     from semiseg.base.errors import UserError
     from semiseg.params import loading, local
 
@@ -49,4 +49,4 @@ def _write(name: str, chosen) -> None:
         raise UserError(f"{path} has no suite {final}; `semiseg data init FOLDER --write` proposes one")
     entry = {} if chosen.variant == "default" else {"variants": [chosen.variant]}
     local.write({"suites": {final: suites[final] | {"methods": {chosen.method: entry}}}})
-    print(f"the suite {final} in {path} trains {chosen.name} now")
+    print(f"the suite {final} in {path} now trains {chosen.name}")

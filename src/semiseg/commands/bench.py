@@ -22,18 +22,18 @@ MODULES = {
 def define(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     for name, summary, seconds in (
-        ("loader", "read, crop, resize, flip and the views of a recipe, beside PIL as the field uses it", 20),
-        ("step", "a training step: time, data, arithmetic, memory; fast options beside engine.plain", 30),
-        ("evaluation", "from label maps to mIoU, beside histograms of one image at a time", 10),
-        ("losses", "time and memory of every method's losses against the size of the image", 2),
+        ("loader", "reading, cropping, resizing, flipping and strong views, compared with the usual PIL pipeline", 20),
+        ("step", "a training step: time, data, arithmetic, memory; fast options compared with engine.plain", 30),
+        ("evaluation", "from label maps to mIoU, compared with one histogram per image", 10),
+        ("losses", "time and memory of every method's losses for several image sizes", 2),
     ):
         aliases = ["eval"] if name == "evaluation" else []
         kind = kinds.add_parser(name, aliases=aliases, help=summary, description=summary)
         kind.add_argument(
-            "--seconds", type=float, default=seconds, help="spent on each comparison (default %(default)g)"
+            "--seconds", type=float, default=seconds, help="seconds for each comparison (default %(default)g)"
         )
-        kind.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
-        kind.add_argument("--out", type=Path, help="folder that gets a CSV file named by benchmark and hardware")
+        kind.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is a GPU")
+        kind.add_argument("--out", type=Path, help="folder for a CSV file named after benchmark and hardware")
         if name == "step":
             _define_step(kind)
         kind.set_defaults(run=run, benchmark=name)
@@ -44,11 +44,15 @@ def define(parser: argparse.ArgumentParser) -> None:
 def _define_step(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", nargs="+", default=["unimatch"], help="default: unimatch")
     parser.add_argument("--network", default="small", help="small, deeplab_v2, deeplab_v3plus, … (default %(default)s)")
-    parser.add_argument("--encoder", default="", help="such as tu-resnet101.tv_in1k; none for the small network")
-    parser.add_argument("--output-stride", type=int, default=16, choices=(8, 16), help="of DeepLab (default 16)")
+    parser.add_argument("--encoder", default="", help="such as tu-resnet101.tv_in1k; not used by the small network")
+    parser.add_argument(
+        "--output-stride", type=int, default=16, choices=(8, 16), help="output stride of DeepLab (default 16)"
+    )
     parser.add_argument("--crop", type=int, default=64, help="side of the square crops in pixels (default 64)")
-    parser.add_argument("--batch", type=int, default=8, help="labelled images, and as many unlabelled ones")
-    parser.add_argument("--workers", type=int, default=0, help="threads that read ahead (default: none)")
+    parser.add_argument(
+        "--batch", type=int, default=8, help="number of labelled images, and of unlabelled ones (default 8)"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="reading threads (default 0: read in the main thread)")
 
 
 def _define_gpu(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +112,7 @@ def _device(wanted: str | None) -> str:
     from semiseg.base.errors import UserError
 
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: PyTorch sees no GPU here; leave --device out, or give cpu")
+        raise UserError("--device cuda: PyTorch finds no GPU here; omit --device, or use cpu")
     return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
 
 

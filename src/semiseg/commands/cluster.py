@@ -1,4 +1,4 @@
-"""semiseg cluster check: look at the cluster and propose slurm/site.yaml"""
+"""semiseg cluster check: inspect the cluster and propose slurm/site.yaml"""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 def define(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="what is here, which site file fits, what will hurt")
+    check = actions.add_parser(
+        "check", help="list the cluster's resources, propose a site file, and name likely problems"
+    )
     check.add_argument("--suite", help="default: the suite that params.yaml names")
-    check.add_argument("--write", action="store_true", help="write slurm/site.yaml, unless there is one")
+    check.add_argument("--write", action="store_true", help="write slurm/site.yaml unless it exists")
     check.set_defaults(run=run)
 
 
@@ -26,9 +28,9 @@ def run(options: argparse.Namespace) -> None:
     for line in _description(found):
         print(line)
     lines = check.proposal(found)
-    text = yaml.safe_dump(lines, sort_keys=False) if lines else ""  # a GPU called 3090 is no number
+    text = yaml.safe_dump(lines, sort_keys=False) if lines else ""  # the name of a GPU may look like a number: 3090
     if found.partitions:
-        print(f"\nA site file for it ({PATH}; site.example.yaml beside it explains every line):\n")
+        print(f"\nProposed site file ({PATH}; site.example.yaml beside it explains every line):\n")
         print("".join(f"    {line}\n" for line in text.splitlines()))
     asked = [study.needs[run.path] for run in study.plan.runs]
     for warning in check.warnings(found, asked, here().group_size):
@@ -44,7 +46,7 @@ def _write(path: Any, model: Any, lines: dict[str, object], text: str) -> None:
     if path.exists():
         raise UserError(f"{path} exists; remove it, or copy the lines that you want")
     if not lines:
-        raise UserError("nothing was found that could stand in a site file; run this on a login node of the cluster")
+        raise UserError("nothing was found for a site file; run this on a login node of the cluster")
     model.model_validate(lines)
     write_text(path, text)
     print(f"wrote {path}")

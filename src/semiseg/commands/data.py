@@ -10,16 +10,16 @@ def define(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, summary in (
         ("get", "download or verify the source files"),
-        ("check", "check the whole data set and store the verdict"),
-        ("prepare", "get, check and decode: what the rules call"),
+        ("check", "check every file of the data set and store the result in manifest.json"),
+        ("prepare", "get, check and decode (called by the workflow)"),
     ):
         action = actions.add_parser(name, help=summary, description=summary)
-        action.add_argument("name", help="a data set of params.yaml")
+        action.add_argument("name", help="name of a data set in params.yaml")
         action.set_defaults(run=globals()[name])
-    action = actions.add_parser("init", help="look at a folder of images and propose classes.yaml and a suite")
-    action.add_argument("folder", type=Path)
-    action.add_argument("--write", action="store_true", help="put data set and suites into params.local.yaml")
-    action.add_argument("--weights", type=Path, metavar="FILE", help="start weights of an encoder (.safetensors)")
+    action = actions.add_parser("init", help="inspect a folder of images; propose classes.yaml and suites")
+    action.add_argument("folder", type=Path, help="folder that holds images/ and masks/")
+    action.add_argument("--write", action="store_true", help="write the data set and its suites into params.local.yaml")
+    action.add_argument("--weights", type=Path, metavar="FILE", help="pretrained encoder weights (.safetensors)")
     action.set_defaults(run=init)
 
 
@@ -66,7 +66,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def _stale(name: str, data: str | None) -> str:
-    """Which finished runs were trained on files that are no longer there."""
+    """Finished runs that were trained on files that have changed since."""
     from semiseg.runs.run_folder import RunFolder
     from semiseg.study.grid import RESULTS
 
@@ -76,8 +76,8 @@ def _stale(name: str, data: str | None) -> str:
         return ""
     suites = dict.fromkeys(path.parts[1] for path in stale)
     return (
-        f"{len(stale)} finished runs were trained on the former files (suites {', '.join(suites)}): the next "
-        "`snakemake` trains those again that it is asked for. To keep them, put the former files back"
+        f"{len(stale)} finished runs were trained on the previous files (suites {', '.join(suites)}): the next "
+        "`snakemake` of such a suite trains its runs again. To keep them, restore the previous files"
     )
 
 
@@ -106,17 +106,17 @@ def init(options: argparse.Namespace) -> None:
     blocks = proposal.blocks(found, device, start)
     if options.write:
         written = local.write(blocks)
-        print(f"wrote into {written}: the data set {found.name} and the suites {', '.join(blocks['suites'])}")
+        print(f"wrote the data set {found.name} and the suites {', '.join(blocks['suites'])} into {written}")
     else:
-        print(f"--write puts this into {local.loading.LOCAL}; or add it by hand:\n\n{local.as_text(blocks)}")
+        print(f"--write adds this to {local.loading.LOCAL}; or add it by hand:\n\n{local.as_text(blocks)}")
     print(
-        f"next: `semiseg data check {found.name}`; `semiseg plan --suite {found.name}_try` says how long it takes, and "
+        f"next: `semiseg data check {found.name}`; `semiseg plan --suite {found.name}_try` estimates the time; "
         f"`snakemake --profile local all --config suite={found.name}_try` trains"
     )
 
 
 def _names_in_use(folder: Path) -> set[str]:
-    """Data sets and suites of both files, but for what a former proposal for this very folder was called."""
+    """Names of data sets and suites in both files, except those of an earlier proposal for this folder."""
     import yaml
 
     from semiseg.base.yaml_loader import UniqueKeys
@@ -131,5 +131,5 @@ def _names_in_use(folder: Path) -> set[str]:
             own |= {name for name, root in roots.items() if Path(root).expanduser().resolve() == folder.resolve()}
             taken |= {*datasets, *suites}
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
-            continue  # a damaged file is the next command's to refuse
+            continue  # the next command reports a damaged file
     return taken - own

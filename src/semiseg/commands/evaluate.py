@@ -10,11 +10,11 @@ from typing import Any
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, nargs="*", help="folders of finished runs")
-    parser.add_argument("--suite", help="score what is finished and not scored yet in this suite")
-    parser.add_argument("--list", type=Path, help="with --suite: write which runs are scored; what the rules call")
+    parser.add_argument("--suite", help="score all finished runs of this suite that have no score yet")
+    parser.add_argument("--list", type=Path, help="with --suite: write the list of scored runs (used by the workflow)")
     parser.add_argument(
         "--corruptions", action="store_true",
-        help="score the runs on images made worse in five ways at three strengths; needs weights and data",
+        help="score the runs on five corruptions of the images at three strengths; needs weights and data",
     )  # fmt: skip
     foreign = parser.add_argument_group("weights that were trained elsewhere")
     foreign.add_argument("--weights", type=Path, metavar="FILE", help="a state dict: .pt, .pth or .safetensors")
@@ -112,7 +112,7 @@ def _suite(name: str, listed: Path | None) -> None:
 
 
 def score_what_is_finished(study: Any) -> int:
-    """Runs without the evaluation that is wanted: the code of the scores has changed, or a training was cut off."""
+    """Score runs whose evaluation is missing or outdated: the scoring code changed, or a training was interrupted."""
     lacking = [
         run.path for run in study.plan.runs if study.runs[run.path].fresh() and not study.evaluations[run.path].fresh()
     ]

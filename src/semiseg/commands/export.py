@@ -12,7 +12,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         choices=("student", "teacher", "second"),
-        help="default: the one that the run's method reports; second: of methods that train two",
+        help="network to export; default: the one that the method reports; second: for methods that train two",
     )
     parser.set_defaults(run=run)
 

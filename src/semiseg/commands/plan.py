@@ -1,4 +1,4 @@
-"""semiseg plan: what a suite consists of, what of it is done, and what the rest will take; it starts nothing."""
+"""semiseg plan: the runs of a suite, which are done, and the cost of the rest; it starts nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def define(parser: argparse.ArgumentParser) -> None:
     from semiseg.cluster import estimate
 
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
-    parser.add_argument("--why", metavar="RUN", help="why this run (its folder) is done, or has to be trained")
+    parser.add_argument("--why", metavar="RUN", help="folder of a run: explain why it is done or will be trained")
     parser.add_argument(
         "--device",
         choices=[estimate.CPU, *sorted(estimate.PEAKS)],
-        help=f"what is estimated for; default: {estimate.REFERENCE}, or cpu where there is neither a GPU nor Slurm",
+        help=f"device of the estimates; default: {estimate.REFERENCE}, or cpu if there is neither a GPU nor Slurm",
     )
     parser.set_defaults(run=run)
 
@@ -49,24 +49,24 @@ def _here() -> str:
 
 
 def _suite_of(run: str | None) -> str | None:
-    """results/<suite>/runs/… says which suite is meant."""
+    """The suite in results/<suite>/runs/…"""
     parts = Path(run).parts if run else ()
     return parts[1] if len(parts) > 2 and parts[0] == str(RESULTS) and parts[2] == "runs" else None
 
 
 def why(study: Any, path: str) -> str:
-    """The differences between what the run's folder carries and what is wanted, in words."""
+    """The differences between the run's stored spec and its current one, in words."""
     from semiseg.commands.adopt import objections
 
     found = study.run_at(path)
     reasons = objections(study, found)
     if not reasons:
-        return f"{found.path} is done: it carries the spec that is wanted"
+        return f"{found.path} is done: its spec is up to date"
     return "\n  ".join([f"{found.path} will be trained, because", *reasons])
 
 
 def overview(study: Any, device: str) -> list[Any]:
-    """A table with a line per method and variant, and the sums."""
+    """A table with one line per method and variant, and the totals."""
     from semiseg.cluster import budget, site
     from semiseg.study.hints import hints
 
@@ -112,7 +112,7 @@ def _table(study: Any, done: set[Any], costs: dict[Any, Any]) -> Any:
 
 
 def _asked(one: Any) -> str:
-    """What one job of this run asks of Slurm, a retry's memory aside."""
+    """What the first attempt of this run's job requests from Slurm."""
     from semiseg.cluster.resources import RETRIES
 
     sittings = one.attempts - RETRIES
@@ -147,7 +147,7 @@ def _calendar(costs: list[Any]) -> str:
     seconds = [cost.seconds for cost in costs]
     slots = (1, 8, 64) if on_gpu else (1, 2, 8)
     times = ", ".join(f"{_duration(86400 * budget.days(seconds, n))} on {n}" for n in slots)
-    return f"all at work without a break: {times} {'GPUs' if on_gpu else 'CPU cores'}"
+    return f"elapsed time, if all devices are always busy: {times} {'GPUs' if on_gpu else 'CPU cores'}"
 
 
 def _duration(seconds: float) -> str:

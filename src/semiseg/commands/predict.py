@@ -9,11 +9,11 @@ from typing import Any
 from semiseg.base.errors import UserError
 from semiseg.hardware import host_memory
 
-SHOWN = 20  # failures that are spelled out; predictions.json has them all
+SHOWN = 20  # failures that are printed; predictions.json lists all of them
 
 
 class Incomplete(UserError):
-    """Some images have no prediction; the others do."""
+    """Some images could not be predicted."""
 
     exit_code = 1
 
@@ -25,13 +25,17 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         choices=("student", "teacher", "second"),
-        help="default: the one that the run's method reports; second: of methods that train two",
+        help="network that predicts; default: the one that the method reports; second: for methods that train two",
     )
-    parser.add_argument("--confidence", action="store_true", help="also a map of the probability of each pixel's class")
     parser.add_argument(
-        "--batch", metavar="N", type=_count, default=1, help="images of one size that go through together; default 1"
+        "--confidence", action="store_true", help="also write a map of the probability of each pixel's class"
     )
-    parser.add_argument("--gallery", action="store_true", help="also a page to look through, in DIR/gallery/index.html")
+    parser.add_argument(
+        "--batch", metavar="N", type=_count, default=1, help="number of images of equal size in a batch; default 1"
+    )
+    parser.add_argument(
+        "--gallery", action="store_true", help="also write an HTML page of all predictions, DIR/gallery/index.html"
+    )
     parser.set_defaults(run=run)
 
 
@@ -57,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     loaded = trained.load(options.run_folder, options.network, device)
     if not loaded.own_colours:
         name = loaded.config["dataset"]["name"]
-        print(f"colours: those of VOC, as no data/{name}/manifest.json with the run's classes is at hand")
+        print(f"colours: those of VOC, because data/{name}/manifest.json with the run's classes is missing")
     predictor = predict.Predictor(loaded, device)
     gallery = None
     if options.gallery:
@@ -70,13 +74,13 @@ def run(options: argparse.Namespace) -> None:
     print(f"{options.out}: index, colour{', overlay and confidence' if options.confidence else ' and overlay'} of "
           f"{len(sources) - len(failures)} images, {loaded.label} of {options.run_folder}")  # fmt: skip
     if gallery is not None:
-        print(f"{gallery.write()}: a page to look through them, the least certain first")
+        print(f"{gallery.write()}: a page of all predictions, the least certain first")
     if failures:
         raise Incomplete(_listed(failures, len(sources), options.out))
 
 
 def _note(out: Path, loaded: Any, sources: list[Any], failures: dict[str, str]) -> None:
-    """predictions.json: what the numbers in the pictures mean, and whose predictions they are."""
+    """Write predictions.json: the meaning of the values, and the run that predicted."""
     from semiseg.base.files import write_json
 
     names = zip(loaded.classes, loaded.palette, strict=True)

@@ -15,14 +15,17 @@ PARTS = ("tables", "plots", "html", "all", "early", "verify")
 
 
 def define(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("part", nargs="?", choices=PARTS, default="all")
-    parser.add_argument("folder", nargs="?", type=Path, help="with verify: a study, as results/pocket_study")
+    parser.add_argument(
+        "part", nargs="?", choices=PARTS, default="all",
+        help="early: a report of the runs that have ended so far; verify: rebuild a committed study and compare",
+    )  # fmt: skip
+    parser.add_argument("folder", nargs="?", type=Path, help="with verify: a study, such as results/pocket_study")
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
     parser.add_argument(
         "--local-pictures", action="store_true",
-        help="a report with pictures of data that may not be redistributed, for this machine only",
+        help="make a report for this machine only, with pictures of data that may not be redistributed",
     )  # fmt: skip
-    parser.add_argument("--against", type=Path, metavar="FOLDER", help="results/SUITE of another study: what changed")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="compare with another study, results/SUITE")
     parser.set_defaults(run=run)
 
 
@@ -32,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from semiseg.study.study import Study
 
     study = Study.load(options.suite)
-    # A driver that was killed may have left a report at work: two would mix their files.
+    # A killed driver may have left a report running; two reports at once would mix their files.
     with locked(Path("logs/.report.lock")):
         if options.against:
             return _against(study, options.against)
@@ -45,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _verify(folder: Path | None) -> None:
-    """Exit code 1 when something differs."""
+    """Exit code 1 if anything differs."""
     from semiseg.base.errors import UserError
     from semiseg.report import verify
 
@@ -57,9 +60,9 @@ def _verify(folder: Path | None) -> None:
     if len(differences) > verify.SHOWN:
         print(f"and {len(differences) - verify.SHOWN} more")
     if differences:
-        print(f"{folder}: {len(differences)} differences from what its records and stored evaluations give")
+        print(f"{folder}: {len(differences)} differences from the files rebuilt from its stored evaluations")
         sys.exit(1)
-    print(f"{folder}: {compared} files are those that its records and stored evaluations give")
+    print(f"{folder}: {compared} files equal those rebuilt from its records and stored evaluations")
 
 
 def _tables(study: Any) -> None:
@@ -74,7 +77,7 @@ def _tables(study: Any) -> None:
 
 
 def _collected(study: Any, folder: Path) -> list[dict[str, Any]]:
-    """Write records.jsonl and the stored evaluations, all that tables and plots are made from; return the records."""
+    """Write records.jsonl and the stored evaluations, the only inputs of tables and plots; return the records."""
     from semiseg.runs import collect, suite_evaluations
     from semiseg.study.descriptions import descriptions
 
@@ -85,7 +88,7 @@ def _collected(study: Any, folder: Path) -> list[dict[str, Any]]:
 
 
 def _keep_what_nothing_here_can_replace(study: Any) -> None:
-    """Results that came with the repository have no run folders: tables made here would say that all is missing."""
+    """Committed results come without run folders: tables made from such a clone would mark every run as missing."""
     from semiseg.base.errors import UserError
     from semiseg.runs import collect
 
@@ -95,8 +98,8 @@ def _keep_what_nothing_here_can_replace(study: Any) -> None:
     done = sum(row["state"] == "done" and not row.get("source") for row in collect.read(path))
     if done:
         raise UserError(
-            f"{path} tells of {done} finished runs, and none of their folders is here: tables made now would lose "
-            f"them; get the folders (`dvc pull`), make the pages alone (`semiseg report html --suite {study.name}`), "
+            f"{path} lists {done} finished runs whose folders are missing, and new tables would lose them; run "
+            f"`dvc pull` to fetch the folders, `semiseg report html --suite {study.name}` to make only the pages, "
             f"or remove {path}"
         )
 
@@ -123,7 +126,7 @@ def _html(study: Any) -> None:
 
 
 def _early(study: Any) -> None:
-    """Of the runs that have ended by now, in a folder of its own: no rule, no stamp and no commit knows of it."""
+    """A report of the runs that have ended so far, in a separate folder that neither the workflow nor git uses."""
     from semiseg.cluster.early_report import EARLY
     from semiseg.report import html, plots, tables
     from semiseg.runs.collected import COLLECTED
@@ -138,17 +141,17 @@ def _early(study: Any) -> None:
     plots.build(study.name, folder, rows)
     read_image = _reader(study) if study.redistributable else None
     html.build(study.name, folder, rows, dataset=_dataset(study), read_image=read_image)
-    print(f"the report of the runs that have ended: {folder / 'report' / 'index.html'}")
+    print(f"report of the runs that have ended: {folder / 'report' / 'index.html'}")
 
 
 def _local(study: Any) -> None:
-    """A second report beside the one that may be committed."""
+    """A second report with pictures, which must not be committed."""
     from semiseg.report import html
 
     html.build(
         study.name, study.folder, _rows(study), dataset=_dataset(study), read_image=_reader(study), local_pictures=True
     )
-    print(f"with pictures, not to be passed on: {study.folder / html.LOCAL / 'index.html'}")
+    print(f"report with pictures, not to be redistributed: {study.folder / html.LOCAL / 'index.html'}")
 
 
 def _against(study: Any, other: Path) -> None:
@@ -156,13 +159,11 @@ def _against(study: Any, other: Path) -> None:
 
     table = against.build(study.name, study.folder, _rows(study), other, dataset=_dataset(study))
     changed = sum(row["changed"] == "yes" for row in table.rows)
-    print(
-        f"{changed} of {len(table.rows)} cells changed by more than chance: {study.folder / 'against' / 'index.html'}"
-    )
+    print(f"{changed} of {len(table.rows)} cells changed significantly: {study.folder / 'against' / 'index.html'}")
 
 
 def _dataset(study: Any) -> dict[str, Any]:
-    """Names and colours of the classes as the data set's check found them; nothing where it has not been checked."""
+    """Names and colours of the classes, from the data set's manifest; no classes if there is none."""
     from semiseg.base.files import read_json
     from semiseg.datasets.manifest import manifest_path
 
@@ -178,12 +179,12 @@ def _rows(study: Any) -> list[dict[str, Any]]:
 
     path = study.folder / "records.jsonl"
     if not path.exists():
-        raise UserError(f"{path} does not exist; make the tables first: `semiseg report tables --suite {study.name}`")
+        raise UserError(f"{path} does not exist; first run `semiseg report tables --suite {study.name}`")
     return collect.read(path)
 
 
 def _reader(study: Any) -> Callable[[str], Any]:
-    """Reads an image and its mask, from the decoded data set."""
+    """A function that reads an image and its mask from the decoded data set."""
     from semiseg.datasets import preparing
     from semiseg.feed.store import open_store
 
@@ -194,10 +195,10 @@ def _reader(study: Any) -> Callable[[str], Any]:
 
 @contextmanager
 def _stamped(study: Any, kind: str) -> Iterator[None]:
-    """Stamps are written last and say what was found before: a run that finishes meanwhile makes the files stale.
+    """Write the stamps last, with the state from before: a run that finishes meanwhile makes the files stale.
 
-    They list the files beside them too, so that one which is deleted is made again; ends of logs aside, which stay
-    where they were written, and Snakemake's own mark.
+    A stamp also lists the files in its folder, so that a deleted file is made again. It omits logs and Snakemake's
+    time stamp.
     """
     from semiseg.study.product import TIME_OF_FOLDER
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def define(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="where the list is written")
-    parser.add_argument("--request", type=Path, required=True, help="what Snakemake asks for")
+    parser.add_argument("file", type=Path, help="output file")
+    parser.add_argument("--request", type=Path, required=True, help="request file that Snakemake wrote")
     parser.set_defaults(run=run)
 
 

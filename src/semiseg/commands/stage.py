@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def define(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="where the list is written")
+    parser.add_argument("file", type=Path, help="output file")
     parser.add_argument("specs", type=Path, nargs="*", help="spec.json of each run")
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""semiseg status: what every run is doing, from the run folders and the queue; it changes nothing."""
+"""semiseg status: the state of every run, from the run folders and the queue; it changes nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
-    parser.add_argument("--all", action="store_true", help="a line for every run, not only those under way or failed")
-    parser.add_argument("--watch", nargs="?", type=float, const=5.0, metavar="SECONDS", help="look again and again")
+    parser.add_argument("--all", action="store_true", help="list all runs, not only running and failed ones")
+    parser.add_argument(
+        "--watch", nargs="?", type=float, const=5.0, metavar="SECONDS", help="refresh every SECONDS (default 5)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _moving(study: Any, watch: Any, left: Any, rows: int) -> Any:
-    """What `snakemake` shows too, with the queue."""
+    """The live view that `snakemake` also shows, with the queue."""
     from semiseg.cluster import queue
     from semiseg.cluster.picture import picture as moving
 
@@ -50,7 +52,7 @@ def _moving(study: Any, watch: Any, left: Any, rows: int) -> Any:
 
 
 def picture(study: Any, everything: bool = False) -> Any:
-    """The present state as something that rich can print."""
+    """The present state as a renderable of rich."""
     from rich.console import Group
     from rich.text import Text
 
@@ -94,7 +96,7 @@ STYLES = {"failed": "red", "running": "green"}
 
 
 def _lines(states: list[Any]) -> Any:
-    """Columns as text: rich's own tables take longer for a thousand lines than everything else together."""
+    """Columns as text: for a thousand lines rich's tables would take most of the time."""
     from rich.text import Text
 
     rows = [(one.run, one.state, one.iteration, one.left, _miou(one), one.where, one.note) for one in states]

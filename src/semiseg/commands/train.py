@@ -11,12 +11,12 @@ from semiseg.hardware import host_memory
 
 
 def define(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="the run's folder: results/<suite>/runs/…/seed<k>")
+    parser.add_argument("folder", type=Path, help="run folder: results/<suite>/runs/…/seed<k>")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--request", type=Path, help="what Snakemake asks for; default: what params.yaml says of the run"
+        "--request", type=Path, help="request file that Snakemake wrote; default: the configuration in params.yaml"
     )
-    source.add_argument("--config", type=Path, help="the config.yaml of a run, to repeat it in a folder of your choice")
+    source.add_argument("--config", type=Path, help="config.yaml of a run that is repeated in FOLDER")
     parser.add_argument("--splits", type=Path, help="folder of the split lists; default: splits/ of the run's suite")
     parser.set_defaults(run=run)
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _score(folder: Path) -> None:
-    """Here and not in a job of its own, which would cost a start of Python for every run, where the driver runs."""
+    """Score here: a separate job would cost a start of Python for every run on the driver's machine."""
     from semiseg.commands.evaluate import evaluate
     from semiseg.study.study import is_scored
 
@@ -82,7 +82,7 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _repeated(path: Path) -> dict[str, Any]:
-    """What a run was made with, as the config.yaml in its folder says, over the data that are here."""
+    """The configuration in a run's config.yaml, with this machine's settings of its data set."""
     import yaml
 
     from semiseg.base.errors import UserError
@@ -93,9 +93,9 @@ def _repeated(path: Path) -> dict[str, Any]:
         wanted = yaml.safe_load(path.read_text())
         name = wanted["dataset"]["name"]
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); --config takes the config.yaml of a run") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); --config needs the config.yaml of a run") from error
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not the config.yaml of a run, which lies in the run's folder") from error
+        raise UserError(f"{path} is not the config.yaml of a run; use the one in a run folder") from error
     datasets = loading.load().datasets
     if name not in datasets:
         raise UserError(f"{path}: params.yaml has no data set {name!r}{nearest(name, datasets)}")
@@ -109,4 +109,4 @@ def _suite_folder(folder: Path) -> Path:
     for parent in folder.parents:
         if parent.name == "runs":
             return parent.parent
-    raise UserError(f"{folder} is not below a folder called runs; give the lists' folder with --splits")
+    raise UserError(f"{folder} is not below a folder named runs; give the folder of the split lists with --splits")
