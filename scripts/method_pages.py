@@ -6,7 +6,7 @@ import csv
 import functools
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,16 @@ SHARED = {
 }
 
 
-def pages() -> dict[str, str]:
-    """File name -> text."""
-    found = {f"{name}.md": page(describe(name)) for name in names.in_order()}
-    return found | {"README.md": index()}
+def pages(wanted: Collection[str] | None = None) -> dict[str, str]:
+    """File name -> text, for these methods, by default all."""
+    listed = [name for name in names.in_order() if wanted is None or name in wanted]
+    found = {f"{name}.md": page(describe(name)) for name in listed}
+    return found | {"README.md": index(listed)}
 
 
-def index() -> str:
+def index(listed: Iterable[str]) -> str:
     lines = ["# Methods\n", WRITTEN, "| method | paper of | fidelity | batch norm |", "|---|---|---|---|"]
-    for name in names.in_order():
+    for name in listed:
         kind = methods.load(name)
         year = kind.year or ""
         lines.append(f"| [{names.title(name)}]({name}.md) | {year} | {kind.fidelity or '–'} | {kind.batch_norm} |")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -48,8 +49,10 @@ BLOCKS = (
 )
 
 
-def page() -> str:
-    parts = [HEAD, *(_block(place, model) for place, model in BLOCKS), _families(), _methods()]
+def page(names: Sequence[str] | None = None) -> str:
+    """The page, with the options of these methods, by default all."""
+    listed = methods.names() if names is None else names
+    parts = [HEAD, *(_block(place, model) for place, model in BLOCKS), _families(), _methods(listed)]
     return "\n".join(parts)
 
 
@@ -103,13 +106,13 @@ def _families() -> str:
     return "\n".join(["## Families of lists\n", "| `splits.family` | |", "|---|---|", *lines, ""])
 
 
-def _methods() -> str:
+def _methods(names: Sequence[str]) -> str:
     parts = [
         "## Options of the methods\n",
         "All but `supervised` have `control` as well: `none`, or, to test a method, `oracle` (the hidden labels in\n"
         "place of its pseudo-labels) or `shuffled` (another image's prediction).\n",
     ]
-    for name in methods.names():
+    for name in names:
         parts += [f"### `{name}`", "", *options_table(name)]
     return "\n".join(parts)
 

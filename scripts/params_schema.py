@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,13 @@ from semiseg.params.schema import MethodEntry, Params, Suite
 FILE = Path(__file__).resolve().parents[1] / "params.schema.json"
 
 
-def schema() -> dict[str, Any]:
-    """The model's, with what loading understands besides: suites that extend others, entries without a list."""
+def schema(names: Sequence[str] | None = None) -> dict[str, Any]:
+    """The model's, with what loading understands besides: suites that extend others, entries without a list.
+
+    Editors complete the names of these methods, by default all. Other names are valid as well: a plugin may bring them.
+    """
+    names = methods.names() if names is None else list(names)
+    one = {"anyOf": [{"enum": names}, {"type": "string"}]}
     content = Params.model_json_schema()
     content["required"] = ["suite", "datasets", "suites"]
     content["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -22,7 +28,7 @@ def schema() -> dict[str, Any]:
     suite["properties"] |= {
         "extends": {"type": "string", "description": "the suite that this one is laid over"},
         "only": {"type": "array", "items": {"type": "string"}, "description": "those of the methods that stay"},
-        "methods": {"anyOf": [{"type": "array", "items": {"enum": methods.names()}}, _entries(methods.names())]},
+        "methods": {"anyOf": [{"type": "array", "items": one}, _entries(names)]},
     }
     suite["required"] = []  # a suite that extends another one gives what differs
     for definition in definitions.values():
@@ -39,8 +45,8 @@ def _entries(names: list[str]) -> dict[str, Any]:
     return {"type": "object", "properties": dict.fromkeys(names, one), "additionalProperties": one}
 
 
-def text() -> str:
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+def text(names: Sequence[str] | None = None) -> str:
+    return json.dumps(schema(names), indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

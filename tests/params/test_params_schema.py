@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.params.test_method_pages import documented
+
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "params.schema.json").read_text())
 
@@ -20,7 +22,9 @@ def content():
 
 def test_the_file_is_that_of_the_model():
     script = runpy.run_path(str(ROOT / "scripts/params_schema.py"))
-    assert (ROOT / "params.schema.json").read_text() == script["text"](), "type `python scripts/params_schema.py`"
+    assert (ROOT / "params.schema.json").read_text() == script["text"](documented()), (
+        "type `python scripts/params_schema.py`"
+    )
     assert (ROOT / "params.yaml").read_text().startswith("# yaml-language-server: $schema=params.schema.json\n")
 
 

@@ -92,14 +92,14 @@ def reduced(wanted: dict) -> dict:
 
 @cache
 def trainings() -> dict[str, tuple[bool, dict]]:
-    """Name -> (slow, configuration): every kind of training of the suites for real data, once.
+    """Name -> (slow, configuration): every kind of training of the suites for the data sets of REAL, once.
 
     Left to the slow tests: arms of ablations, and CamVid, whose real images lead through the same code.
     """
     found: dict[str, tuple[bool, dict]] = {}
     seen = set()
     for suite in SUITES:
-        if suite.startswith("pocket"):
+        if LOADED.suites[suite].dataset not in REAL:
             continue
         plan = grid.plan(LOADED, suite)
         compared = {run.path for cell in plan.cells if cell.kind == "comparison" for run in cell.runs}
