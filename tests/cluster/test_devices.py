@@ -15,7 +15,6 @@ import torch
 from semiseg.base.errors import UserError
 from semiseg.cluster import devices
 from semiseg.commands import train
-from semiseg.hardware import host_memory
 
 HOLD = """\
 import os
@@ -129,7 +128,6 @@ def test_the_training_command_asks_before_it_begins(monkeypatch):
     recipe = {"network": {"architecture": "fpn"}, "gpus": 1}
     monkeypatch.setattr(train, "_wanted", lambda options: {"config": {"recipe": recipe}})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(host_memory, "keep", lambda: None)
     monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.setenv("RANK", "0")  # a process that torchrun has started: nothing is leased

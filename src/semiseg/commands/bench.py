@@ -9,8 +9,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from semiseg.hardware import host_memory
-
 MODULES = {
     "loader": "loader_speed",
     "step": "step_speed",
@@ -96,7 +94,6 @@ def run(options: argparse.Namespace) -> None:
 
     if options.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    host_memory.keep()  # as a training does
     from semiseg.bench import timing
 
     outcome = _measure(options, _device(options.device))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.base.errors import UserError
-from semiseg.hardware import host_memory
 
 SHOWN = 20  # failures that are printed; predictions.json lists all of them
 
@@ -46,7 +45,6 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    host_memory.keep()
     from semiseg.inference.image_finder import find
 
     sources = find(options.images, options.out)  # before torch, whose import takes seconds

@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from semiseg.hardware import host_memory
-
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="run folder: results/<suite>/runs/…/seed<k>")
@@ -22,7 +20,6 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    host_memory.keep()
     from semiseg.cluster import devices, estimate
     from semiseg.datasets.dataset_config import DatasetConfig
     from semiseg.engine.launch import train_run
