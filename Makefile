@@ -15,7 +15,7 @@ demo: environment
 	@echo "For semiseg, snakemake and dvc in this shell: . .venv/bin/activate"
 
 test: environment
-	@python -m pytest -n 2 -m "not (browser or demo or dvc or slurm or slow)"
+	@python -m pytest -n 2 --dist loadfile -m "not (browser or demo or dvc or slurm or slow)"
 
 lint: environment
 	ruff check .

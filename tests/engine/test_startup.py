@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests import tiny
 
 HEAVY = ("timm", "segmentation_models_pytorch", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "pandas",
@@ -25,22 +27,32 @@ print(json.dumps({{"torch": before, "loaded": loaded, "seconds": used.ru_utime +
 BARE = "import resource, torch; used = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime)"
 
 
-def test_a_step_of_the_small_network_loads_nothing_heavy(prepared, tmp_path, request):
+@pytest.fixture
+def run(prepared, tmp_path, request):
+    """Runs a program in the folder of a small study and returns the last line that it says."""
     where = prepared(tiny.params({"unimatch": {}}, splits={"partitions": [4]}), tmp_path / "work")
     environment = {"PYTHONPATH": str(request.config.rootpath), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 
-    def run(program):
+    def call(program):
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=where, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()[-1]
 
+    return call
+
+
+def test_a_step_of_the_small_network_loads_nothing_heavy(run):
     found = json.loads(run(SCRIPT))
     assert not found["torch"], "asking whether a run is finished must not cost an import of torch"
     assert found["loaded"] == []
-    # 4 s on a core on which torch's own import takes 2.6; seconds alone would test the machine. The first of the
-    # processes may have compiled bytecode, and neighbours are noise: the best of three.
+
+
+@pytest.mark.slow
+def test_a_first_step_costs_little_beside_the_import_of_torch(run):
+    """4 s on a core on which torch's own import takes 2.6; seconds alone would test the machine. The first of the
+    processes may have compiled bytecode, and neighbours are noise: the best of three."""
     whole = min(json.loads(run(SCRIPT))["seconds"] for _ in range(3))
     bare = min(float(run(BARE)) for _ in range(3))
     assert whole < 1.7 * bare, "what is added to the import of torch must stay small"

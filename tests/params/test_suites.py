@@ -34,8 +34,6 @@ REAL = (
 )  # fmt: skip
 SIZED = ("pixels", "memory", "memory_first", "anchors", "rows")  # options that grow with the image or with the training
 SIZES = {"voc": (60, 88), "cityscapes": (64, 128), "camvid": (144, 192)}
-# Small trainings of many kinds, whose code the other suites lead through as well.
-SELDOM = ("camvid", "camvid_controls", "cityscapes_mini", "cityscapes_mini_cps", "oxford_pets")
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -94,10 +92,11 @@ def reduced(wanted: dict) -> dict:
 def trainings() -> dict[str, tuple[bool, dict]]:
     """Name -> (slow, configuration): every kind of training of the suites for the data sets of REAL, once.
 
-    Left to the slow tests: arms of ablations, and CamVid, whose real images lead through the same code.
+    Left to the slow tests: arms of ablations, and a method and variant that an earlier suite trains with the same
+    architecture. Every suite has its supervised training among the fast ones.
     """
     found: dict[str, tuple[bool, dict]] = {}
-    seen = set()
+    seen, known = set(), set()
     for suite in SUITES:
         if LOADED.suites[suite].dataset not in REAL:
             continue
@@ -107,7 +106,9 @@ def trainings() -> dict[str, tuple[bool, dict]]:
             key = sha256_json({k: v for k, v in run.config.items() if k not in ("seed", "split")})
             if key not in seen:
                 seen.add(key)
-                slow = run.path not in compared or (suite in SELDOM and run.method != "supervised")
+                kind = (run.method, run.variant, run.config["recipe"]["network"]["architecture"])
+                slow = run.path not in compared or (kind in known and kind[:2] != ("supervised", "default"))
+                known |= set() if slow else {kind}
                 found[f"{suite}-{run.method}-{run.variant}"] = (slow, run.config)
     return found
 

@@ -40,7 +40,10 @@ def resampled(table: np.ndarray, resamples: int, unit_of: np.ndarray | None = No
     return statistics.resampled(lambda weights: Miou.score(weights, table), unit_of, resamples)
 
 
-@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.03), (5, 0.03)])
+SEVERAL = [pytest.param(seeds, 0.03, marks=pytest.mark.slow) for seeds in (3, 5)]
+
+
+@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), *SEVERAL])
 def test_intervals_cover_what_they_claim(seeds, seed_sd):
     """95 % +- 2 over 1,000 simulated studies; a single seed speaks for its images only."""
     random = np.random.default_rng([7, seeds])

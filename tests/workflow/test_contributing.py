@@ -86,6 +86,7 @@ def extended(tmp_path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_an_addition_turns_nothing_red(extended):
     environment = ENVIRONMENT | {"PYTHONPATH": str(extended / "src")}
     tests = [

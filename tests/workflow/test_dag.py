@@ -96,7 +96,7 @@ def test_killed_in_the_middle_it_goes_on(number, study, content):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.kill()
-    process.wait(60)
+    process.wait()
     resumed = work.snakemake()
     assert resumed.code == 0, resumed.text
     if number == signal.SIGKILL:
