@@ -23,43 +23,53 @@ def _at_least(least: int, size: tuple[int, int]) -> tuple[int, int]:
 class Batch(Strict):
     """Global batch sizes: the number of GPUs does not change them."""
 
-    labelled: int = Field(ge=1, description="images with labels in a step")
-    unlabelled: int = Field(ge=1, description="images without")
+    labelled: int = Field(ge=1, description="labelled images in a step")
+    unlabelled: int = Field(ge=1, description="unlabelled images in a step")
 
 
 class Optimiser(Strict):
     name: Literal["sgd", "adamw"] = "sgd"
-    lr: float = Field(gt=0, description="of the encoder, at the start")
-    head_lr_multiplier: float = Field(1.0, gt=0, description="times as much for all else")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
-    nesterov: bool = Field(False, description="SGD")
+    lr: float = Field(gt=0, description="initial learning rate of the encoder")
+    head_lr_multiplier: float = Field(
+        1.0, gt=0, description="factor on the learning rate of everything but the encoder"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    nesterov: bool = Field(False, description="Nesterov momentum, for SGD")
     weight_decay: float = Field(1e-4, ge=0)
     schedule: Literal["poly", "cosine", "constant"] = "poly"
     power: float = Field(0.9, gt=0, description="poly: lr (1 - k / n)^power; k, n count iterations after the warm-up")
     warmup: int = Field(0, ge=0, description="iterations of linear warm-up: lr (k + 1) / warmup")
-    clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    accumulate: int = Field(1, ge=1, description="parts of a batch, each taken for a batch by the method")
+    clip: float | None = Field(None, gt=0, description="gradients are scaled down to this norm; null: never")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="parts that a batch is cut into: each is treated as a batch, and their gradients are averaged",
+    )
 
 
 class Criterion(Strict):
     """The supervised loss; the auxiliary head's weight applies where the network has one."""
 
     name: Literal["cross_entropy", "ohem", "boundary_relaxed"] = "cross_entropy"
-    threshold: float = Field(0.7, gt=0, lt=1, description="ohem: pixels whose own class is less probable are hard")
-    min_kept: int = Field(100_000, ge=0, description="ohem: pixels of a batch that count in any case")
-    auxiliary_weight: float = Field(0.4, ge=0, description="of the auxiliary head's loss")
-    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
-        "none", description="by class name (1 unless given), or balanced: sqrt(median frequency / own frequency)"
+    threshold: float = Field(
+        0.7, gt=0, lt=1, description="ohem: a pixel is hard if the probability of its true class is lower"
     )
-    dice: float = Field(0.0, ge=0, description="weight of a soft Dice loss beside it; pixel heads only")
+    min_kept: int = Field(100_000, ge=0, description="ohem: smallest number of pixels in a batch that count")
+    auxiliary_weight: float = Field(0.4, ge=0, description="weight of the auxiliary head's loss")
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        "none", description="weight by class name (default 1), or `balanced`: sqrt(median frequency / class frequency)"
+    )
+    dice: float = Field(0.0, ge=0, description="weight of an additional soft Dice loss; pixel heads only")
 
 
 class Augment(Strict):
     """Geometry of the weak view, and how strong the colours of the strong views are: the same for every method."""
 
-    scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random resize before the crop")
-    flip: bool = Field(True, description="half of the images are mirrored")
-    strength: float = Field(1.0, ge=0, le=1, description="1: as published; below, blended with the weak view")
+    scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random scale, before the crop")
+    flip: bool = Field(True, description="mirror half of the images")
+    strength: float = Field(
+        1.0, ge=0, le=1, description="1: strong views as published; below 1, they are blended with the weak view"
+    )
 
     @field_validator("scale")
     @classmethod
@@ -70,8 +80,8 @@ class Augment(Strict):
 
 
 class Ema(Strict):
-    decay: float = Field(0.99, ge=0, lt=1, description="share of the teacher that stays, step by step")
-    warm_start: bool = Field(True, description="decay = min(1 - 1/(iteration + 1), decay)")
+    decay: float = Field(0.99, ge=0, lt=1, description="share of the teacher's weights that is kept in each step")
+    warm_start: bool = Field(True, description="use min(1 - 1/(iteration + 1), decay) as the decay")
 
 
 class Engine(Strict):
@@ -80,31 +90,37 @@ class Engine(Strict):
     plain: bool = False
     precision: Literal["auto", "bf16", "tf32", "fp32"] = Field(
         "auto",
-        description="of products; auto: bf16 where a GPU computes with it, else TF32 where it has that, else fp32",
+        description="precision of matrix products; auto: bf16 if the GPU supports it, else TF32 if it does, else fp32",
     )
-    compile: bool = Field(True, description="torch.compile, on GPUs")
-    deterministic: bool = Field(False, description="on GPUs: the same bits from every execution; slower (engine.md)")
+    compile: bool = Field(True, description="use torch.compile, on GPUs only")
+    deterministic: bool = Field(
+        False, description="on GPUs: give the same bits in every execution, which is slower (engine.md)"
+    )
 
 
 class Recipe(Strict):
     network: NetworkConfig
-    crop: tuple[int, int] = Field(description="side, or height and width, of what is cut from an image")
+    crop: tuple[int, int] = Field(description="side, or height and width, of the training crop in pixels")
     batch: Batch
-    iterations: int = Field(ge=1, description="steps, the same for every method")
+    iterations: int = Field(ge=1, description="training steps, the same for every method")
     optimiser: Optimiser
     # A transformer that classifies masks wants another rate than a convolution.
     mask_head_optimiser: Optimiser | None = Field(
-        None, description="instead of `optimiser` where a network has a mask head; null: one for all"
+        None, description="replaces `optimiser` for networks with a mask head; null: they use `optimiser`"
     )
     criterion: Criterion = Criterion()
     augment: Augment = Augment()
-    ema: Ema | None = Field(Ema(), description="of the teacher; null: none, for methods that need none")
+    ema: Ema | None = Field(
+        Ema(), description="averaging of the teacher's weights; null: no teacher, for methods that need none"
+    )
     engine: Engine = Engine()
     # One choice for all methods; `official` is what each method's own code does (docs/methods).
     batch_norm: Literal["official", "joint", "separate"] = Field(
-        "official", description="joint: labelled and unlabelled images share a pass and its batch statistics"
+        "official",
+        description="joint: labelled and unlabelled images share a forward pass and its batch statistics; separate: "
+        "they do not; official: as in the method's own code",
     )
-    gpus: int = Field(1, ge=1, description="of one training, all on one node; the batch is divided among them")
+    gpus: int = Field(1, ge=1, description="GPUs of one training, all on one node; the batch is divided among them")
 
     @field_validator("crop", mode="before")
     @classmethod
@@ -137,13 +153,15 @@ class Protocol(Strict):
     """How an image is turned into a label map; stored with every result."""
 
     name: Literal["whole", "sliding", "centre_crop", "padded"] = "whole"
-    size: tuple[int, int] | None = Field(None, description="window, crop or padded size")
-    stride: float = Field(2 / 3, gt=0, le=1, description="sliding: share of the window")
+    size: tuple[int, int] | None = Field(None, description="size of the window, the crop or the padded image")
+    stride: float = Field(2 / 3, gt=0, le=1, description="sliding: step as a share of the window")
     border: Literal["truncate", "shift"] = Field(
-        "truncate", description="sliding: the last window is cut short or moved inside"
+        "truncate", description="sliding: a window that crosses the border is cut (truncate) or moved inside (shift)"
     )
-    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), min_length=1, description="averaged")
-    flip: bool = Field(False, description="averaged with the mirror image")
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1.0,), min_length=1, description="scales of the image whose predictions are averaged"
+    )
+    flip: bool = Field(False, description="average with the prediction for the mirrored image")
 
     @field_validator("size", mode="before")
     @classmethod
@@ -164,27 +182,35 @@ class Protocol(Strict):
 
 class Evaluation(Strict):
     every: int = Field(ge=1, description="iterations from one evaluation to the next")
-    evaluated_on: Literal["val", "test"] = Field("val", description="the set of the tables")
-    selected_on: Literal["val"] | None = Field("val", description="the set that picks `best`; null: no `best`")
-    lastk: int = Field(3, ge=1, description="evaluations in the mean of the last k")
+    evaluated_on: Literal["val", "test"] = Field("val", description="set whose scores the tables show")
+    selected_on: Literal["val"] | None = Field(
+        "val", description="set that selects the evaluation `best`; null: no selection"
+    )
+    lastk: int = Field(3, ge=1, description="number of last evaluations that `lastk` averages")
     protocol: Protocol = Protocol()
-    batch: int = Field(1, ge=1, description="images at once")
-    diagnostics: int = Field(64, ge=0, description="unlabelled images whose hidden masks judge the pseudo-labels")
-    pictures: int = Field(8, ge=0, description="images whose predictions are kept for the report")
+    batch: int = Field(1, ge=1, description="images in an evaluation batch")
+    diagnostics: int = Field(
+        64, ge=0, description="unlabelled images whose hidden masks measure the quality of the pseudo-labels"
+    )
+    pictures: int = Field(8, ge=0, description="images whose predictions are stored for the report")
 
 
 class Runtime(Strict):
     """What changes how a run is carried out, never its result: not part of a run's spec."""
 
-    log_every: int = Field(20, ge=1, description="iterations")
-    checkpoint_every: int = Field(500, ge=1, description="iterations; on a stop signal there is one besides")
-    workers: int = Field(0, ge=0, description="reading threads; 0 reads in the training thread")
-    short_minutes: float = Field(10, ge=0, description="trainings estimated below this travel in groups on a cluster")
+    log_every: int = Field(20, ge=1, description="iterations between two lines of the log")
+    checkpoint_every: int = Field(
+        500, ge=1, description="iterations between two checkpoints; a stop signal causes one more"
+    )
+    workers: int = Field(0, ge=0, description="reading threads; 0: the training thread reads")
+    short_minutes: float = Field(10, ge=0, description="trainings that are estimated to be shorter share a cluster job")
 
 
 class Splits(Strict):
-    family: tuple[str, ...] = Field(description="one or several of the families below")
-    partitions: tuple[str, ...] = Field(description="shares (1/8), counts (92), `full`, or names of own lists")
+    family: tuple[str, ...] = Field(description="one family of lists, or several (see below)")
+    partitions: tuple[str, ...] = Field(
+        description="shares (1/8), numbers of images (92), `full`, or names of your own lists"
+    )
     paired: bool = Field(
         False,
         description="true: the first seed trains on the first family's lists, the second on the second's, and so on, "
@@ -209,9 +235,11 @@ class Splits(Strict):
 class MethodEntry(Strict):
     """A method in a suite: where it runs, in which variants, with which options instead of its defaults."""
 
-    at: tuple[str, ...] | None = Field(None, description="partitions; all of the suite's by default")
-    variants: tuple[str | dict[str, Any], ...] = Field(("default",), description="names, or options of each")
-    options: dict[str, Any] = Field({}, description="of all variants")
+    at: tuple[str, ...] | None = Field(None, description="partitions where it runs; null: all of the suite")
+    variants: tuple[str | dict[str, Any], ...] = Field(
+        ("default",), description="names of variants, or the options of each"
+    )
+    options: dict[str, Any] = Field({}, description="options of all variants")
 
     @field_validator("at", mode="before")
     @classmethod
@@ -232,11 +260,15 @@ class Ablation(Strict):
     """Arms of one method at one partition: `vary` one option, or name each arm's options."""
 
     method: str
-    at: str = Field(description="the partition")
+    at: str = Field(description="partition of the ablation")
     vary: dict[str, list[Any]] = Field({}, description="one option and its values")
-    arms: dict[str, dict[str, Any]] = Field({}, description="name -> options; `method` among them takes another method")
-    seeds: Annotated[tuple[int, ...] | None, AfterValidator(_seeds)] = Field(None, description="null: the suite's")
-    title: str = Field("", description="what its table is called, beside its name")
+    arms: dict[str, dict[str, Any]] = Field(
+        {}, description="name of each arm -> its options; the key `method` takes another method"
+    )
+    seeds: Annotated[tuple[int, ...] | None, AfterValidator(_seeds)] = Field(
+        None, description="seeds of the ablation; null: those of the suite"
+    )
+    title: str = Field("", description="title of its table")
 
     @field_validator("at", mode="before")
     @classmethod
@@ -251,18 +283,22 @@ class Ablation(Strict):
 
 
 class Suite(Strict):
-    title: str = Field("", description="above its tables")
+    title: str = Field("", description="heading of its tables")
     dataset: str
     splits: Splits
-    seeds: Annotated[tuple[int, ...], AfterValidator(_seeds)] = Field(min_length=1, description="a training for each")
+    seeds: Annotated[tuple[int, ...], AfterValidator(_seeds)] = Field(
+        min_length=1, description="one training for each seed"
+    )
     recipe: Recipe
     evaluation: Evaluation
     runtime: Runtime = Runtime()
     methods: dict[str, tuple[MethodEntry, ...]] = Field(
-        description="name -> block or a list of blocks; or a list of names"
+        description="method -> one block or a list of blocks; or a list of method names"
     )
     ablations: dict[str, Ablation] = {}
-    tune: Tune | None = Field(None, description="equal budgets of trials for all methods; null: no tuning")
+    tune: Tune | None = Field(
+        None, description="tuning with the same number of trials for every method; null: no tuning"
+    )
 
     @model_validator(mode="after")
     def _pairs(self) -> Suite:
@@ -274,7 +310,11 @@ class Suite(Strict):
             )
         return self
 
-    block: int | None = Field(None, ge=1, description="neighbours in a group that intervals draw as one; null: all")
+    block: int | None = Field(
+        None,
+        ge=1,
+        description="neighbouring images of a group that the bootstrap draws together; null: the whole group",
+    )
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -289,8 +329,10 @@ class Suite(Strict):
 
 class Params(Strict):
     suite: str
-    dataset: str = Field("", description="the data set whose manifest DVC keeps")
-    plugins: tuple[str, ...] = Field((), description="Python files that add methods, kinds of data set, architectures")
+    dataset: str = Field("", description="data set whose manifest DVC tracks")
+    plugins: tuple[str, ...] = Field(
+        (), description="Python files that add methods, kinds of data set, architectures or metrics"
+    )
     datasets: dict[str, DatasetConfig]
-    methods: dict[str, dict[str, Any]] = Field({}, description="options of a method for all suites")
+    methods: dict[str, dict[str, Any]] = Field({}, description="options of each method in all suites")
     suites: dict[str, Suite]

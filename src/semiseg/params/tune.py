@@ -15,16 +15,21 @@ class Tune(Strict):
     The first trial is the default setting. The ranges of the others stand in the methods' files.
     """
 
-    at: str = Field(description="the partition of the trials, and of the rows `tuned`")
-    trials: int = Field(8, ge=2, le=256, description="of each method, the default setting among them")
-    methods: tuple[str, ...] | None = Field(None, min_length=1, description="null: all of the suite at that partition")
-    iterations: int | None = Field(None, ge=1, description="of a trial; null: the suite's")
-    seed: int = Field(0, ge=0, description="of the sequence of settings and of the trials' trainings")
-    dataset: str | None = Field(
-        None, description="of the trials, where the suite's own val is not for choosing; null: the suite's"
+    at: str = Field(description="partition of the trials and of the rows `tuned`")
+    trials: int = Field(8, ge=2, le=256, description="trials of each method, including the default setting")
+    methods: tuple[str, ...] | None = Field(
+        None, min_length=1, description="methods to tune; null: all that the suite runs at that partition"
     )
-    family: str | None = Field(None, description="of the trials' list; null: the suite's first")
-    trials_at: str | None = Field(None, description="partition of the trials, where another data set has other ones")
+    iterations: int | None = Field(None, ge=1, description="iterations of a trial; null: those of the suite")
+    seed: int = Field(0, ge=0, description="seed of the settings that are drawn and of the trials' trainings")
+    dataset: str | None = Field(
+        None,
+        description="data set of the trials, if the suite's own val set must not select; null: the suite's data set",
+    )
+    family: str | None = Field(None, description="family of the trials' list; null: the suite's first family")
+    trials_at: str | None = Field(
+        None, description="partition of the trials, if their data set has other partitions; null: `at`"
+    )
 
     @field_validator("at", "trials_at", mode="before")
     @classmethod
