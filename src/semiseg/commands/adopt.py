@@ -9,7 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semiseg.study.grid import Run
+    from semiseg.study.study import Study
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def accept_code(study: Any, reason: str) -> None:
+def accept_code(study: Study, reason: str) -> None:
     """Accept finished runs that differ only in code; their records say so, and tables mark them."""
     from semiseg.base.errors import UserError
     from semiseg.base.files import sha256_json, write_json
@@ -72,7 +76,7 @@ def accept_code(study: Any, reason: str) -> None:
         write_json(folder / "spec.json", {"spec": new, "sha256": sha256})
 
 
-def objections(study: Any, run: Any) -> list[str]:
+def objections(study: Study, run: Run) -> list[str]:
     """Why the folder's results are not accepted for this run; empty if they are."""
     from semiseg.runs import spec
     from semiseg.runs.run_folder import PRODUCTS, RunFolder
@@ -95,7 +99,7 @@ def _lost(path: Path, name: str) -> str:
     )
 
 
-def strangers(study: Any) -> list[Path]:
+def strangers(study: Study) -> list[Path]:
     """Finished runs in the suite's folder that are not in its plan, for example after a change of the grid."""
     planned = {run.path for run in study.plan.runs}
     found = sorted(path.parent for path in (study.folder / "runs").glob("*/*/*/*/*/spec.json"))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,7 @@ def _same(place: Path, folder: Path) -> bool:
     return (place / MANIFEST).exists() and (place / MANIFEST).read_bytes() == (folder / MANIFEST).read_bytes()
 
 
-def _examine(study: Any, folder: Path, manifest: dict[str, Any]) -> None:
+def _examine(study: Study, folder: Path, manifest: dict[str, Any]) -> None:
     """Before anything of it is kept."""
     import tempfile
 

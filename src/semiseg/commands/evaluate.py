@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +114,7 @@ def _suite(name: str, listed: Path | None) -> None:
         write_json(listed, study.scores.wanted())
 
 
-def score_what_is_finished(study: Any) -> int:
+def score_what_is_finished(study: Study) -> int:
     """Score runs whose evaluation is missing or outdated: the scoring code changed, or a training was interrupted."""
     lacking = [
         run.path for run in study.plan.runs if study.runs[run.path].fresh() and not study.evaluations[run.path].fresh()

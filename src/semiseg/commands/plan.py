@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semiseg.study.grid import RESULTS
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +57,7 @@ def _suite_of(run: str | None) -> str | None:
     return parts[1] if len(parts) > 2 and parts[0] == str(RESULTS) and parts[2] == "runs" else None
 
 
-def why(study: Any, path: str) -> str:
+def why(study: Study, path: str) -> str:
     """The differences between the run's stored spec and its current one, in words."""
     from semiseg.commands.adopt import objections
 
@@ -65,7 +68,7 @@ def why(study: Any, path: str) -> str:
     return "\n  ".join([f"{found.path} will be trained, because", *reasons])
 
 
-def overview(study: Any, device: str) -> list[Any]:
+def overview(study: Study, device: str) -> list[Any]:
     """A table with one line per method and variant, and the totals."""
     from semiseg.cluster import budget, site
     from semiseg.study.hints import hints
@@ -93,7 +96,7 @@ def _collected(done: set[Path]) -> str:
     return "collected: " + ", ".join(f"{n} from {source}" for source, n in sorted(sources.items())) if sources else ""
 
 
-def _table(study: Any, done: set[Any], costs: dict[Any, Any]) -> Any:
+def _table(study: Study, done: set[Any], costs: dict[Any, Any]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -121,7 +124,7 @@ def _asked(one: Any) -> str:
     return ", ".join(parts) + (f" x {sittings} sittings" if sittings > 1 else "")
 
 
-def _cells(study: Any) -> str:
+def _cells(study: Study) -> str:
     full = [cell for cell in study.plan.cells if cell.runs]
     kinds = Counter("comparison" if cell.kind == "comparison" else "ablations" for cell in full)
     parts = [f"{count} cells of the {kind}" for kind, count in kinds.items()]

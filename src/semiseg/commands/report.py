@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semiseg.base.files import locked, write_json
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 PARTS = ("tables", "plots", "html", "all", "early", "verify")
 
@@ -65,7 +68,7 @@ def _verify(folder: Path | None) -> None:
     print(f"{folder}: {compared} files equal those rebuilt from its records and stored evaluations")
 
 
-def _tables(study: Any) -> None:
+def _tables(study: Study) -> None:
     from semiseg.commands.evaluate import score_what_is_finished
     from semiseg.report import tables
 
@@ -76,7 +79,7 @@ def _tables(study: Any) -> None:
     print(f"the tables: {study.folder / 'tables'}")
 
 
-def _collected(study: Any, folder: Path) -> list[dict[str, Any]]:
+def _collected(study: Study, folder: Path) -> list[dict[str, Any]]:
     """Write records.jsonl and the stored evaluations, the only inputs of tables and plots; return the records."""
     from semiseg.runs import collect, suite_evaluations
     from semiseg.study.descriptions import descriptions
@@ -87,7 +90,7 @@ def _collected(study: Any, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _keep_what_nothing_here_can_replace(study: Any) -> None:
+def _keep_what_nothing_here_can_replace(study: Study) -> None:
     """Committed results come without run folders: tables made from such a clone would mark every run as missing."""
     from semiseg.base.errors import UserError
     from semiseg.runs import collect
@@ -104,7 +107,7 @@ def _keep_what_nothing_here_can_replace(study: Any) -> None:
         )
 
 
-def _plots(study: Any) -> None:
+def _plots(study: Study) -> None:
     from semiseg.report import plots, study_readme
 
     rows = _rows(study)
@@ -114,7 +117,7 @@ def _plots(study: Any) -> None:
     print(f"the plots: {study.folder / 'plots'}; the study on a page: {study.folder / study_readme.NAME}")
 
 
-def _html(study: Any) -> None:
+def _html(study: Study) -> None:
     from semiseg.report import html, rebuild
 
     rebuild.complete(study.folder, _rows(study))
@@ -125,7 +128,7 @@ def _html(study: Any) -> None:
     print(f"the report: {study.folder / 'report' / 'index.html'}; all suites: {every_suite}")
 
 
-def _early(study: Any) -> None:
+def _early(study: Study) -> None:
     """A report of the runs that have ended so far, in a separate folder that neither the workflow nor git uses."""
     from semiseg.cluster.early_report import EARLY
     from semiseg.report import html, plots, tables
@@ -144,7 +147,7 @@ def _early(study: Any) -> None:
     print(f"report of the runs that have ended: {folder / 'report' / 'index.html'}")
 
 
-def _local(study: Any) -> None:
+def _local(study: Study) -> None:
     """A second report with pictures, which must not be committed."""
     from semiseg.report import html
 
@@ -154,7 +157,7 @@ def _local(study: Any) -> None:
     print(f"report with pictures, not to be redistributed: {study.folder / html.LOCAL / 'index.html'}")
 
 
-def _against(study: Any, other: Path) -> None:
+def _against(study: Study, other: Path) -> None:
     from semiseg.report import against
 
     table = against.build(study.name, study.folder, _rows(study), other, dataset=_dataset(study))
@@ -162,7 +165,7 @@ def _against(study: Any, other: Path) -> None:
     print(f"{changed} of {len(table.rows)} cells changed significantly: {study.folder / 'against' / 'index.html'}")
 
 
-def _dataset(study: Any) -> dict[str, Any]:
+def _dataset(study: Study) -> dict[str, Any]:
     """Names and colours of the classes, from the data set's manifest; no classes if there is none."""
     from semiseg.base.files import read_json
     from semiseg.datasets.manifest import manifest_path
@@ -173,7 +176,7 @@ def _dataset(study: Any) -> dict[str, Any]:
     return {"name": study.suite.dataset, "redistributable": study.redistributable, **known}
 
 
-def _rows(study: Any) -> list[dict[str, Any]]:
+def _rows(study: Study) -> list[dict[str, Any]]:
     from semiseg.base.errors import UserError
     from semiseg.runs import collect
 
@@ -183,7 +186,7 @@ def _rows(study: Any) -> list[dict[str, Any]]:
     return collect.read(path)
 
 
-def _reader(study: Any) -> Callable[[str], Any]:
+def _reader(study: Study) -> Callable[[str], Any]:
     """A function that reads an image and its mask from the decoded data set."""
     from semiseg.datasets import preparing
     from semiseg.feed.store import open_store
@@ -194,7 +197,7 @@ def _reader(study: Any) -> Callable[[str], Any]:
 
 
 @contextmanager
-def _stamped(study: Any, kind: str) -> Iterator[None]:
+def _stamped(study: Study, kind: str) -> Iterator[None]:
     """Write the stamps last, with the state from before: a run that finishes meanwhile makes the files stale.
 
     A stamp also lists the files in its folder, so that a deleted file is made again. It omits logs and Snakemake's

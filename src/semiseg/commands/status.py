@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
             time.sleep(options.watch)
 
 
-def _moving(study: Any, watch: Any, left: Any, rows: int) -> Any:
+def _moving(study: Study, watch: Any, left: Any, rows: int) -> Any:
     """The live view that `snakemake` also shows, with the queue."""
     from semiseg.cluster import queue
     from semiseg.cluster.picture import picture as moving
@@ -51,7 +54,7 @@ def _moving(study: Any, watch: Any, left: Any, rows: int) -> Any:
     return moving(study.name, states, left.seconds(states), below, rows)
 
 
-def picture(study: Any, everything: bool = False) -> Any:
+def picture(study: Study, everything: bool = False) -> Any:
     """The present state as a renderable of rich."""
     from rich.console import Group
     from rich.text import Text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semiseg import methods
 from semiseg.base.errors import UserError
@@ -15,10 +15,14 @@ from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.selection import summarise
 
+if TYPE_CHECKING:
+    from semiseg.study.grid import Run
+    from semiseg.study.study import Study
+
 OUTSIDE = ("config.yaml", "metrics.jsonl")  # products whose bytes no library decides
 
 
-def take_in(study: Any) -> None:
+def take_in(study: Study) -> None:
     """Unpack what has come with git, and let it stand for the planned runs that it is."""
     collected.unpack(study.folder)
     found: dict[Path, list[Theirs]] = {}
@@ -39,24 +43,24 @@ def take_in(study: Any) -> None:
                 break
 
 
-def _is_there(study: Any, run: Any) -> bool:
+def _is_there(study: Study, run: Run) -> bool:
     folder = RunFolder(run.path)
     return folder.spec_sha256 == study.wanted_sha256(run) and folder.complete
 
 
-def _is_it(study: Any, run: Any, theirs: Theirs) -> bool:
+def _is_it(study: Study, run: Run, theirs: Theirs) -> bool:
     if run.tuned_by and not study.tunings[run.method].fresh():
         return False
     return theirs.folder.spec_sha256 == spec.spec_sha256(study.wanted_spec(run, theirs.folder.spec))
 
 
-def _put(study: Any, run: Any, theirs: Theirs) -> bool:
+def _put(study: Study, run: Run, theirs: Theirs) -> bool:
     done = collected.stand_in(run.path, theirs, study.wanted_spec(run, theirs.folder.spec), study.at_default(run))
     study.forget()
     return done
 
 
-def beside(study: Any) -> list[Theirs]:
+def beside(study: Study) -> list[Theirs]:
     """Those that stand for no run here: of other code, of another machine, or of a cell that is not planned."""
     trials = {run.path for run in study.plan.trials}
     own = study.folder / "runs"
@@ -70,7 +74,7 @@ def beside(study: Any) -> list[Theirs]:
 # ---------------------------------------------------------------- what a submission has to be
 
 
-def examine(study: Any, theirs: Theirs) -> None:
+def examine(study: Study, theirs: Theirs) -> None:
     """Refuse a run, in a sentence, that cannot stand in a table with ours."""
     folder, run = theirs.folder, f"{theirs.source}: {theirs.name}"
     carried = peek_json(folder / "spec.json")
@@ -88,7 +92,7 @@ def examine(study: Any, theirs: Theirs) -> None:
     _same_scores(run, folder, config)
 
 
-def _same_data(study: Any, run: str, folder: RunFolder, carried: dict[str, Any]) -> None:
+def _same_data(study: Study, run: str, folder: RunFolder, carried: dict[str, Any]) -> None:
     name = carried["config"]["dataset"]["name"]
     ours = peek_json(manifest_path(name), "classes")
     theirs = Evaluations.load(folder / "evaluations.npz").classes
@@ -110,7 +114,7 @@ def _same_data(study: Any, run: str, folder: RunFolder, carried: dict[str, Any])
         raise UserError(f"{run} has another list of labelled images ({split}) than any of the suite {study.name} here")
 
 
-def _same_protocol(study: Any, run: str, config: dict[str, Any]) -> None:
+def _same_protocol(study: Study, run: str, config: dict[str, Any]) -> None:
     ours, theirs = study.suite.evaluation.model_dump(mode="json"), config["evaluation"]
     for key in ("evaluated_on", "protocol"):
         if theirs[key] != ours[key]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semiseg.datasets import changes
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
 
 LONG = 30 * 86400  # seconds of one training that nobody means
 
 
-def hints(study: Any, done: Collection[Path], costs: Mapping[Path, Any]) -> list[str]:
+def hints(study: Study, done: Collection[Path], costs: Mapping[Path, Any]) -> list[str]:
     found = []
     name = study.suite.dataset
     if not study.data[name].fresh() and (changed := changes.since_check(name, study.params.datasets[name])):
