@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -244,3 +245,32 @@ def test_labels_and_tau_teach_nobody(batch, step, make):
         assert step.student.head.weight.grad.abs().sum() > 0
     losses["shared"].backward()
     assert all(p.grad is not None for p in step.modules.parameters())
+
+
+def test_the_auxiliary_head_learns_once(batch, step, make):
+    """From the labelled images' own logits; the shared ones have none."""
+    decode, seen = step.student.decode, []
+
+    def with_auxiliary(features, size):
+        output = decode(features, size)
+        return dataclasses.replace(output, auxiliary=output.logits)
+
+    def supervised(output, label):
+        seen.append(output.auxiliary is not None)
+        return output.logits.mean()
+
+    step.student.decode, step.supervised = with_auxiliary, supervised
+    make("corrmatch", **OPTIONS).losses(batch, step)
+    assert sorted(seen) == [False, True]
+
+
+def test_tau_leaves_out_the_padding_of_the_mixed_image(batch, step, make):
+    """As the code does: the weak view's confidence counts where the strong view, with what is pasted, is no padding."""
+    batch.valid[0], batch.valid[1:] = False, True
+    method = make("corrmatch", **OPTIONS)
+    threshold, seen = method._threshold, []
+    method._threshold = lambda pseudo, valid, step: seen.append(valid) or threshold(pseudo, valid, step)
+    method.losses(batch, step)
+    boxes = cutmix.unimatch_boxes(step.draws, "cutmix", (32, 32), p=1.0)
+    mixed = reference.pasted(batch.valid, reference.before(batch.valid), boxes)
+    assert (seen[0].numpy() == mixed).all() and (mixed != batch.valid.numpy()).any()
