@@ -28,7 +28,7 @@ environment:
 
 lock: environment
 	uv pip compile --quiet --universal --python-version 3.11 --extra workflow --extra gpu --extra export \
-	  --extra development --no-header --upgrade pyproject.toml -o requirements.lock
+	  --extra bundle --extra site --extra development --no-header --upgrade pyproject.toml -o requirements.lock
 
 # What the demo made, and what all suites' commands left behind beside their results; results and data of others stay.
 clean:

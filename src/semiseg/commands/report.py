@@ -1,10 +1,11 @@
-"""semiseg report [tables|plots|html|all|early], semiseg report verify FOLDER"""
+"""semiseg report [tables|plots|html|all|early], semiseg report verify FOLDER, semiseg report bundle SUITE"""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +15,23 @@ from semiseg.base.files import locked, write_json
 if TYPE_CHECKING:
     from semiseg.study.study import Study
 
-PARTS = ("tables", "plots", "html", "all", "early", "verify")
+PARTS = ("tables", "plots", "html", "all", "early", "verify", "bundle")
 
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "part", nargs="?", choices=PARTS, default="all",
-        help="early: a report of the runs that have ended so far; verify: rebuild a committed study and compare",
+        help="early: a report of the runs that have ended so far; verify: rebuild a committed study and compare; "
+        "bundle: one zip of a study",
     )  # fmt: skip
-    parser.add_argument("folder", nargs="?", type=Path, help="with verify: a study, such as results/pocket_study")
+    parser.add_argument("folder", nargs="?", type=Path, help="with verify and bundle: a study, results/SUITE")
     parser.add_argument("--suite", help="default: the suite that params.yaml names")
     parser.add_argument(
         "--local-pictures", action="store_true",
         help="make a report for this machine only, with pictures of data that may not be redistributed",
     )  # fmt: skip
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="compare with another study, results/SUITE")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="with bundle: the zip; default bundles/SUITE.zip")
     parser.set_defaults(run=run)
 
 
@@ -37,6 +40,8 @@ def run(options: argparse.Namespace) -> None:
         return _verify(options.folder)
     from semiseg.study.study import Study
 
+    if options.part == "bundle":
+        return _bundle(Study.load(options.folder.name if options.folder else options.suite), options.out)
     study = Study.load(options.suite)
     # A killed driver may have left a report running; two reports at once would mix their files.
     with locked(Path("logs/.report.lock")):
@@ -163,6 +168,27 @@ def _against(study: Study, other: Path) -> None:
     table = against.build(study.name, study.folder, _rows(study), other, dataset=_dataset(study))
     changed = sum(row["changed"] == "yes" for row in table.rows)
     print(f"{changed} of {len(table.rows)} cells changed significantly: {study.folder / 'against' / 'index.html'}")
+
+
+def _bundle(study: Study, out: Path | None) -> None:
+    """The pages of the workflow where they are those of the records at hand, pages without pictures otherwise."""
+    from semiseg.report import bundle, html
+    from semiseg.report.data_terms import terms_of
+
+    [report] = study.products()["report"].values()
+
+    def make_pages(place: Path, rows: Sequence[dict[str, Any]]) -> None:
+        if report.fresh():
+            shutil.copytree(
+                study.folder / "report", place / "report", ignore=shutil.ignore_patterns("made_from.json", ".*")
+            )
+        else:
+            html.build(study.name, place, rows, dataset=_dataset(study))
+
+    target = out or Path("bundles") / f"{study.name}.zip"
+    terms = terms_of(study.params.datasets[study.suite.dataset].kind)
+    number = bundle.build(study.folder, target, make_pages, terms)
+    print(f"{target}: {number} files, {target.stat().st_size / 1e6:.1f} MB, described in {bundle.METADATA}")
 
 
 def _dataset(study: Study) -> dict[str, Any]:
