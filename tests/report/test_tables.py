@@ -270,6 +270,7 @@ def test_a_student_that_was_not_run_says_why(tmp_path):
     records = Records("pocket", tmp_path / "made", rows, 50)
     for table in (comparison.build(records, {}, ()), cost.build(records)):
         assert f"| {reason} |" in table.markdown(), table.name
+    assert [one.text for one in run_health.findings(records) if one.kind == "not_run"] == [reason]
 
 
 def test_a_run_shown_in_many_tables_costs_once(records, study):

@@ -9,6 +9,7 @@ import numpy as np
 
 from semiseg.report.cells import BASELINE, CONTROL, FULL, SETTING, SUPERVISED, Cell, Run
 from semiseg.report.records import Records
+from semiseg.runs.needs import NOT_RUN
 from semiseg.runs.training_log import Point
 
 BANNER, WARNING, NOTE = "banner", "warning", "note"
@@ -37,6 +38,8 @@ def findings(records: Records) -> list[Finding]:
                 found += look(records, cell)
         if cell.state == "failed":
             found.append(Finding("failed", WARNING, cell.reason or "its training failed", cell, cell.runs))
+        if cell.state == "missing" and cell.reason.startswith(NOT_RUN):
+            found.append(Finding("not_run", WARNING, cell.reason, cell, cell.runs))
     for cell in _in_ablations_only(records):
         found += unlike_trainings(records, cell)
     return found
