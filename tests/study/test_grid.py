@@ -10,14 +10,15 @@ from semiseg.base.errors import UserError
 from semiseg.cluster import estimate
 from semiseg.params.schema import Params
 from semiseg.study import grid
+from semiseg.study.plan import Plan, Run
 from tests import tiny
 
 
-def planned(methods: dict, **changes) -> grid.Plan:
+def planned(methods: dict, **changes) -> Plan:
     return grid.plan(Params.model_validate(tiny.params(methods, **changes)))
 
 
-def runs(methods: dict, **changes) -> dict[tuple[str, str, str], grid.Run]:
+def runs(methods: dict, **changes) -> dict[tuple[str, str, str], Run]:
     return {(run.method, run.variant, run.partition): run for run in planned(methods, **changes).runs}
 
 

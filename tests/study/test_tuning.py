@@ -20,6 +20,7 @@ from semiseg.params import loading
 from semiseg.params.schema import Params
 from semiseg.runs.seal import sealed
 from semiseg.study import grid, trials
+from semiseg.study.plan import Plan, Run
 from semiseg.study.study import Study
 from tests import tiny
 
@@ -27,7 +28,7 @@ TUNE = {"at": 4, "trials": 3, "iterations": 6}
 METHODS = {"supervised": {}, "fixmatch": {"at": [4]}}
 
 
-def planned(tune: dict, **changes) -> grid.Plan:
+def planned(tune: dict, **changes) -> Plan:
     return grid.plan(Params.model_validate(tiny.params(METHODS, tune=tune, **changes)))
 
 
@@ -208,7 +209,7 @@ def best_is(number: int) -> dict:
     return read_json("results/tiny/tuning/supervised.json")
 
 
-def tuned_run(study: Study) -> grid.Run:
+def tuned_run(study: Study) -> Run:
     return next(run for run in study.plan.runs if run.variant == "tuned")
 
 

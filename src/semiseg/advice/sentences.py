@@ -8,7 +8,7 @@ from semiseg.advice.trial import BASELINE, Result, Trial, best
 from semiseg.report import statistics
 from semiseg.report.statistics import Interval
 from semiseg.scoring.selection import class_iou
-from semiseg.study.grid import TUNED
+from semiseg.study.plan import TUNED
 
 AFFECTS_RESULTS = False
 

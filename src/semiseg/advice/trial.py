@@ -17,7 +17,7 @@ from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.metrics.miou import Miou
 from semiseg.scoring.selection import mean_iou
-from semiseg.study.grid import Cell
+from semiseg.study.plan import Cell
 from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from semiseg.study.grid import Run
+    from semiseg.study.plan import Run
     from semiseg.study.study import Study
 
 

@@ -68,7 +68,7 @@ def check(options: argparse.Namespace) -> None:
 def _stale(name: str, data: str | None) -> str:
     """Finished runs that were trained on files that have changed since."""
     from semiseg.runs.run_folder import RunFolder
-    from semiseg.study.grid import RESULTS
+    from semiseg.study.plan import RESULTS
 
     folders = [RunFolder(path.parent) for path in sorted(RESULTS.glob(f"*/runs/{name}/*/*/*/*/spec.json"))]
     stale = [folder.path for folder in folders if (folder.spec or {}).get("data") == data]

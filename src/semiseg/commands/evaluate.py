@@ -133,7 +133,7 @@ def evaluate(folder: Path) -> dict:
     from semiseg.runs.run_folder import RunFolder
     from semiseg.runs.seal import sealed
     from semiseg.scoring.selection import summarise
-    from semiseg.study.study import evaluation_code
+    from semiseg.study.freshness import evaluation_code
 
     run_folder = RunFolder(folder)
     spec = run_folder.spec

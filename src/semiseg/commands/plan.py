@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semiseg.study.grid import RESULTS
+from semiseg.study.plan import RESULTS
 
 if TYPE_CHECKING:
     from semiseg.study.study import Study

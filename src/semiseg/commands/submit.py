@@ -58,7 +58,7 @@ def _check(path: Path) -> None:
     from semiseg.base.errors import UserError
     from semiseg.commands.evaluate import evaluate
     from semiseg.runs.run_folder import SHOWN, RunFolder
-    from semiseg.study.study import is_scored
+    from semiseg.study.freshness import is_scored
 
     folder = RunFolder(path)
     if folder.spec is None:

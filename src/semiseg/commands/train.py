@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
 def _score(folder: Path) -> None:
     """Score here: a separate job would cost a start of Python for every run on the driver's machine."""
     from semiseg.commands.evaluate import evaluate
-    from semiseg.study.study import is_scored
+    from semiseg.study.freshness import is_scored
 
     if not is_scored(folder):
         evaluate(folder)

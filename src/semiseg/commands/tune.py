@@ -14,7 +14,8 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from semiseg.commands.evaluate import evaluate
     from semiseg.study import tuning
-    from semiseg.study.study import Study, is_scored
+    from semiseg.study.freshness import is_scored
+    from semiseg.study.study import Study
 
     study, method = Study.load(options.file.parent.parent.name), options.file.stem
     for run in tuning.trials_by_method(study.plan).get(method, ()):

@@ -13,7 +13,7 @@ from semiseg.report.names import MAIN_VARIANTS
 from semiseg.runs.collected import Theirs
 from semiseg.splits.families import FULL, split_name
 from semiseg.study import from_others
-from semiseg.study.grid import Cell, Run
+from semiseg.study.plan import Cell, Run
 from semiseg.study.study import Study
 
 

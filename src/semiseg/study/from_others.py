@@ -16,7 +16,7 @@ from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.selection import summarise
 
 if TYPE_CHECKING:
-    from semiseg.study.grid import Run
+    from semiseg.study.plan import Run
     from semiseg.study.study import Study
 
 OUTSIDE = ("config.yaml", "metrics.jsonl")  # products whose bytes no library decides

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from semiseg import methods
-from semiseg.base import fingerprint
 from semiseg.base.errors import UserError
 from semiseg.base.files import peek_json, sha256_file, sha256_json
 from semiseg.cluster.job_needs import Needs
@@ -22,25 +20,15 @@ from semiseg.params.defaults import at_default
 from semiseg.params.schema import Params
 from semiseg.report import captions
 from semiseg.runs import seal, spec
-from semiseg.runs.run_folder import SHOWN, RunFolder
+from semiseg.runs.run_folder import RunFolder
 from semiseg.splits import split_files
 from semiseg.splits.families import FULL, split_name
-from semiseg.study import from_others, grid, tuning
-from semiseg.study.grid import RESULTS, Cell, Run
+from semiseg.study import freshness, from_others, grid, tuning
+from semiseg.study.plan import RESULTS, Cell, Run, tuning_file
 from semiseg.study.product import Product
 from semiseg.study.requirements import check_before_start, lost_start_weights
 
 DATA = Path("data")
-MADE_BY = {
-    "tables": (
-        "semiseg.study.descriptions",
-        "semiseg.runs.collect",
-        "semiseg.runs.suite_evaluations",
-        "semiseg.report.tables",
-    ),
-    "plots": ("semiseg.report.plots", "semiseg.report.study_readme"),
-    "report": ("semiseg.report.html",),
-}
 TABLES = ("records.jsonl", "evaluations.npz", "tables/comparison.md", "metrics/summary.json")
 FOLDERS = {"tables": ("tables", "metrics")}
 
@@ -148,7 +136,7 @@ class Study:
             lambda: self._wanted_of_run(run),
             lambda: folder.spec_sha256 if folder.complete else None,
             content,
-            lambda: _undamaged(folder),
+            lambda: freshness.undamaged(folder),
             place="tuned run" if run.tuned_by else "run",
         )
 
@@ -168,7 +156,7 @@ class Study:
             "evaluation",
             name,
             (path,),
-            lambda: _made_from(run.path),
+            lambda: freshness.of_evaluation(run.path),
             lambda: {key: peek_json(path, key) for key in ("spec_sha256", "code")},
             sound=lambda: seal.is_whole(path),
         )
@@ -180,7 +168,7 @@ class Study:
         evaluations = tuple(run.path / "eval.json" for run in self.plan.runs)
 
         def wanted() -> dict[str, Any]:
-            return {"code": evaluation_code(), "runs": self._hashes(self.plan.runs)}
+            return {"code": freshness.evaluation_code(), "runs": self._hashes(self.plan.runs)}
 
         def sound() -> bool:
             return all(product.fresh() for product in self.evaluations.values())
@@ -198,7 +186,7 @@ class Study:
         return [run.tuned_by, *twin] if run.tuned_by else []
 
     def _tuning(self, method: str, runs: list[Run]) -> Product:
-        path = grid.tuning_file(self.name, method)
+        path = tuning_file(self.name, method)
         wanted, carried = functools.partial(tuning.wanted, self, runs), functools.partial(tuning.carried, path)
         return Product("tuning", f"{self.name}/{method}", (path,), wanted, carried)
 
@@ -225,11 +213,11 @@ class Study:
         paths = (*stamps, *(self.folder / name for name in files))
 
         def wanted() -> dict[str, Any]:
-            made_from = {"records": self.records_sha256(), "code": assembling_code(kind)}
+            made_from = {"records": self.records_sha256(), "code": freshness.assembling_code(kind)}
             return made_from | ({"pictures": self.redistributable} if kind == "report" else {})
 
         def carried() -> Any:
-            found = [_stamped(stamp) for stamp in stamps]
+            found = [freshness.stamped(stamp) for stamp in stamps]
             return found[0] if all(one == found[0] for one in found) else None
 
         folder = self.folder / "report" if kind == "report" else None
@@ -353,54 +341,3 @@ class Study:
         if wanted not in found:
             raise UserError(f"{wanted} is not a run of the suite {self.name}{nearest(wanted, found)}")
         return found[wanted]
-
-
-@functools.cache
-def assembling_code(kind: str) -> str:
-    """Hash of the code of tables, plots or report; of templates, styles and texts too, which no import names."""
-    assets = [
-        path for path in sorted((fingerprint.PACKAGE / "report").rglob("*")) if path.is_file() and path.suffix != ".py"
-    ]
-    texts = {
-        str(path.relative_to(fingerprint.PACKAGE)): sha256_file(path)
-        for path in assets
-        if "__pycache__" not in path.parts
-    }
-    return sha256_json([fingerprint.fingerprint(*MADE_BY[kind], of_training=False), texts])
-
-
-@functools.cache
-def evaluation_code() -> str:
-    return sha256_json(fingerprint.fingerprint("semiseg.scoring.selection", of_training=False))
-
-
-def _made_from(folder: Path) -> dict[str, Any]:
-    """What the evaluation of a finished run is made from."""
-    return {"spec_sha256": RunFolder(folder).spec_sha256, "code": evaluation_code()}
-
-
-def is_scored(folder: Path) -> bool:
-    """Whether the evaluation that a finished run carries is the one that it should carry."""
-    found = peek_json(folder / "eval.json") or {}
-    return _made_from(folder).items() <= found.items() and seal.is_whole(folder / "eval.json")
-
-
-def _undamaged(folder: RunFolder) -> bool:
-    """Weights are left to `semiseg adopt`: no figure is made from them, and they are most of the bytes."""
-    damaged = folder.damage(SHOWN)
-    if damaged:
-        print(
-            f"semiseg: {', '.join(damaged)} in {folder.path} came damaged, so the run will be trained again; "
-            "`semiseg adopt` says how to get it back instead",
-            file=sys.stderr,
-        )
-    return not damaged
-
-
-def _stamped(stamp: Path) -> Any:
-    """What a folder of tables, plots or pages says that it was made from; nothing if one of its files has gone."""
-    found = peek_json(stamp)
-    if not isinstance(found, dict):
-        return None
-    listed = found.pop("files", [])
-    return found if all((stamp.parent / name).exists() for name in listed) else None

@@ -17,7 +17,7 @@ from semiseg.base.fingerprint import fingerprint
 from semiseg.runs import spec
 from semiseg.runs.run_folder import RunFolder
 from semiseg.study import trials
-from semiseg.study.grid import Cell, Plan, Run
+from semiseg.study.plan import Cell, Plan, Run
 
 if TYPE_CHECKING:
     from semiseg.study.study import Study
