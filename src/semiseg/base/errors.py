@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, and the exit codes that scripts and schedulers can tell apart."""
+"""Errors that the user can mend, and the exit codes by which scripts and schedulers distinguish them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MARK = "AFFECTS_RESULTS"  # a module that says `AFFECTS_RESULTS = False` can cha
 def fingerprint(*modules: str, of_training: bool = True) -> dict[str, str]:
     """Hashes of the modules and of all that they import from this package, comments and docstrings left out.
 
-    Modules that say `AFFECTS_RESULTS = False` speak of trainings only: the code of scores and tables counts them.
+    Modules that say `AFFECTS_RESULTS = False` are left out for trainings only; for scores and tables they count.
     """
     found: dict[str, str] = {}
     waiting = list(modules)

@@ -64,6 +64,6 @@ def _check(path: Path) -> None:
     if folder.spec is None:
         raise UserError(f"{path} is not a finished run (it has no spec.json); train it with `semiseg train {path}`")
     if damaged := folder.damage(SHOWN):
-        raise UserError(f"{path}: {', '.join(damaged)} is not the file that record.json speaks of; train the run again")
+        raise UserError(f"{path}: {', '.join(damaged)} is not the file that record.json names; train the run again")
     if not is_scored(path):
         evaluate(path)

@@ -68,7 +68,7 @@ def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:
 
 
 def ensure_store(name: str, config: DatasetConfig, root: Path = ROOT) -> Path:
-    """The folder of the images that the manifest speaks of, decoded: made after a clone or another manifest's return.
+    """The folder of the manifest's images, decoded: made after a clone or another manifest's return.
 
     A manifest that came by `dvc pull` or `dvc checkout` brings no pixels, and those at hand may be of another one.
     """

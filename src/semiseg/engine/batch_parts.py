@@ -1,4 +1,4 @@
-"""A batch in parts, one after another: each is taken for a batch, and the mean of their gradients for the batch's."""
+"""A batch in parts, one after another: each part is treated as a batch, and their gradients are averaged."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def average(values: torch.Tensor) -> torch.Tensor:
 
 
 def total(counts: torch.Tensor) -> torch.Tensor:
-    """The sum of whole numbers over all processes: exact, whoever counted what."""
+    """The sum of whole numbers over all processes: exact, whichever process counted what."""
     if world() > 1:
         dist.all_reduce(counts)
     return counts

@@ -1,7 +1,7 @@
-"""Runs that need others: a student that is trained on what its teacher says needs the teacher's run.
+"""Runs that need others: a student that learns from its teacher's predictions needs the teacher's run.
 
 A run's configuration names each of them and holds its whole configuration; its spec holds their specs' hashes. So they
-form a chain: whoever changes a teacher makes its students another run.
+form a chain: changing a teacher makes its students other runs.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ class RunFolder:
     def finish(self, spec: dict[str, Any], sha256: str) -> None:
         """Written last: its presence says that everything else is there.
 
-        By now another driver may be at work, with another wish in the request. To Snakemake a file that is newer than
-        the request is its answer, so that a training which its driver left behind must keep silent.
+        By now another driver may be at work, with another spec in the request. Snakemake takes a file that is newer
+        than the request for its answer, so a training that a former driver left behind must write nothing.
         """
         self._check_still_wanted(sha256)
         write_json(self / "spec.json", {"spec": spec, "sha256": sha256})
@@ -107,7 +107,7 @@ class RunFolder:
         return True
 
     def damage(self, names: Iterable[str]) -> list[str]:
-        """Those of the products that are missing, or not the ones that the record speaks of."""
+        """Those of the products that are missing, or not the ones that the record names."""
         hashes = peek_json(self / "record.json", "products") or {}
         return [
             name

@@ -130,7 +130,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder / ARCHIVE} is missing; a submission consists of it and {MANIFEST}")
     if sha256_file(folder / ARCHIVE) != manifest["archive"]:
         raise UserError(
-            f"{folder / ARCHIVE} is cut or was changed: it is not the archive that {MANIFEST} speaks of; ask its "
+            f"{folder / ARCHIVE} is cut or was changed: it is not the archive that {MANIFEST} names; ask its "
             "source for it again"
         )
     return manifest

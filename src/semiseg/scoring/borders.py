@@ -24,8 +24,8 @@ def width(size: tuple[int, int]) -> int:
 def near_borders(label: Tensor) -> Tensor:
     """bool [B,H,W]: labelled pixels within `width` (in the largest coordinate) of a pixel of another class.
 
-    A border with ignored pixels is none: they are drawn around objects because nobody knows what is there. Across a
-    thin ignored outline the two classes still see each other.
+    A border with ignored pixels does not count: such pixels are drawn around objects whose outline is uncertain. Across
+    a thin ignored outline the two classes still count as neighbours.
     """
     reach = width(label.shape[-2:])
     known = label != IGNORE

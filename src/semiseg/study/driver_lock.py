@@ -90,7 +90,7 @@ def _leave(me: dict[str, Any], note: Path, locks: Path) -> None:
 
 
 def _check_place(folder: Path) -> None:
-    """Code, data and results must be those of this folder, or a run's spec would speak of others."""
+    """Code, data and results must be those of this folder, or a run's spec would describe other files."""
     if (".dvc", "tmp", "exps") in zip(folder.parts, folder.parts[1:], folder.parts[2:], strict=False):
         raise UserError(
             "`dvc exp run` with --temp or --queue works in a copy of the repository that has neither the data nor an "
@@ -108,7 +108,7 @@ def _check_folders() -> None:
     """Snakemake would find it out itself, in the middle of the work, and tell by a traceback."""
     for folder in WRITTEN:
         if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
-            raise UserError(f"{folder} has to be a folder, and here it is none; move it away, and repeat the command")
+            raise UserError(f"{folder} has to be a folder, but it is a file; move it away and repeat the command")
         if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
             raise UserError(f"{folder} cannot be written; mend its permissions, or link it to a disk that can be")
 

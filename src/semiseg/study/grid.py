@@ -238,9 +238,9 @@ class _Builder:
     def _needed(
         self, method: str, values: dict[str, Any], family: str, partition: str, seed: int, dataset: str
     ) -> dict[str, Run]:
-        """The runs that a run needs, with the suite's own recipe: also a trial's teacher is the one of the tables.
+        """The runs that a run needs, with the suite's own recipe, so that a trial's teacher is the one of the tables.
 
-        On the data set of the trials there is none; there the teacher is judged as they are.
+        If the trials have a data set of their own, its tables have no teacher; there it is evaluated as the trials are.
         """
         found = {}
         for name, (one, options) in self._needs(method, methods.load(method).Options.model_validate(values)).items():

@@ -82,7 +82,7 @@ class Product:
 
 
 def _withdraw(files: Iterable[Path]) -> None:
-    """Take away what was finished just now for another wish, perhaps by a job that a killed driver left behind.
+    """Remove what was finished just now for another spec, perhaps by a job that a killed driver left behind.
 
     Snakemake around that job touches its output once more at the end, which would make it newer than the request; what
     is not there is not touched. Nothing is lost: the record brings spec.json back when it is wanted again.

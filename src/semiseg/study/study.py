@@ -289,7 +289,7 @@ class Study:
 
     @functools.cache  # noqa: B019 - a study lives as long as the command
     def _spec_sha256(self, path: Path, *made_from: str | None) -> str:
-        """`made_from` may change while a driver works; whoever asks a thousand runs again asks for few hashes."""
+        """`made_from` may change while a driver works; asking a thousand runs again computes few hashes."""
         return spec.spec_sha256(self.wanted_spec(self._by_path[path]))
 
     def forget(self) -> None:

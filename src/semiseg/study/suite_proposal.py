@@ -91,7 +91,7 @@ def _how(look: Look, device: str, start: Start | None, longer: int) -> dict[str,
 
 
 def _training(device: str, start: Start | None) -> tuple[Mapping[str, Any], dict[str, Any], int]:
-    """Network, optimiser and iterations. No warm-up: whoever shortens the iterations would have to shorten it too."""
+    """Network, optimiser and iterations. No warm-up, which would have to be shortened together with the iterations."""
     adamw = {"name": "adamw", "weight_decay": 0.01, "schedule": "cosine"}
     if start is None:
         return {"architecture": "small", "width": 24}, {**adamw, "lr": 0.003}, 1000

@@ -94,7 +94,7 @@ def pair(source: Path, group_pattern: str | None, prepared: Path) -> list[Sample
 
 
 def _masks(source: Path, images: Collection[str], prepared: Path) -> dict[str, Path]:
-    """Masks by their image's name. LabelMe saves its files beside the images; a COCO file speaks of many images."""
+    """Masks by their image's name. LabelMe saves its files beside the images; a COCO file describes many images."""
     beside = {k: path for k, path in stems(source / "images", (".json",)).items() if k in images}
     masks = stems(source / "masks", MASK_SUFFIXES) if (source / "masks").is_dir() or not beside else {}
     for shared in sorted(set(masks) & set(beside))[:1]:

@@ -43,7 +43,7 @@ def _lossy(data: bytes) -> str | None:
 class IndexMasks:
     """Greyscale or palette masks: (value, class) pairs; values mapped to 255 are ignored, all others are errors.
 
-    With a tolerance, a value that is nobody's counts as the nearest one that is, up to that distance.
+    With a tolerance, a value of no class counts as the nearest value of one, up to that distance.
     """
 
     values: tuple[tuple[int, int], ...]
@@ -85,7 +85,7 @@ class IndexMasks:
 class ColourMasks:
     """RGB or palette masks: ((red, green, blue), class) pairs; colours mapped to 255 are ignored, others are errors.
 
-    With a tolerance, a colour that is nobody's counts as the nearest one that is, up to that distance.
+    With a tolerance, a colour of no class counts as the nearest colour of one, up to that distance.
     """
 
     colours: tuple[tuple[tuple[int, int, int], int], ...]

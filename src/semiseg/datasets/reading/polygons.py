@@ -39,7 +39,7 @@ def read_labelme(data: bytes, where: str | Path) -> dict[str, Any]:
             "or export masks or COCO from the tool at hand"
         )
     if size[0] * size[1] > MAX_PIXELS:
-        raise UserError(f"{where} speaks of an image of {size[1]}x{size[0]} pixels; mend imageHeight and imageWidth")
+        raise UserError(f"{where} describes an image of {size[1]}x{size[0]} pixels; mend imageHeight and imageWidth")
     return content
 
 

@@ -1,7 +1,7 @@
 """The embedded data set: procedural scenes that are the same pixels on every machine.
 
 Everything from chance to rasterisation is done in integers, and the result is compared with a hash that is committed
-here: whoever changes a drawing changes the data set, and with it every result made on it.
+here: a change of a drawing changes the data set, and with it every result on it.
 """
 
 from __future__ import annotations
