@@ -42,7 +42,7 @@ def of_runs(study: Any, fresh: Iterable[Path], device: str = estimate.REFERENCE)
 def _cost(config: dict[str, Any], alike: Sequence[tuple[dict[str, Any], int]], device: str) -> Cost:
     gpus = 0 if device == estimate.CPU else estimate.gpus(config)
     if not alike:
-        return Cost(estimate.run_seconds(config, device), estimate.run_bytes(config), "estimate", gpus)
+        return Cost(estimate.run_seconds(config, device, as_found=True), estimate.run_bytes(config), "estimate", gpus)
     seconds = sum(record["wall_seconds"] for record, _ in alike) / len(alike)
     gpus = gpus if any(record["gpu_seconds"] for record, _ in alike) else 0
     return Cost(seconds, sum(size for _, size in alike) // len(alike), "measured", gpus)

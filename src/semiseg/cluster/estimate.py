@@ -22,20 +22,32 @@ AFFECTS_RESULTS = False
 TABLE = Path(__file__).with_name("flops.csv")  # made by scripts/count_flops.py
 FIGURES = ("gflops_per_megapixel", "gflops_per_squared_megapixel", "million_parameters")
 
-# Dense bf16 tensor throughput in TFLOP/s by the makers' data sheets; cards without bf16 with what they have in fp32.
-PEAKS = {
-    "a100": 312.0, "a40": 149.7, "a6000": 154.8, "h100": 989.0, "h200": 989.0, "l4": 121.0, "l40s": 362.0,
-    "rtx3090": 71.0, "rtx4090": 165.2, "t4": 8.1, "v100": 15.7,
+# TFLOP/s by the makers' data sheets, dense: products in bf16, in TF32 and in fp32; None where a card has no such units.
+PEAKS: dict[str, dict[str, float | None]] = {
+    name: dict(zip(("bf16", "tf32", "fp32"), peaks, strict=True))
+    for name, peaks in {
+        "a100": (312.0, 156.0, 19.5), "a40": (149.7, 74.8, 37.4), "a6000": (154.8, 77.4, 38.7),
+        "h100": (989.0, 494.7, 67.0), "h200": (989.0, 494.7, 67.0), "l4": (121.0, 60.0, 30.3),
+        "l40s": (362.0, 183.0, 91.6), "rtx3090": (71.0, 35.6, 35.6), "rtx4090": (165.2, 82.6, 82.6),
+        "t4": (None, None, 8.1), "v100": (None, None, 15.7),
+    }.items()
 }  # fmt: skip
 REFERENCE = "a100"
 CPU = "cpu"
-EFFICIENCY = 0.2  # share of the peak that convolutional segmentation trainings reach; batches are small, layers thin
+# Shares of the peaks that a training reaches, by assumption: its layers are thin for matrix units. UniMatch V2's
+# published logs come to 0.68 of an A100's fp32 peak (docs/scaling.md).
+EFFICIENCY = {"bf16": 0.2, "tf32": 0.2, "fp32": 0.6}
 STEP_OVERHEAD = 0.03  # seconds of a step on a GPU that are not arithmetic: launches, augmentation, losses
-CPU_GFLOPS = 12.0  # what one core reaches with the small network
-CPU_STEP_OVERHEAD = 0.012
 START_SECONDS = 90  # imports, data, networks, compilation, final products
-CPU_START_SECONDS = 20
+# Of one core of the machine that docs/scaling.md names, in the table of planned and measured runs.
+CPU_GFLOPS = 50.0
+CPU_STEP_OVERHEAD = 0.008
+CPU_START_SECONDS = 5.0  # data, networks, final products
+IMPORT_SECONDS = 8.0  # before the clock of record.json starts
 BACKWARD = 3.0  # forward and backward over forward alone
+
+# GFLOPs per megapixel of a discriminator of width 64 for 21 classes: what grows with the width, then with its square.
+DISCRIMINATOR = (10.8, 49.2)
 
 UNKNOWN_SET = (500, 512 * 512)  # images and pixels, where the kind of data set states none
 
@@ -58,11 +70,12 @@ def network(config: dict[str, Any], head: str = "pixel") -> Network:
     encoder = config["encoder"].removeprefix("tu-").split(".")[0]
     key = (config["architecture"], encoder, str(config["output_stride"]), head)
     table = _table()
-    wider = (config["width"] / 16) ** 2 if config["architecture"] == "small" else 1.0
+    times = config["width"] / 16 if config["architecture"] == "small" else 1.0
+    wider = 0.68 * times + 0.32 * times**2  # arithmetic: the first layers and the last ones grow on one side alone
     found = table.get(key) or table.get((*key[:2], "16", "pixel"))
     counted = found is not None
     linear, squared, parameters = found or table["deeplab_v3plus", "resnet101", "16", "pixel"]
-    return Network(linear * wider, squared, parameters * wider, counted)
+    return Network(linear * wider, squared, parameters * times**2, counted)
 
 
 @functools.cache
@@ -100,18 +113,40 @@ def step_gflops(config: dict[str, Any]) -> float:
 
 
 def step_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
+    gflops = step_gflops(config) + player_gflops(config)
     if device == CPU or not needs_gpu(config):
-        return CPU_STEP_OVERHEAD + step_gflops(config) / CPU_GFLOPS
-    return STEP_OVERHEAD + step_gflops(config) / config["recipe"]["gpus"] / rate(device)
+        return CPU_STEP_OVERHEAD + gflops / CPU_GFLOPS
+    return STEP_OVERHEAD + gflops / config["recipe"]["gpus"] / rate(device, config["recipe"]["engine"])
 
 
-def rate(device: str) -> float:
-    """GFLOP/s that a training reaches on a device, by assumption."""
-    return PEAKS.get(device, PEAKS[REFERENCE]) * 1000 * EFFICIENCY
+def player_gflops(config: dict[str, Any]) -> float:
+    """Arithmetic of a step of the network that plays against the students: AdvSemiSeg's discriminator.
+
+    `step_gflops` leaves it out: methods are compared by the cost of the networks that they train.
+    """
+    options = methods.of_run(config).options
+    if not hasattr(options, "width_d"):
+        return 0.0
+    times, recipe = options.width_d / 64, config["recipe"]
+    linear, squared = DISCRIMINATOR
+    forward = (linear * times + squared * times**2) * _megapixels(*recipe["crop"])
+    labelled, unlabelled = recipe["batch"]["labelled"], recipe["batch"]["unlabelled"]
+    # Verdicts on all predictions, whose gradient goes to the students; then its own step, on predictions and on labels.
+    own = 2 * labelled + unlabelled * options.discriminate_unlabelled
+    return forward * ((BACKWARD - 1) * (labelled + unlabelled) + BACKWARD * own)
 
 
-def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
-    """One evaluation of student and teacher on every set that is looked at, by one GPU or core."""
+def rate(device: str, engine: dict[str, Any] | None = None) -> float:
+    """GFLOP/s that a training reaches on a GPU, by assumption: in the best of the precisions that it may use."""
+    settings = engine or {"plain": False, "precision": "auto"}
+    finest = "fp32" if settings["plain"] else settings["precision"]
+    allowed = {"fp32": ("fp32",), "tf32": ("fp32", "tf32")}.get(finest, ("fp32", "tf32", "bf16"))
+    peaks = PEAKS.get(device, PEAKS[REFERENCE])
+    return 1000 * max((peaks[name] or 0.0) * EFFICIENCY[name] for name in allowed)
+
+
+def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE, as_found: bool = False) -> float:
+    """One evaluation of student and teacher on every set that is looked at; the processes share the images."""
     settings, recipe = config["evaluation"], config["recipe"]
     protocol = settings["protocol"]
     counted = network(recipe["network"], methods.of_run(config).head)
@@ -126,18 +161,29 @@ def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE) -> float
     passes = (2 if protocol["flip"] else 1) * (2 if recipe["ema"] else 1)
     total = passes * sum(
         images * gflops(pixels / 1e6 * scale**2)
-        for images, pixels in evaluated_sets(config).values()
+        for images, pixels in evaluated_sets(config, as_found).values()
         for scale in protocol["scales"]
     )
-    return total / (rate(device) if needs_gpu(config) and device != CPU else CPU_GFLOPS)
+    if device == CPU or not needs_gpu(config):
+        return total / CPU_GFLOPS
+    return total / recipe["gpus"] / rate(device, recipe["engine"])
 
 
-def evaluated_sets(config: dict[str, Any]) -> dict[str, tuple[int, float]]:
+def evaluated_sets(config: dict[str, Any], as_found: bool = False) -> dict[str, tuple[int, float]]:
+    """Images and pixels of an image by set: what the kind of data set states, else what the check of the data found.
+
+    `as_found` turns the order round: a copy may have smaller or fewer images. What a scheduler is asked for must not
+    change when the check is done, so there the stated figures come first.
+    """
     settings = config["evaluation"]
     kind = REGISTRY.load(config["dataset"]["kind"])
     known = {name: (kind.counts[name], height * width) for name, (height, width) in kind.sizes.items()}
     names = {name for name in (settings["evaluated_on"], settings["selected_on"]) if name}
-    return {name: known.get(name) or _checked(config["dataset"]["name"], name) or UNKNOWN_SET for name in sorted(names)}
+    stated = {} if as_found else known
+    return {
+        name: stated.get(name) or _checked(config["dataset"]["name"], name) or known.get(name) or UNKNOWN_SET
+        for name in sorted(names)
+    }
 
 
 def _checked(dataset: str, subset: str) -> tuple[int, float] | None:
@@ -154,11 +200,11 @@ def evaluations(config: dict[str, Any]) -> int:
     return -(-config["recipe"]["iterations"] // config["evaluation"]["every"])
 
 
-def run_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
+def run_seconds(config: dict[str, Any], device: str = REFERENCE, as_found: bool = False) -> float:
     """From the start of the process to the finished run."""
     steps = config["recipe"]["iterations"] * step_seconds(config, device)
-    start = START_SECONDS if needs_gpu(config) and device != CPU else CPU_START_SECONDS
-    return start + steps + evaluations(config) * evaluation_seconds(config, device)
+    start = START_SECONDS if needs_gpu(config) and device != CPU else IMPORT_SECONDS + CPU_START_SECONDS
+    return start + steps + evaluations(config) * evaluation_seconds(config, device, as_found)
 
 
 def run_bytes(config: dict[str, Any]) -> int:

@@ -58,7 +58,7 @@ def of(config: dict[str, Any], runtime: dict[str, Any], site: Site | None = None
     return Resources(
         gpus=gpus,
         cpus=max(gpus, 1) * threads if gpus else 1,
-        memory_mib=_memory(config, runtime, gpus, site),
+        memory_mib=main_memory(config, runtime, gpus, site),
         minutes=minutes,
         attempts=-(-needed // minutes) + RETRIES,
         short=short,
@@ -68,7 +68,7 @@ def of(config: dict[str, Any], runtime: dict[str, Any], site: Site | None = None
     )
 
 
-def _memory(config: dict[str, Any], runtime: dict[str, Any], gpus: int, site: Site) -> int:
+def main_memory(config: dict[str, Any], runtime: dict[str, Any], gpus: int, site: Site) -> int:
     """Main memory in MiB; a GPU's own memory is not Slurm's to share out."""
     needed = WRAPPER_MIB + max(gpus, 1) * PROCESS_MIB
     if gpus:

@@ -60,5 +60,5 @@ class TimeLeft:
 
     def _estimate(self, name: str) -> float:
         if name not in self._estimates:
-            self._estimates[name] = estimate.run_seconds(self.runs[name].config)
+            self._estimates[name] = estimate.run_seconds(self.runs[name].config, as_found=True)
         return self._estimates[name]
