@@ -174,3 +174,17 @@ def test_the_tiny_transformer_needs_no_gpu():
     network = {**config()["recipe"]["network"], "architecture": "dpt", "encoder": "tiny_vit"}
     assert estimate.gpus(config(network=network)) == 0
     assert estimate.gpus(config(network=network | {"encoder": "tu-vit_small_patch14_dinov2.lvd142m"})) == 1
+
+
+def test_the_memory_of_a_gpu():
+    """All trained images of a step are alive together; several GPUs share them, parts of a batch come one by one."""
+    from semiseg.cluster import gpu_memory
+
+    base = config(1)
+    needed = gpu_memory.mib(base)
+    assert gpu_memory.mib(config(1, crop=[801, 801])) > 3 * needed
+    assert gpu_memory.mib(config(2)) < 0.7 * needed
+    assert gpu_memory.mib(config(1, network=base["recipe"]["network"] | {"encoder": "tu-unheard_of"})) is None
+    parts = copy.deepcopy(base)
+    parts["recipe"]["optimiser"]["accumulate"] = 2
+    assert gpu_memory.mib(parts) < 0.7 * needed

@@ -10,11 +10,11 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.utils.flop_counter import FlopCounterMode
 
 from semiseg import methods
-from semiseg.cluster import estimate
+from semiseg.bench.pretended_gpu import GPU, Alive, PretendedTraining, pretend
+from semiseg.cluster import estimate, gpu_memory
 from semiseg.methods.supervised import Supervised
 from tests.engine.conftest import METHODS, NETWORK
 from tests.forked import forked
-from tests.pretended_gpu import GPU, PretendedTraining, pretend
 
 OPTIONS = METHODS | {"st_plus_plus": {}}
 MASK = {name: NETWORK[name] for name in ("queries", "decoder_layers", "mask_width")}
@@ -56,17 +56,18 @@ def check(method: str, options: dict[str, Any], **recipe: Any) -> PretendedTrain
 
 @pytest.mark.parametrize("method", OPTIONS)
 def test_a_step_of_every_method(method):
-    """With the arithmetic that `semiseg plan` supposes."""
+    """With the arithmetic and the memory that `semiseg plan` supposes."""
 
     def work():
         with pretend():
             training = check(method, {}, network={"architecture": "small"})
-            with FlopCounterMode(display=False) as counter:
+            with FlopCounterMode(display=False) as counter, Alive() as alive:
                 training.steps()
         config = training.config | {"split": {"partition": None}}
         planned = estimate.step_gflops(config) + estimate.player_gflops(config)
         # A first layer has no gradient to hand on, and a backward pass is then less than twice a forward pass.
         assert 0.9 < planned / (counter.get_total_flops() / 1e9) < 1.25
+        assert 0.5 < 2**20 * gpu_memory.mib(config) / alive.most < 2
 
     forked(work)
 

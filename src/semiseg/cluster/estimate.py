@@ -66,16 +66,19 @@ class Network:
 
 def network(config: dict[str, Any], head: str = "pixel") -> Network:
     """The counted figures of a network; ResNet-101 with DeepLabV3+ for one that nobody has counted."""
-    # timm's and segmentation_models_pytorch's builds of a network differ in names and weights, not in arithmetic.
-    encoder = config["encoder"].removeprefix("tu-").split(".")[0]
-    key = (config["architecture"], encoder, str(config["output_stride"]), head)
-    table = _table()
+    table, wanted = _table(), key(config, head)
     times = config["width"] / 16 if config["architecture"] == "small" else 1.0
     wider = 0.68 * times + 0.32 * times**2  # arithmetic: the first layers and the last ones grow on one side alone
-    found = table.get(key) or table.get((*key[:2], "16", "pixel"))
+    found = table.get(wanted) or table.get((*wanted[:2], "16", "pixel"))
     counted = found is not None
     linear, squared, parameters = found or table["deeplab_v3plus", "resnet101", "16", "pixel"]
     return Network(linear * wider, squared, parameters * times**2, counted)
+
+
+def key(config: dict[str, Any], head: str) -> tuple[str, str, str, str]:
+    """A network's row in a table; timm's and segmentation_models_pytorch's builds differ in names and weights alone."""
+    encoder = config["encoder"].removeprefix("tu-").split(".")[0]
+    return config["architecture"], encoder, str(config["output_stride"]), head
 
 
 @functools.cache

@@ -109,17 +109,20 @@ def _table(study: Study, done: set[Any], costs: dict[Any, Any]) -> Any:
         asks, cost = study.needs[runs[0].path], costs[runs[0].path]
         table.add_row(
             method, variant, str(count), str(sum(run.path in done for run in runs)), _duration(cost.seconds),
-            cost.source, _asked(asks), "in a group" if asks.short else "alone",
+            cost.source, _asked(asks, runs[0].config), "in a group" if asks.short else "alone",
         )  # fmt: skip
     return table
 
 
-def _asked(one: Any) -> str:
-    """What the first attempt of this run's job requests from Slurm."""
+def _asked(one: Any, config: dict[str, Any]) -> str:
+    """What the first attempt of this run's job requests from Slurm, and how much of a GPU's memory the run needs."""
+    from semiseg.cluster import gpu_memory
     from semiseg.cluster.resources import RETRIES
 
     sittings = one.attempts - RETRIES
     parts = [f"{one.gpus} GPU"] if one.gpus else []
+    if one.gpus and (needed := gpu_memory.mib(config)):
+        parts[0] += f" of {needed / 1024:.1f} GiB or more"
     parts += [f"{one.cpus} CPU", f"{one.memory_mib} MiB", f"{one.minutes} min"]
     return ", ".join(parts) + (f" x {sittings} sittings" if sittings > 1 else "")
 

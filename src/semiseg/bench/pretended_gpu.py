@@ -3,12 +3,13 @@
 Tensors of two devices in one operation, wrong types, and numbers that the host asks for end with torch's own errors.
 What only a device can do is replaced: streams, pinned memory, and the copy of the matching's costs to the host.
 
-`pretend` changes torch for the whole process: call it in a child (tests/forked.py).
+`pretend` changes torch for the whole process: call it in a process that does nothing else.
 """
 
 from __future__ import annotations
 
 import ctypes
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ import torch._dynamo  # fake tensors load it, which takes seconds: here once, be
 from torch import Tensor, nn
 from torch._subclasses import fake_tensor
 from torch.utils import _pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from semiseg import methods
 from semiseg.engine import owned
@@ -125,6 +127,31 @@ def _place(speed: Speed, network: nn.Module) -> nn.Module:
             if buffer is not None:
                 part._buffers[name] = buffer.to(speed.device)
     return network
+
+
+class Alive(TorchDispatchMode):
+    """Bytes of the tensors that operations have made and that are still there, and the most there were at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._sizes: dict[int, int] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        given = {one.untyped_storage()._cdata for one in _pytree.tree_leaves(args) if isinstance(one, Tensor)}
+        found = function(*args, **(kwargs or {}))
+        for tensor in _pytree.tree_leaves(found):
+            if isinstance(tensor, Tensor) and tensor.device.type == GPU.type:
+                storage = tensor.untyped_storage()
+                if storage._cdata not in given and storage._cdata not in self._sizes:
+                    self._sizes[storage._cdata] = storage.nbytes()
+                    self.now += storage.nbytes()
+                    self.most = max(self.most, self.now)
+                    weakref.finalize(storage, self._freed, storage._cdata)
+        return found
+
+    def _freed(self, key: int) -> None:
+        self.now -= self._sizes.pop(key)
 
 
 class PretendedTraining(Training):
