@@ -255,3 +255,14 @@ def test_one_ring_for_each_class(setting):
     assert buffers["memory"].shape == (9 + 3 * 7, 5) and buffers["size"].tolist() == [9, 7, 7, 7]
     modules = owned_modules(kind(kind.Options(representation=5), setting), 0)
     assert modules["representation"](torch.zeros(2, 11, 8, 8)).shape == (2, 5, 8, 8)
+
+
+def test_pixels_without_a_label_are_no_negatives(batch, step, make):
+    """Ignored pixels of labelled images have no class, and would otherwise be of another one than every class."""
+    method = make("u2pl", **OPTIONS)
+    masks, seen = method._masks, []
+    method._masks = lambda *arguments: seen.append(masks(*arguments)) or seen[0]
+    method.losses(batch, step)
+    ignored = nn.functional.interpolate(batch.label[:, None].float(), (SIZE, SIZE))[:, 0] == 255
+    negative = seen[0][2][:LABELLED].any(1)
+    assert ignored.any() and negative[~ignored].any() and not negative[ignored].any()

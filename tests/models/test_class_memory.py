@@ -63,3 +63,23 @@ def test_info_nce_and_its_gradient():
             assert found[c, a] == pytest.approx(np.log(np.exp(scores).sum()) - scores[0])
     anchors.requires_grad_()
     assert torch.autograd.gradcheck(lambda a: class_memory.info_nce(a, positive, negatives, 0.5), anchors)
+
+
+def test_a_class_whose_memory_is_empty_teaches_nothing():
+    """There is nothing to be unlike; its anchors count as those of every class that occurs."""
+    bank, keys = class_memory.make(2, 4, 4, WIDTH), torch.eye(2).repeat(3, 1)
+    first, second = torch.arange(6) % 2 == 0, torch.arange(6) % 2 == 1
+    both = torch.stack([first, second], 1)
+    shares = torch.rand(2, 3, 1 + 2, generator=torch.Generator().manual_seed(0))
+
+    def own(places):
+        return keys[places], torch.ones(2, 3, dtype=torch.bool)
+
+    def contrast(negative):
+        bank["seen"].zero_()
+        return class_memory.contrast(bank, keys, (both, both, negative), shares, own, 0.5)
+
+    alone, count = contrast(torch.stack([second, torch.zeros_like(first)], 1))
+    together, _ = contrast(torch.stack([second, first], 1))
+    assert count == 6 and 0 < alone < together
+    assert together == pytest.approx(2 * float(alone)), "the classes mirror each other"
