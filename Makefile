@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 # Some container images set it; without compiled modules every start of a training costs 10 s more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint lock environment clean
+.PHONY: demo test lint lock site environment clean
 
 demo: environment
 	@snakemake --profile local all --config suite=pocket
@@ -25,6 +25,12 @@ lint: environment
 
 environment:
 	@$(PYTHON) scripts/environment.py
+
+# Docs and the reports of all published studies, for any web server or to open from disk.
+site: environment
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@python scripts/site_reports.py site
+	@echo "The site: $(CURDIR)/site/index.html"
 
 lock: environment
 	uv pip compile --quiet --universal --python-version 3.11 --extra workflow --extra gpu --extra export \
