@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -20,9 +21,9 @@ from semiseg.report.tables import (
     cost,
     labels_saved,
     metrics,
-    noise_budget,
     pairs,
     published,
+    sensitivity,
 )
 from semiseg.runs import suite_evaluations
 from semiseg.runs.evaluations import Evaluations
@@ -376,23 +377,19 @@ def rows_of(rows, wanted):
     return next(row for row in rows if (row["method"], row["variant"]) == (wanted["method"], wanted["variant"]))
 
 
-def test_noise_budget_recovers_the_spread_that_was_put_in(records, tmp_path):
-    budget = noise_budget.build(records).rows
-    assert {row["source"] for row in budget} == {
-        "seeds", "labelled images", "selection", "repeated run", "smallest detectable difference"
-    }  # fmt: skip
-    values, samples = np.random.default_rng(0).normal(0, 0.7, (400, 3)), 400
-    sd, df, groups = noise_budget.pooled(values.tolist())
-    assert (df, groups) == (2 * samples, samples) and sd == pytest.approx(0.7, rel=0.06)
-    assert noise_budget.pooled([[1.0], [2.0]]) is None
+def test_the_spread_that_was_put_in_is_recovered():
+    values = np.random.default_rng(0).normal(0, 0.7, (400, 3)) + np.arange(400)[:, None]
+    assert sensitivity.pooled_sd(values.tolist()) == pytest.approx(0.7, rel=0.06)
+    assert sensitivity.pooled_sd([[1.0], [2.0]]) is None
 
 
-def test_several_lists_of_one_size_show_what_the_choice_of_images_does(tmp_path):
-    planned = studies.descriptions(seeds=2, ablations=False, families=("random:0", "random:1"), partitions={"12": 12})
-    rows = studies.simulate(tmp_path, planned, images=10, pictures=0)
-    budget = noise_budget.build(Records("pocket", tmp_path, rows, 50)).rows
-    [lists] = [row for row in budget if row["source"] == "labelled images"]
-    assert lists["sd"] is not None and lists["partition"] == "12"
+def test_the_note_says_what_differs_by_chance_and_what_could_have_been_found(made, tmp_path):
+    note = made["comparison"].note
+    assert re.search(r"Trainings of one cell differ by \d\.\d points", note)
+    assert re.search(r"A true difference to supervised of \d+\.\d points .* four of five such studies", note)
+    planned = [one for one in studies.descriptions(seeds=1, ablations=False) if one["method"] == "supervised"]
+    alone = Records("pocket", tmp_path, studies.simulate(tmp_path, planned, images=5, pictures=0), 50)
+    assert sensitivity.sentences(alone) == "", "one training of one method shows neither"
 
 
 # ------------------------------------------------------------------------------------------------ published figures

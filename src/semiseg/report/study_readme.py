@@ -12,7 +12,7 @@ from semiseg.report import names, run_health
 from semiseg.report.cells import BASELINE, COMPARISON, FULL, METHOD, STRONG, partition_order
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_markdown, markdown_table, read_all
-from semiseg.report.tables import cost, headline, leaders
+from semiseg.report.tables import cost, headline, leaders, sensitivity
 
 NAME = "README.md"
 PLOTS = 4
@@ -151,6 +151,7 @@ def _missing(records: Records) -> list[str]:
 def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
     covers = {row["gain_covers"] for row in tables["leaders"].rows if row["gain_covers"]}
     said = [f"The intervals speak for {leaders.covered(one)}." for one in sorted(covers)]
+    said += filter(None, [sensitivity.sentences(records)])
     said += ["One recipe for all methods: with other networks, schedules or options they may stand in another order."]
     said += [finding.text for finding in run_health.dirty(records)]
     found: dict[str, list[str]] = {}

@@ -50,7 +50,6 @@ def assemble(records: Records) -> list[Table]:
         labels_saved,
         leaders,
         metrics,
-        noise_budget,
         pairs,
         pseudo_labels,
         published,
@@ -76,7 +75,6 @@ def assemble(records: Records) -> list[Table]:
         labels_saved.build(records, findings),
         published.build(records),
         field_order.build(compared[0].rows),
-        noise_budget.build(records),
         cost.build(records),
         tuning.build(records),
     ]

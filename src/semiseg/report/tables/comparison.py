@@ -12,7 +12,7 @@ from semiseg.report.cells import BASELINE, CONTROL, FULL, METHOD, Cell, crop_tex
 from semiseg.report.records import Records
 from semiseg.report.run_health import Finding
 from semiseg.report.table import LISTED, Table, View
-from semiseg.report.tables import published
+from semiseg.report.tables import published, sensitivity
 from semiseg.report.tables.pairs import Group
 
 IDENTITY = (
@@ -82,7 +82,7 @@ def build(
         "mIoU in percent, mean ± standard deviation over trainings (none with one), and the difference to the "
         "supervised baseline on the same labelled images, same network, head and recipe, with its 95 % interval."
         + (" Trainings with several draws of the labelled images stand together." if pooled else ""),
-        NOTE,
+        " ".join(filter(None, (NOTE, sensitivity.sentences(records)))),
     )  # fmt: skip
 
 
