@@ -24,8 +24,8 @@ HEAD = """\
 # params.yaml, key by key
 
 Written by `scripts/params_reference.py` from the schema. Keys without a default have to be given. A suite with
-`extends: NAME` is that suite with its own keys laid over it; `only: [...]` keeps some of its methods.
-`params.local.yaml`, which git ignores, is laid over the file.
+`extends: NAME` inherits that suite and overrides some of its keys; `only: [...]` keeps some of its methods.
+`params.local.yaml`, which git ignores, overrides the file.
 """
 WORDS = {int: "integer", float: "number", str: "text", bool: "`true`, `false`", Path: "path"}
 BLOCKS = (

@@ -26,7 +26,7 @@ def schema(names: Sequence[str] | None = None) -> dict[str, Any]:
     definitions = content["$defs"]
     suite = definitions[Suite.__name__]
     suite["properties"] |= {
-        "extends": {"type": "string", "description": "the suite that this one is laid over"},
+        "extends": {"type": "string", "description": "the suite that this one inherits"},
         "only": {"type": "array", "items": {"type": "string"}, "description": "those of the methods that stay"},
         "methods": {"anyOf": [{"type": "array", "items": one}, _entries(names)]},
     }

@@ -136,7 +136,10 @@ def _set(path, value):
             "evaluation.protocol.size: expected a",
         ),
         (_set("suites.pocket.seeds", [-1]), "suites.pocket.seeds: expected seeds of 0 and more"),
-        (_set("suites.pocket.splits.partitions", [480]), "splits: 480 labels are all of them; write `full`"),
+        (
+            _set("suites.pocket.splits.partitions", [480]),
+            "splits: the partition 480 has all labels of the pool; write `full`",
+        ),
         (_set("suites.pocket.methods", [3]), "suites.pocket.methods"),
         (_set("suites.pocket.recipe.gpus", 3), "must be a multiple of gpus x accumulate"),
         (_set("suites.pocket.recipe.optimiser.warmup", 10_000), "must be below iterations"),
@@ -146,7 +149,7 @@ def _set(path, value):
         (_set("suites.pocket.seeds", [0, 1, 0]), "suites.pocket.seeds: expected distinct seeds"),
         (_set("suites.pocket_study.ablations.threshold.seeds", [2, 2]), "threshold.seeds: expected distinct seeds"),
         (_set("suites.pocket_study.extends", ["pocket"]), "there is no suite ['pocket']"),
-        (lambda raw: raw["suites"].update({"../x": {"extends": "pocket"}}), "becomes a folder's name"),
+        (lambda raw: raw["suites"].update({"../x": {"extends": "pocket"}}), "becomes the name of a folder"),
         (
             _set("suites.pocket.ablations.discriminator.arms.none", {"method": "supervisd"}),
             "ablations.discriminator.arms.none: there is no method 'supervisd'; did you mean 'supervised'",

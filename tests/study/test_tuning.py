@@ -135,7 +135,11 @@ def test_trials_name_no_other_set_than_val():
         ({"at": 4, "methods": ["fixmetch"]}, {}, "'fixmetch' is no method of the suite; did you mean 'fixmatch'"),
         ({"at": 4, "dataset": "tyny"}, {}, "tune.dataset: there is no data set 'tyny'"),
         ({"at": 4, "family": "rendom:0"}, {}, "suites.tiny.tune: there is no split family 'rendom:0'"),
-        ({"at": 4}, {"evaluation": {"selected_on": None}}, "selected_on is null, so nothing may be chosen"),
+        (
+            {"at": 4},
+            {"evaluation": {"selected_on": None}},
+            "selected_on is null, so the suite's val must not select trials",
+        ),
         ({"at": 4, "trials": 1}, {}, "suites.tiny.tune.trials"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What params.yaml may say, and how it is read and checked."""
+"""The schema of params.yaml, and how the file is read and checked."""

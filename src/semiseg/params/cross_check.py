@@ -1,4 +1,4 @@
-"""What no single block of params.yaml can see by itself: names and sizes that must agree with the rest of the file."""
+"""Checks across blocks of params.yaml: names and sizes that must agree with the rest of the file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _check_suite(params: Params, suite: Suite, where: str) -> None:
             try:
                 check_partition("full" if partition == "full" else family, partition, kind.literature)
                 if partition.isdecimal() and pool and count_of(partition, pool) == pool:
-                    raise UserError(f"{partition} labels are all of them; write `full`")
+                    raise UserError(f"the partition {partition} has all labels of the pool; write `full`")
             except UserError as error:
                 raise UserError(f"{where}.splits: {error}") from None
     if suite.evaluation.evaluated_on == "test" and not kind.has_test(dataset):
@@ -66,7 +66,7 @@ def _check_suite(params: Params, suite: Suite, where: str) -> None:
 
 
 def _check_tuning(params: Params, suite: Suite, tune: Tune, where: str) -> None:
-    """There are labels to do without, and a val that may choose."""
+    """Tuning needs a partition with unlabelled images, and a val that may be used for selection."""
     if tune.at not in suite.splits.partitions or tune.at == "full":
         offered = ", ".join(one for one in suite.splits.partitions if one != "full")
         raise UserError(f"{where}.at: {tune.at!r} is no partition of the suite with unlabelled images ({offered})")
@@ -75,8 +75,8 @@ def _check_tuning(params: Params, suite: Suite, tune: Tune, where: str) -> None:
             raise UserError(f"{where}.methods: {method!r} is no method of the suite{nearest(method, suite.methods)}")
     if tune.dataset is None and suite.evaluation.selected_on is None:
         raise UserError(
-            f"{where}.dataset is missing: selected_on is null, so nothing may be chosen on the suite's val; name a "
-            "data set whose val is cut from train"
+            f"{where}.dataset is missing: selected_on is null, so the suite's val must not select trials; name a "
+            "data set whose val is part of train"
         )
     name = tune.dataset or suite.dataset
     if name not in params.datasets:
@@ -89,7 +89,7 @@ def _check_tuning(params: Params, suite: Suite, tune: Tune, where: str) -> None:
 
 
 def _methods(suite: Suite) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    """Key, method and partitions of everything that names a method."""
+    """(key, method, partitions) of every entry that names a method."""
     for name, entries in suite.methods.items():
         for entry in entries:
             yield f"methods.{name}", name, entry.at or ()
@@ -107,5 +107,5 @@ def _check_method(name: Any, where: str) -> None:
 def _check_name(name: str, where: str) -> None:
     if not FOLDER_NAME.fullmatch(name):
         raise UserError(
-            f"{where}: {name!r} becomes a folder's name: give it letters, digits, dots, dashes, underscores"
+            f"{where}: {name!r} becomes the name of a folder; use only letters, digits, dots, dashes, underscores"
         )

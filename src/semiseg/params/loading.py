@@ -1,7 +1,7 @@
-"""Reading params.yaml, the one place where an experiment is described.
+"""Reading params.yaml, which describes every experiment.
 
-The file is validated as a whole before anything starts: an unknown key, a wrong type or an impossible combination ends
-with the key's path, what was expected and the nearest valid name.
+The whole file is validated before anything starts. An error names the key's path, what was expected and the nearest
+valid name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REGISTRIES = (methods.REGISTRY, kind.REGISTRY, architecture.REGISTRY, metric.REG
 
 
 def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool = True) -> Params:
-    """Read and validate params.yaml, with params.local.yaml; `suite` stands in for the one that the files name."""
+    """Read and validate params.yaml, with params.local.yaml; `suite` replaces the suite that the files name."""
     path = Path(path)
     raw = _with_local(read_yaml(path), path) if local else read_yaml(path)
     _use_plugins(raw, path)
@@ -51,7 +51,7 @@ def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool
 
 
 def _with_local(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """What lies beside params.yaml in params.local.yaml, which git ignores, is laid over it."""
+    """Merge params.local.yaml, which git ignores, over params.yaml."""
     local = path.with_name(LOCAL)
     if not local.exists():
         return raw
@@ -89,7 +89,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ...]) -> Any:
-    """A suite with `extends: other` is the other one with its own keys laid over it, mapping by mapping."""
+    """A suite with `extends: other` is a copy of the other suite with its own keys merged over it."""
     block = suites[name]
     if not isinstance(block, dict) or "extends" not in block:
         return copy.deepcopy(block)
@@ -98,7 +98,7 @@ def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ..
         raise UserError(f"{path}: suites.{name}.extends: there is no suite {base!r}{nearest(str(base), suites)}")
     if base in (*seen, name):
         raise UserError(
-            f"{path}: suites.{name}.extends: the suites {', '.join((*seen, name))} extend each other in a ring"
+            f"{path}: suites.{name}.extends: the suites {', '.join((*seen, name))} extend each other in a circle"
         )
     own = {key: value for key, value in block.items() if key not in ("extends", "only")}
     merged = _overlay(_extended(suites, base, path, (*seen, name)), own)
@@ -106,7 +106,7 @@ def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ..
 
 
 def _chosen(suite: dict[str, Any], names: Any, where: str) -> dict[str, Any]:
-    """The suite with these of its methods alone."""
+    """The suite with only the named methods."""
     methods = suite.get("methods")
     if not isinstance(methods, dict) or not isinstance(names, list):
         raise UserError(f"{where}: expected a list of the suite's methods, found {names!r}")
@@ -124,13 +124,13 @@ def _overlay(base: Any, own: Any) -> Any:
     for key, value in own.items():
         merged[key] = _overlay(base[key], value) if key in base else copy.deepcopy(value)
     for block in {"methods", "ablations"} & merged.keys():
-        if isinstance(merged[block] or {}, dict):  # anything else is answered by the schema
+        if isinstance(merged[block] or {}, dict):  # the schema rejects anything else
             merged[block] = {key: value for key, value in (merged[block] or {}).items() if value is not None}
     return merged
 
 
 def _once(sentences: str, bases: dict[str, str]) -> str:
-    """A suite's problem without its repetitions in the suites that extend it."""
+    """Report a suite's problem once, not again for every suite that extends it."""
     lines = sentences.splitlines()
 
     def inherited(line: str) -> bool:

@@ -1,4 +1,4 @@
-"""Writing blocks into params.local.yaml, whose other lines, comments too, stay as they are."""
+"""Write blocks into params.local.yaml; all other lines and comments stay as they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from semiseg.params import loading
 
 
 def as_text(blocks: Mapping[str, Mapping[str, Any]]) -> str:
-    """`datasets:` and `suites:` as the file has them."""
+    """The text of the blocks `datasets:` and `suites:`."""
     return yaml.safe_dump(
         {key: dict(entries) for key, entries in blocks.items()}, sort_keys=False, default_flow_style=None, width=110,
         allow_unicode=True,
@@ -25,7 +25,7 @@ def as_text(blocks: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def write(blocks: Mapping[str, Mapping[str, Any]], params: Path = Path("params.yaml")) -> Path:
-    """Put the entries of each block into the file, in place of entries of the same name; all of it has to be valid."""
+    """Write the entries of each block into the file and replace entries of the same name; the result must be valid."""
     path = params.with_name(loading.LOCAL)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     text = before
@@ -37,9 +37,11 @@ def write(blocks: Mapping[str, Mapping[str, Any]], params: Path = Path("params.y
         wanted = _laid_over(yaml.load(before, Loader=UniqueKeys) or {}, blocks)
         found = yaml.load(text, Loader=UniqueKeys)
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}); mend it, or {by_hand}") from error
+        raise UserError(
+            f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it, or {by_hand}"
+        ) from error
     if found != wanted:
-        raise UserError(f"{path} is not written line by line as this command needs it; {by_hand}")
+        raise UserError(f"{path} does not have one entry per line, as this command needs; {by_hand}")
     write_text(path, text)
     try:
         loading.load(params, next(iter(blocks.get("suites", {})), None))

@@ -63,7 +63,7 @@ class Criterion(Strict):
 
 
 class Augment(Strict):
-    """Geometry of the weak view, and how strong the colours of the strong views are: the same for every method."""
+    """Geometry of the weak view and strength of the strong views; the same for every method."""
 
     scale: tuple[float, float] = Field((0.5, 2.0), description="range of the random scale, before the crop")
     flip: bool = Field(True, description="mirror half of the images")
@@ -104,7 +104,7 @@ class Recipe(Strict):
     batch: Batch
     iterations: int = Field(ge=1, description="training steps, the same for every method")
     optimiser: Optimiser
-    # A transformer that classifies masks wants another rate than a convolution.
+    # A transformer that classifies masks needs a different learning rate from a convolution.
     mask_head_optimiser: Optimiser | None = Field(
         None, description="replaces `optimiser` for networks with a mask head; null: they use `optimiser`"
     )
@@ -114,7 +114,7 @@ class Recipe(Strict):
         Ema(), description="averaging of the teacher's weights; null: no teacher, for methods that need none"
     )
     engine: Engine = Engine()
-    # One choice for all methods; `official` is what each method's own code does (docs/methods).
+    # `joint` and `separate` hold for all methods; `official` follows each method's published code (docs/methods).
     batch_norm: Literal["official", "joint", "separate"] = Field(
         "official",
         description="joint: labelled and unlabelled images share a forward pass and its batch statistics; separate: "
@@ -196,7 +196,7 @@ class Evaluation(Strict):
 
 
 class Runtime(Strict):
-    """What changes how a run is carried out, never its result: not part of a run's spec."""
+    """Settings that affect how a run executes but never its result; not part of a run's spec."""
 
     log_every: int = Field(20, ge=1, description="iterations between two lines of the log")
     checkpoint_every: int = Field(
@@ -213,8 +213,8 @@ class Splits(Strict):
     )
     paired: bool = Field(
         False,
-        description="true: the first seed trains on the first family's lists, the second on the second's, and so on, "
-        "instead of every seed on every list; n trainings then vary both",
+        description="true: the k-th seed trains on the lists of the k-th family, instead of every seed on every list; "
+        "n trainings then vary both",
     )
 
     @field_validator("family", "partitions", mode="before")
@@ -233,7 +233,7 @@ class Splits(Strict):
 
 
 class MethodEntry(Strict):
-    """A method in a suite: where it runs, in which variants, with which options instead of its defaults."""
+    """A method in a suite: its partitions, variants and options that differ from the defaults."""
 
     at: tuple[str, ...] | None = Field(None, description="partitions where it runs; null: all of the suite")
     variants: tuple[str | dict[str, Any], ...] = Field(
@@ -248,7 +248,7 @@ class MethodEntry(Strict):
 
 
 def _seeds(seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """The same run twice would count as two seeds; a seed is part of a folder's name."""
+    """Seeds are distinct, because a repeated run is no second seed, and not negative: they name folders."""
     if seeds and min(seeds) < 0:
         raise ValueError(f"expected seeds of 0 and more, found {list(seeds)}")
     if seeds and len(set(seeds)) < len(seeds):
@@ -319,7 +319,7 @@ class Suite(Strict):
     @field_validator("methods", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
-        """A method usually has one entry; a list of them puts different variants at different partitions."""
+        """A method usually has one entry; a list of entries assigns variants to different partitions."""
         if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
             value = {name: {} for name in value}
         if not isinstance(value, dict):

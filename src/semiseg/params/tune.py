@@ -10,9 +10,9 @@ from semiseg.base.strict import Strict
 
 
 class Tune(Strict):
-    """Every method gets the same number of trials, judged on val alone; the best one's setting fills the row `tuned`.
+    """Every method gets the same number of trials, judged on val only; the row `tuned` has the best trial's setting.
 
-    The first trial is the default setting. The ranges of the others stand in the methods' files.
+    The first trial is the default setting. Each method's file declares the ranges of the others.
     """
 
     at: str = Field(description="partition of the trials and of the rows `tuned`")
