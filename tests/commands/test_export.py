@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from semiseg.base.errors import UserError
@@ -49,6 +50,25 @@ def test_a_run_as_onnx_labels_as_predict_does(finished, monkeypatch, tmp_path, c
     meaning = loaded.get_modelmeta().custom_metadata_map
     assert json.loads(meaning["classes"]) == ["background", "square", "stripe"]
     assert meaning["network"] == "student"
+
+
+def test_the_model_card_says_what_was_trained_on_what_and_how_good_it_is(finished, monkeypatch, tmp_path):
+    root, run = finished
+    monkeypatch.chdir(root)
+    main(["export", str(run), "--onnx", str(tmp_path / "network.onnx")])
+    card = (tmp_path / "network.md").read_text()
+    _, front, body = card.split("---\n", 2)
+    known, scores = yaml.safe_load(front), json.loads((run / "eval.json").read_text())
+    [result] = known["model-index"][0]["results"]
+    miou = scores["networks"]["student"]["last"]["miou"]
+    assert result["metrics"][0]["value"] == round(miou, 2) and result["dataset"]["name"] == "tiny"
+    assert known["pipeline_tag"] == "image-segmentation" and known["license"] == "other"
+    low, high = map(float, re.search(rf"\| student \| {miou:.1f} \[(-?[\d.]+), (-?[\d.]+)\] \|", body).groups())
+    assert low < miou < high
+    hashes = json.loads((run / "record.json").read_text())["hashes"]
+    assert hashes["data"] in body and hashes["split"] in body and "background, square, stripe" in body
+    for title in ("Data", "Metrics", "Intended use", "Limits", "Provenance"):
+        assert f"## {title}\n" in body
 
 
 def untrained(config: dict, head: str = "pixel") -> Trained:

@@ -21,6 +21,7 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from semiseg.inference import export, trained
+    from semiseg.report import model_card
 
     loaded = trained.load(options.run_folder, options.network, torch.device("cpu"))
     compared = export.export(loaded, options.onnx)
@@ -29,3 +30,6 @@ def run(options: argparse.Namespace) -> None:
           "image (uint8 RGB, batch x 3 x height x width) to probabilities and label")  # fmt: skip
     for (batch, height, width), difference in compared:
         print(f"  {batch} x {width}x{height} pixels: probabilities differ from PyTorch's by at most {difference:.1e}")
+    card = options.onnx.with_suffix(".md")
+    model_card.write(card, options.run_folder, loaded.label, loaded.config, options.onnx.name)
+    print(f"wrote {card}, the model card; a model hub reads it under the name README.md")
