@@ -74,6 +74,8 @@ def extended(tmp_path) -> Path:
         if (REPOSITORY / name).is_file():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, tmp_path / name)
+    for command in (["git", "init", "-q"], ["git", "add", "-A"]):  # some pages say what is committed
+        subprocess.run(command, cwd=tmp_path, check=True)
     (tmp_path / "src/semiseg/methods" / f"{NAME}.py").write_text(fenced("python"))
     params = tmp_path / "params.yaml"
     content = yaml.safe_load(params.read_text())
@@ -89,19 +91,9 @@ def extended(tmp_path) -> Path:
 @pytest.mark.timeout(1800)
 def test_an_addition_turns_nothing_red(extended):
     environment = ENVIRONMENT | {"PYTHONPATH": str(extended / "src")}
-    tests = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-m",
-        "not slow",
-        "-k",
-        "not in_small",
-        "-p",
-        "no:cacheprovider",
-        *CONCERNED,
-    ]
-    for command in (["make", "-o", "environment", "lint"], [*tests, "-v"]):
+    chosen = ("-m", "not slow", "-k", "not in_small")  # trainings in small take minutes, and are of other data sets
+    tests = [sys.executable, "-m", "pytest", *chosen, "-p", "no:cacheprovider", *CONCERNED]
+    for command in (["make", "-o", "environment", "lint"], [*tests, "-vv"]):
         done = subprocess.run(command, cwd=extended, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     assert f"[{NAME}" in done.stdout, "the method's own cases are among the tests"
