@@ -7,7 +7,7 @@ AFFECTS_RESULTS = False
 EXIT_USER = 2  # wrong key, file or value: repeating the command cannot help
 EXIT_DIVERGED = 3  # NaN or infinite loss
 EXIT_OUT_OF_MEMORY = 4
-EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request with a checkpoint; the same command goes on
+EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request with a checkpoint; the same command continues
 
 
 class UserError(Exception):

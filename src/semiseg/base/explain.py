@@ -1,4 +1,4 @@
-"""Validation errors in the words of the person who wrote the file."""
+"""Validation errors as messages that name the file and its keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str | Path, prefix: str = "") -> str:
-    """Every problem on a line of its own: file, path of the key, what was expected."""
+    """One line for each problem: file, path of the key, what was expected."""
     lines = []
     for problem in error.errors():
         location = [str(part) for part in problem["loc"]]

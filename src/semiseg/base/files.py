@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and hashes of what they hold."""
+"""Atomic writes of files, and hashes of their content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except PermissionError as error:
         raise UserError(
-            f"{path.parent} cannot be written ({error.strerror}); choose another folder or mend its permissions"
+            f"{path.parent} cannot be written ({error.strerror}); choose another folder or correct its permissions"
         ) from error
     os.close(handle)
     temporary = Path(name)
@@ -36,7 +36,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        # mkstemp is private (0600); results are to be read by colleagues on a shared file system.
+        # mkstemp makes private files (0600), but colleagues on a shared file system read the results.
         temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     finally:
@@ -44,7 +44,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def below(folder: str | Path) -> Iterator[Path]:
-    """Files below a folder. Links to folders are followed, but for those that lead back to where they stand."""
+    """Files below a folder. Links to folders are followed, unless they lead to a folder that contains them."""
     for place, folders, names in os.walk(folder, followlinks=True):
         here = Path(place).resolve()
         folders[:] = [name for name in folders if not here.is_relative_to((Path(place) / name).resolve())]
@@ -53,7 +53,7 @@ def below(folder: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: str | Path) -> Iterator[None]:
-    """Wait for a file lock and hold it; it belongs to the open file and goes when its process dies, however it dies."""
+    """Wait for a file lock and hold it. The operating system releases it when the process ends, however it ends."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with Path(path).open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -76,7 +76,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Sorted keys and a final newline: equal values are equal bytes."""
+    """Write with sorted keys and a final newline, so that equal values give equal bytes."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
@@ -96,7 +96,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def peek_json(path: str | Path, key: str | None = None) -> Any:
-    """What a small JSON file says, or one entry of it; None where it is absent, broken, or just being replaced."""
+    """The content of a small JSON file, or one entry of it; None if it is absent, broken, or just being replaced."""
     try:
         value = json.loads(Path(path).read_bytes())
         return value if key is None else value.get(key)
@@ -114,5 +114,5 @@ def sha256_file(path: str | Path) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """Hash of the value, whatever the order of its keys."""
+    """Hash of the value; the order of its keys does not matter."""
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())

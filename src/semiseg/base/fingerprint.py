@@ -68,7 +68,7 @@ def file_of(module: str) -> str:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """All below this one; no import hides in an expression, and those are most of a tree."""
+    """All statements below this node. Expressions, which are most of a tree, hold no imports and are skipped."""
     for block in ("body", "orelse", "finalbody", "handlers", "cases"):
         below = getattr(node, block, None)
         for child in below if isinstance(below, list) else ():
@@ -77,7 +77,7 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
-    """Modules of this package that an import statement names, wherever in the file it stands."""
+    """Modules of this package that an import statement names."""
     if isinstance(node, ast.Import):
         candidates = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -90,7 +90,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 def _unworded(error: Any) -> Any:
-    """An error's type: its message can be worded anew without retraining anything."""
+    """An error's type: a new message must not make a run stale."""
     return error.func if isinstance(error, ast.Call) else error
 
 

@@ -1,4 +1,4 @@
-"""What label maps have in common everywhere: the value that is ignored, and the colours of classes without colours."""
+"""Constants of all label maps: the ignored value, and the default colours of classes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Files of the user's that add methods, kinds of data set, architectures or metrics: `plugins:` in params.yaml.
+"""User files that add methods, kinds of data set, architectures or metrics: `plugins:` in params.yaml.
 
-Every process that needs one finds it: until somebody names the files, those of params.yaml in the present folder count.
+By default every process uses the files that params.yaml in the current folder names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _loaded: dict[Path, ModuleType] = {}
 
 
 def use(paths: Iterable[Path] | None) -> None:
-    """From now on these files count; None: those that params.yaml names."""
+    """Use these files from now on; None: those that params.yaml names."""
     global _named
     _named = None if paths is None else [path.resolve() for path in paths]
 
@@ -46,7 +46,7 @@ def _of_params() -> list[Path]:
 
 @functools.lru_cache(maxsize=1)
 def _listed(folder: Path, times: tuple[int | None, ...]) -> list[Path]:
-    """The lists of both files; they are read again when a file or the folder is another one."""
+    """The lists of both files; they are read again if a file or the current folder changes."""
     found: list[Path] = []
     for name, time in zip(FILES, times, strict=True):
         text = "" if time is None else (folder / name).read_text()

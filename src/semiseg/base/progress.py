@@ -1,4 +1,4 @@
-"""Progress on a terminal as a bar, elsewhere as a line now and then."""
+"""Progress as a bar on a terminal, and as occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECONDS_PER_LINE = 10.0
 
 @contextmanager
 def progress(title: str, total: int | None, unit: str = "", done: int = 0) -> Iterator[Advance]:
-    """Yield advance(n); `done` counts what an earlier attempt has finished."""
+    """Yield advance(n); `done` is the amount that an earlier attempt finished."""
     if sys.stderr.isatty():
         with _bar(title, total, unit, done) as advance:
             yield advance

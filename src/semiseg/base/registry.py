@@ -1,7 +1,7 @@
-"""Things that are added one file at a time: methods, kinds of data set, architectures and metrics.
+"""Registries with one file per entry: methods, kinds of data set, architectures and metrics.
 
-An entry is a subclass that a file of the registry's package defines, or a file of the user's that `plugins:` in
-params.yaml names. It is called like its file; a class attribute `names` gives it other names, or several.
+An entry is a subclass, defined in a file of the registry's package or in a user's file that `plugins:` in params.yaml
+names. Its name is that of the file; a class attribute `names` gives it another name, or several.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """`what` is the word for an entry in messages; `package` holds the entries; every entry derives from `base`.
 
-    Files of the package are imported when an entry is asked for. `renamed` lists files whose entries have other names
-    than the file: they are imported to list the names.
+    A file of the package is imported when its entry is requested. `renamed` lists files whose entries have other names
+    than the file; these are imported to list the names.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Registry(Generic[T]):
         return entries[name]
 
     def module(self, name: str) -> str:
-        """The module that defines the entry: what a fingerprint starts from."""
+        """The module that defines the entry, where a fingerprint starts."""
         return self.load(name).__module__
 
     def defined_in(self, module: ModuleType) -> dict[str, type[T]]:
-        """Name -> entry, for the entries that one module defines."""
+        """Name -> entry, for the entries of one module."""
         kinds = [
             value
             for value in vars(module).values()

@@ -1,4 +1,4 @@
-"""Blocks of files that users write take no unknown keys, no words for numbers, and no numbers that JSON has not."""
+"""Blocks in users' files: unknown keys, text in place of numbers, and infinite numbers are errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Strict(BaseModel):
 
 
 def _check(kind: Any, value: Any) -> None:
-    """YAML tells numbers from words and from yes and no; `1e-4`, which it takes for a word, is the exception."""
+    """YAML distinguishes numbers, text and booleans, except that it reads `1e-4` as text."""
     origin, within = get_origin(kind), get_args(kind)
     if origin is Annotated:
         _check(within[0], value)

@@ -1,7 +1,7 @@
-"""How params.yaml is read: a key given twice is an error, and words and numbers are those of YAML 1.2.
+"""The loader of params.yaml: a repeated key is an error, and text and numbers follow YAML 1.2.
 
-DVC reads and rewrites the file by YAML 1.2, where `off` is a name and 1e-05 is a number; by PyYAML's 1.1 they would be
-false and a text, and `dvc exp run` would change what the file says.
+DVC reads and rewrites the file by YAML 1.2, where `off` is text and 1e-05 is a number. PyYAML follows YAML 1.1, where
+they are false and text, so `dvc exp run` would change the meaning of the file.
 """
 
 from __future__ import annotations

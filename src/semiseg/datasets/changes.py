@@ -1,4 +1,4 @@
-"""Which files of a data set are not those of its manifest: edited, added or removed since the check."""
+"""Files of a data set that differ from its manifest: edited, added or removed since the check."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Changes:
     edited: tuple[str, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    others: tuple[str, ...] = ()  # what changed beside files: classes, subsets
+    others: tuple[str, ...] = ()  # changes other than files: classes, subsets
 
     def __bool__(self) -> bool:
         return bool(self.edited or self.added or self.removed or self.others)
@@ -37,7 +37,7 @@ class Changes:
 
 
 def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
-    """Of two manifests."""
+    """The changes between two manifests."""
     old, new = before["files"], after["files"]
     return Changes(
         edited=tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name])),
@@ -52,7 +52,7 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
 
 
 def since_check(name: str, config: DatasetConfig, root: Path = Path("data")) -> Changes:
-    """Of the files at hand, which are read for it; nothing where there is no manifest, or no data set."""
+    """The changes of the files on disk, which are all read; none if there is no manifest or no data set."""
     try:
         before = files.read_json(manifest_path(name, root))
         dataset = open_dataset(name, config, root)

@@ -1,4 +1,4 @@
-"""The one check of a data set as a whole: its verdict is stored in manifest.json, and training asks for it."""
+"""The check of a whole data set. Its verdict is stored in manifest.json, which training requires."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from semiseg.datasets.kind import kind_of
 from semiseg.datasets.manifest import build_manifest, write_manifest
 from semiseg.splits.lists import known_lists
 
-_MOST = 20  # problems of one kind that are spelled out
+_MOST = 20  # problems of one kind that are listed
 _DUPLICATES_LISTED = 50
 RARE = 0.01  # share of labelled pixels below which a class may never be predicted
 Findings = dict[str, list[Inspection]]
 
 
 def check_dataset(name: str, config: DatasetConfig, root: Path = Path("data")) -> dict[str, Any]:
-    """Inspect every file, write <root>/<name>/manifest.json and return the verdict; `problems` empty means sound."""
+    """Inspect every file, write <root>/<name>/manifest.json and return the verdict, valid if `problems` is empty."""
     dataset = open_dataset(name, config, root)
     findings = _inspect(dataset)
     verdict = judge(dataset, config, findings)
@@ -54,7 +54,7 @@ def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[s
     across = [pair for pair in duplicates if len({place.split("/")[0] for place in pair}) > 1]
     if across:
         sentence = f"{len(across)} images lie in two subsets with equal bytes, first: {' = '.join(across[0])}"
-        # Nobody can mend the official lists; in a user's own data, an image of val among the training images is a leak.
+        # Official lists cannot be corrected. In a user's own data, a validation image in the training set is a leak.
         (problems if not kind_of(config).restricted else warnings).append(sentence)
     if len(duplicates) > len(across):
         warnings.append(f"{len(duplicates) - len(across)} images lie in one subset twice")
@@ -68,7 +68,7 @@ def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[s
 
 
 def _empty(dataset: Dataset, config: DatasetConfig, findings: Findings) -> list[str]:
-    """Nothing can be trained on, or judged by, no image."""
+    """Subsets without images: neither training nor evaluation is possible."""
     kind = kind_of(config)
     needed = ["train", "val"] + ["test"] * kind.has_test(config)
     return [
@@ -97,7 +97,7 @@ def _shared_ids(findings: Findings) -> list[str]:
 
 
 def _official(config: DatasetConfig, findings: Findings) -> list[str]:
-    """Counts, and where a reference list is known its very ids."""
+    """Compare counts, and ids if there is a reference list."""
     kind = kind_of(config)
     sentences = []
     for subset, count in kind.expected(config).items():
@@ -151,7 +151,7 @@ def _label_warnings(dataset: Dataset, findings: Findings) -> list[str]:
 
 
 def rare_classes(classes: Sequence[str], findings: Findings) -> list[str]:
-    """Classes that no mask shows, and those that a training on these masks may never predict."""
+    """Classes that no mask shows, and classes so rare that a training may never predict them."""
     masks = {subset: [one for one in found if one.pixels is not None] for subset, found in findings.items()}
     everywhere = _totals([one for found in masks.values() for one in found])
     never = [name for name, count in zip(classes, everywhere, strict=False) if not count]
@@ -198,7 +198,7 @@ def _summary(dataset: Dataset, found: list[Inspection]) -> dict[str, Any]:
 
 
 def _common(sizes: Counter[str], most: int = 10) -> dict[str, int]:
-    """The commonest sizes, ties by name so that the manifest does not depend on the order of the files."""
+    """The commonest sizes; ties are ordered by name, so the manifest does not depend on the order of the files."""
     ranked = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(n for _, n in ranked[most:])
     return dict(ranked[:most]) | ({"others": rest} if rest else {})

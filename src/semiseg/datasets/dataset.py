@@ -1,4 +1,4 @@
-"""A data set as the rest of the program sees it: samples in subsets, and how to read them."""
+"""A data set: samples in subsets, and methods to read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semiseg.datasets.reading.images import decode_image, decode_size, read_byte
 
 @dataclass(frozen=True)
 class Sample:
-    """One image, its mask if there is one, and the drive, city or patient that it comes from."""
+    """One image, its mask if it has one, and its group: a drive, city or patient."""
 
     id: str
     image: Path
@@ -43,7 +43,7 @@ class Dataset:
     redistributable: bool
     subsets: dict[str, tuple[Sample, ...]]
     coding: MaskCoding
-    notes: tuple[str, ...] = field(default=())  # what the reader left out, for the check's verdict
+    notes: tuple[str, ...] = field(default=())  # samples that the reader left out, for the check's verdict
 
     def read_image(self, sample: Sample) -> np.ndarray:
         """uint8 [H, W, 3], RGB."""

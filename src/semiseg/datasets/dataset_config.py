@@ -1,4 +1,4 @@
-"""What params.yaml says about a data set."""
+"""The configuration of a data set in params.yaml."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DatasetConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _own_images_count(cls, value: Any) -> Any:
-        """A user who puts images without masks into a folder wants them used."""
+        """A user's images without masks are used by default."""
         if isinstance(value, dict) and value.get("kind") in REGISTRY.names():
             return {"extra": REGISTRY.load(value["kind"]).extra_by_default, **value}
         return value

@@ -1,4 +1,4 @@
-"""Read every file of a data set once: hashes, sizes, label counts, and what is wrong with it."""
+"""Read every file of a data set once: hashes, sizes, label counts and errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Inspection:
 def inspect_all(
     dataset: Dataset, samples: Iterable[Sample], advance: Callable[[int], None], workers: int | None = None
 ) -> Iterator[Inspection]:
-    """In the order of the samples. Decoding and hashing release the interpreter, so threads are enough."""
+    """The findings in the order of the samples. Decoding and hashing release the GIL, so threads are enough."""
     with ThreadPoolExecutor(workers or min(16, os.cpu_count() or 1)) as pool:
         for found in pool.map(lambda sample: inspect(dataset, sample), samples):
             advance(1)

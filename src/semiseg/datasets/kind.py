@@ -1,4 +1,4 @@
-"""A kind of data set: how its files are read, how they are got, and what is known of it before they are there."""
+"""A kind of data set: how to read and download its files, and what is known before they are present."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class NoOptions(Strict):
 
 
 class Kind:
-    """One kind; a subclass reads its files and states what holds for every data set of this kind."""
+    """One kind; a subclass reads its files and declares the properties of all data sets of this kind."""
 
     Options: ClassVar[type[Strict]] = NoOptions  # the block `options` of a data set of this kind
     counts: ClassVar[dict[str, int]] = {}  # images of the complete data set, by subset
     sizes: ClassVar[dict[str, tuple[int, int]]] = {}  # typical height and width by subset, for estimates of time
     has_test_set: ClassVar[bool] = False
     background: ClassVar[int | None] = None  # the class that stands for `none of these`
-    restricted: ClassVar[bool] = False  # the terms do not allow to pass images on
-    own: ClassVar[bool] = False  # the user's images: a file of hers names the classes, and she can mend what is wrong
+    restricted: ClassVar[bool] = False  # the terms do not allow redistribution of images
+    own: ClassVar[bool] = False  # the user's images: a user's file names the classes, and the user can correct errors
     extra_by_default: ClassVar[bool] = False  # images without a mask join the unlabelled pool unless `extra: false`
-    literature: ClassVar[str] = ""  # the name under which published lists know this data set
-    place: ClassVar[str] = "{}"  # where the images of a subset are named
+    literature: ClassVar[str] = ""  # the name of this data set in published lists
+    place: ClassVar[str] = "{}"  # the place that names the images of a subset
 
     @classmethod
     def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
@@ -75,7 +75,7 @@ class Kind:
 
     @classmethod
     def complete(cls, name: str, config: DatasetConfig, root: Path, say: Say) -> None:
-        """Make what the sources lack, after `get`."""
+        """Make files that the sources lack, after `get`."""
 
     @classmethod
     def inputs(cls, config: DatasetConfig) -> tuple[Path | None, ...]:

@@ -1,4 +1,4 @@
-"""manifest.json: what a data set is made of (sha256 of every file), and its check's verdict. DVC tracks this file."""
+"""manifest.json: the sha256 of every file of a data set, and the verdict of its check. DVC tracks this file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build_manifest(
         "files": listed,
         **_coding(dataset, config),
     }
-    # Colours are for display and names of nothing: another colour makes no other data.
+    # Colours are only for display: another colour does not change the data.
     return {
         **content,
         "sha256": files.sha256_json(content),
@@ -47,15 +47,15 @@ def build_manifest(
 
 
 def _coding(dataset: Dataset, config: DatasetConfig) -> dict[str, Any]:
-    """Which value or colour of a mask is which class: a user's file says it, and may say something else tomorrow.
+    """The class of each mask value or colour, for a user's data, where a file defines it and may change.
 
-    Of all other kinds the code says it, whose hash stands beside the manifest's.
+    For all other kinds the code defines it, and the hash of the code is stored beside the manifest's.
     """
     return {"coding": dataset.coding.identity()} if kind_of(config).own else {}
 
 
 def write_manifest(content: dict[str, Any], root: Path) -> None:
-    """What other parts have noted beside equal data (how they were made) stays."""
+    """Write the manifest; keep notes of other modules (such as `made_from`) if the data are equal."""
     path = manifest_path(content["dataset"], root)
     before = files.read_json(path) if path.exists() else {}
     kept = before if before.get("sha256") == content["sha256"] else {}
@@ -80,12 +80,12 @@ def relative(dataset: Dataset, path: Path) -> str:
 
 
 def config_hash(config: DatasetConfig) -> str:
-    """Of everything that decides which samples there are; moving the files changes nothing."""
+    """Hash of all settings that determine the samples; moving the files does not change it."""
     return files.sha256_json(config.model_dump(mode="json", exclude={"data_root"}))
 
 
 def require_manifest(name: str, config: DatasetConfig, root: Path = Path("data")) -> dict[str, Any]:
-    """The manifest of a data set that was checked with this configuration and found sound."""
+    """The manifest of a data set that was checked with this configuration and is valid."""
     path = manifest_path(name, root)
     again = f"run `semiseg data check {name}`"
     if not path.exists():

@@ -25,13 +25,13 @@ def code_of(kind: str) -> str:
 
 
 def wanted(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, Any]:
-    """What the manifest should say that it was made from."""
+    """The inputs that an up-to-date manifest is made from."""
     settings = config.model_dump(mode="json", exclude={"data_root", "redistributable"})
     return {"settings": settings, "code": code_of(config.kind), "inventory": _inventory(name, config, root)}
 
 
 def carried(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, Any] | None:
-    """What it does say, or None; without the sources at hand (after `dvc pull`) the manifest is taken at its word."""
+    """The inputs that the manifest names, or None; without sources (after `dvc pull`) the manifest is trusted."""
     path = manifest.manifest_path(name, root)
     if not path.exists():
         return None
@@ -41,7 +41,7 @@ def carried(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, An
 
 
 def data_sha256(name: str, root: Path = ROOT) -> str | None:
-    """What a run's spec says of its data: every source file and the code that decodes them; None when unprepared."""
+    """Hash of the data in a run's spec: every source file and the decoding code; None if unprepared."""
     path = manifest.manifest_path(name, root)
     if not path.exists():
         return None
@@ -108,17 +108,17 @@ def _decoded(name: str, root: Path) -> bool:
 
 
 def _mark(name: str, root: Path) -> list[Any]:
-    """Which pixels and labels the manifest stands for: its files, how they are read, and by which code."""
+    """Identity of the decoded store: the manifest's files, how they are read, and the code."""
     path = manifest.manifest_path(name, root)
     content = files.read_json(path) if path.exists() else {}
     return [content.get("sha256"), content.get("made_from")]
 
 
 def _recognised(name: str, config: DatasetConfig, root: Path) -> str | None:
-    """The inventory of the sources if they are those of the manifest; None when they are others, or absent.
+    """The inventory of the sources if they match the manifest; None if they differ or are absent.
 
-    Names, sizes and times are compared with those noted last time. Where they differ, as after a clone, a copy or an
-    unpacking, the bytes decide, once.
+    Names, sizes and times are compared with the previous ones. If these differ, as after a clone or a copy, the bytes
+    are compared once.
     """
     found = _inventory(name, config, root)
     note = root / name / "inventory.json"
@@ -131,7 +131,7 @@ def _recognised(name: str, config: DatasetConfig, root: Path) -> str | None:
 
 
 def _sources_sha256(name: str, config: DatasetConfig, root: Path) -> str | None:
-    """What a manifest of the files at hand would be called; None when some are missing."""
+    """The sources' hash in a manifest of the present files; None if some are missing."""
     try:
         dataset = open_dataset(name, config, root)
         samples = [sample for subset in dataset.subsets.values() for sample in subset]
@@ -149,7 +149,7 @@ def _get(name: str, config: DatasetConfig, root: Path) -> None:
 
 
 def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
-    """Names, sizes and times of the source files, hashed: it tells that something changed, never what data are."""
+    """Hash of names, sizes and times of the source files: it detects changes but does not identify the data."""
     source = raw_folder(name, config, root)
     if not source.is_dir():
         return None
@@ -161,6 +161,6 @@ def _inventory(name: str, config: DatasetConfig, root: Path) -> str | None:
 
 
 def _inputs(config: DatasetConfig) -> list[str | None]:
-    """Hashes of the files that the settings of a user's folder name: they may lie anywhere, and decide labels."""
+    """Hashes of files outside the sources that the configuration names and that affect samples or labels."""
     named = kind_of(config).inputs(config)
     return [files.sha256_file(path) if path and path.is_file() else None for path in named]

@@ -1,4 +1,4 @@
-"""What `semiseg data check` says of a data set."""
+"""The output of `semiseg data check`."""
 
 from __future__ import annotations
 

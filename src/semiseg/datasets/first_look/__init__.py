@@ -1,1 +1,1 @@
-"""A look at a user's folder: what lies in it, which classes it may have, and what is odd about it."""
+"""Inspection of a user's folder: its files, its likely classes, and irregularities."""

@@ -1,4 +1,4 @@
-"""Which classes the masks of a folder show: the text of a classes.yaml, whose names are for its owner to replace."""
+"""Propose classes.yaml from the masks of a folder; the user replaces the names."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _count(mask: Path, found: Found) -> None:
     if matfile.is_matlab(data):
         found.values.update(_counted(whole_numbers(data, mask)))
         return
-    # The opening of the check and the training: what they refuse (a JPEG, whose labels are not exact) is refused here.
+    # The same function opens masks for check and training, so files that they reject (such as JPEG) are rejected here.
     image = open_mask(data, mask)
     if image.mode in ("RGB", "RGBA"):
         rgb = np.asarray(image).astype(np.int32)
@@ -100,7 +100,7 @@ def _of_shapes(shapes: Counter[str]) -> str:
 
 
 def _quoted(name: str) -> str:
-    """As YAML wants it."""
+    """The text as a YAML scalar."""
     import yaml
 
     return yaml.safe_dump(name, default_style='"', allow_unicode=True, width=10**6).strip()
@@ -121,7 +121,7 @@ def _of_values(values: Counter[int], display: dict[int, Colour], say: Callable[[
 
 
 def _of_colours(colours: Counter[Colour], say: Callable[[str], None]) -> str:
-    """Every colour is a class; only the user knows which of them is void."""
+    """Every colour becomes a class; the user decides which of them is ignored."""
     chosen = _without_edges(colours, "colour", say)
     _enough(len(chosen), "colours")
     ranked = sorted(chosen, key=lambda c: (-colours[c], c))
@@ -132,7 +132,7 @@ def _of_colours(colours: Counter[Colour], say: Callable[[str], None]) -> str:
 
 
 def _without_edges(counts: Counter, what: str, say: Callable[[str], None]) -> list:
-    """Anti-aliasing puts a little of many values between two classes; a list of many true classes may look the same."""
+    """Drop values that come from anti-aliased edges. They are rare, but so may be true classes."""
     rarer = sorted(counts.values())[: len(counts) // 2]
     if len(counts) <= _MANY or sum(rarer) >= _LITTLE * counts.total():
         if len(counts) > MAX_CLASSES:

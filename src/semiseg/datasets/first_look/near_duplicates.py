@@ -1,4 +1,4 @@
-"""Images that look alike though their bytes differ: neighbouring frames and tiles flatter a validation set."""
+"""Images that look alike though their bytes differ: such frames or tiles in train and val raise validation scores."""
 
 from __future__ import annotations
 

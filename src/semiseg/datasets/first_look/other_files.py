@@ -1,4 +1,4 @@
-"""Files in a folder of images that are no images to us: an iPhone's .heic, say, whose owner counts on them."""
+"""Files in a folder of images that no reader supports, such as .heic of an iPhone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at a user's folder: propose classes.yaml, and say what a training has to know about the images."""
+"""Inspect a user's folder: propose classes.yaml, and collect the facts that a suite needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GROUPS = 5  # of labelled images: below that, whole groups make a poor choice o
 
 @dataclass(frozen=True)
 class Look:
-    """What `data init` found, and the block of the data set that it proposes."""
+    """The findings of `data init`, and its proposed block of the data set."""
 
     name: str
     dataset: dict[str, Any]
@@ -124,7 +124,7 @@ def _tell(found: Survey, say: Callable[[str], None]) -> None:
 
 
 def suggest_groups(ids: list[str]) -> tuple[str, list[str]] | None:
-    """A pattern under which names share a folder, or what stands before their last _ or -: few groups of several."""
+    """A pattern that groups names by folder, or by the text before the last _ or -, if it gives few, large groups."""
     for pattern in (r"^(.+)/", r"^(.+)[_-]"):
         found = [match.group(1) for match in (re.match(pattern, one) for one in ids) if match]
         groups = sorted(set(found))
@@ -134,7 +134,7 @@ def suggest_groups(ids: list[str]) -> tuple[str, list[str]] | None:
 
 
 def dataset_name(path: Path, taken: Container[str] = ()) -> str:
-    """From the folder's name, such as the command line takes for a text and params.yaml does not have yet."""
+    """A name from the folder's name that the command line reads as text and params.yaml does not have yet."""
     name = re.sub(r"[^a-z0-9_]+", "_", path.resolve().name.lower()).strip("_") or "mine"
     if not _is_text(name):
         name = f"data_{name}"
@@ -142,7 +142,7 @@ def dataset_name(path: Path, taken: Container[str] = ()) -> str:
 
 
 def _is_text(name: str) -> bool:
-    """Snakemake makes a number of `--config suite=2024`, and of 1e5 and inf."""
+    """Snakemake reads `--config suite=2024` as a number, and so 1e5 and inf."""
     try:
         float(name)
     except ValueError:

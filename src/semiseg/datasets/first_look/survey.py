@@ -1,4 +1,4 @@
-"""What a folder of one's own holds: sizes, classes, rare ones, masks that look wrong, images that leak into val."""
+"""Survey of a user's folder: sizes, classes, rare classes, suspicious masks, images that leak into val."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _look(sample: Sample, classes: Classes) -> _Mask:
 
 
 def _odd(masks: Sequence[_Mask], names: Sequence[str]) -> list[str]:
-    """Masks that a person should look at before a training does."""
+    """Masks that a person should inspect before training."""
     sound = [one for one in masks if not one.problem]
     remarks = [one.problem for one in masks if one.problem][:_NAMED]
     kinds = {one.id: np.flatnonzero(one.pixels[: len(names)]) for one in sound}

@@ -1,4 +1,4 @@
-"""sources.yaml: the archives of the data sets, and what is known about them."""
+"""sources.yaml: the archives of the data sets, with their sizes and hashes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KnownSize(Strict):
 
 
 class Limits(Strict):
-    """More than this in one archive is an attack or the wrong file."""
+    """Limits of one archive; a larger one is an attack or the wrong file."""
 
     bytes: int = Field(gt=0)
     files: int = Field(gt=0)

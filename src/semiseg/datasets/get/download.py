@@ -1,4 +1,4 @@
-"""Fetch one file from several mirrors: resumed after an interruption, hashed while it streams, whole or absent."""
+"""Download one file from several mirrors: resumed after an interruption, hashed while streaming, written atomically."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known about the file beforehand."""
+    """The known size and hashes of the file."""
 
     bytes: int | None = None
     hashes: tuple[tuple[str, str], ...] = ()  # (algorithm, hexadecimal digest)
@@ -47,7 +47,7 @@ class Receipt:
 
 
 class _Refused(Exception):
-    """This mirror cannot give the file; ask the next one."""
+    """This mirror cannot provide the file; the next one is tried."""
 
 
 class _Overlong(Exception):
@@ -55,7 +55,7 @@ class _Overlong(Exception):
 
 
 class _Interrupted(Exception):
-    """The connection failed; the same mirror may go on."""
+    """The connection failed; the same mirror may continue."""
 
 
 def download(urls: tuple[str, ...], target: Path, expected: Expected, patience: Patience | None = None) -> Receipt:
@@ -73,7 +73,7 @@ def download(urls: tuple[str, ...], target: Path, expected: Expected, patience: 
         part.path.replace(target)
         part.forget()
         return receipt
-    kept = f"; {part.size / 1e6:.1f} MB are kept, the same command goes on from there" if part.size else ""
+    kept = f"; {part.size / 1e6:.1f} MB are kept, and the same command continues from there" if part.size else ""
     if not part.size:
         part.forget()
     raise UserError(f"{target.name} could not be downloaded ({'; '.join(failures) or 'no mirror is known'}){kept}")
@@ -109,7 +109,7 @@ class _Part:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def resume_headers(self, url: str) -> dict[str, str]:
-        """Ask for the rest; without a known hash only of the very version that was begun."""
+        """Headers that request the rest; without a known hash, only of the version that was begun."""
         if not self.size:
             return {}
         try:
@@ -178,7 +178,7 @@ def _room(part: _Part, needed: int) -> None:
     if needed > free:
         raise UserError(
             f"{part.name} needs {needed / 1e9:.2f} GB more, but {part.path.parent} has {free / 1e9:.2f} GB free; "
-            "make room or set data_root to another disk"
+            "free some space or set data_root to another disk"
         )
 
 

@@ -1,4 +1,4 @@
-"""Download, verify and unpack the archives of a data set; done parts are not done again."""
+"""Download, verify and unpack the archives of a data set; finished parts are skipped."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _present(archive: Archive, home: Path) -> bool:
 
 
 def _alone(home: Path) -> AbstractContextManager[None]:
-    """One process at a time downloads and unpacks, so that what it finds half done was left by one that was killed."""
+    """One process at a time downloads and unpacks, so any partial file that it finds was left by a killed process."""
     return files.locked(home / ".getting")
 
 
 def _bring(archive: Archive, home: Path, say: Say, patience: Patience | None) -> None:
-    """Download or find the archive, unpack it, and only then note it: what is no archive shall not be remembered."""
+    """Download or find the archive, unpack it, and only then store its hash: only valid archives are recorded."""
     path, lock = home / "archives" / archive.file, home / "sources.lock.json"
     expected = _expected(archive, lock)
     if path.exists():
@@ -80,7 +80,7 @@ def _bring(archive: Archive, home: Path, say: Say, patience: Patience | None) ->
 def _download(
     archive: Archive, path: Path, home: Path, expected: Expected, say: Say, patience: Patience | None
 ) -> Receipt:
-    """From the first mirror whose file unpacks; without a hash beforehand, a mirror's error page looks like a file."""
+    """Use the first mirror whose file unpacks: without a known hash, an error page looks like a file."""
     failures: list[str] = []
     urls = archive.urls
     while True:
@@ -110,7 +110,7 @@ def _notes(lock: Path) -> dict[str, Any]:
 
 
 def _expected(archive: Archive, lock: Path) -> Expected:
-    """What is published about the archive; where nothing is, what was seen the last time."""
+    """The archive's published size and hashes, or those of the previous download."""
     size = archive.bytes.value if archive.bytes else None
     if archive.hashes:
         return Expected(size, tuple((one.algorithm, one.value) for one in archive.hashes))

@@ -21,7 +21,7 @@ def get(
     sources: Path | None = None,
     patience: Patience | None = None,
 ) -> None:
-    """Bring the data set to data/<name>: download, verify, unpack, convert. Done parts are not done again."""
+    """Bring the data set to data/<name>: download, verify, unpack, convert. Finished parts are skipped."""
     kind = kind_of(config)
     if config.data_root is None:
         kind.get(name, config, root, say, sources=sources, patience=patience)

@@ -1,4 +1,4 @@
-"""Unpack what is wanted of a tar or zip archive: inside the target, no links, within limits, all or nothing."""
+"""Unpack selected files of a tar or zip archive: inside the target, no links, within limits, all or nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EO
 
 
 class BadArchive(UserError):
-    """The archive is at fault, so another copy of it may do."""
+    """The archive is invalid; another copy of it may be valid."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,17 @@ def _extract(archive: Path, folder: Path, products: tuple[str, ...], most: Limit
                 left = _copy(member.open(), folder / name, left, archive)
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
-            raise UserError(f"no space left to unpack {archive} into {folder.parent}; make room") from error
+            raise UserError(f"no space left to unpack {archive} into {folder.parent}; free some space") from error
         if isinstance(error, OSError) and error.errno in _NOT_ALLOWED:
             place = error.filename or folder.parent
             raise UserError(
-                f"{archive} cannot be unpacked ({place}: {error.strerror}); mend the permissions"
+                f"{archive} cannot be unpacked ({place}: {error.strerror}); correct the permissions"
             ) from error
         raise BadArchive(f"{archive} is damaged or no archive ({_reason(archive, error)})") from error
 
 
 def _reason(archive: Path, error: Exception) -> str:
-    """In one line: tarfile lists what each of its readers said."""
+    """One line, because tarfile lists the errors of all its readers."""
     with archive.open("rb") as file:
         if file.read(512).lstrip()[:1] == b"<":
             return "it is a web page"
@@ -92,7 +92,7 @@ def _reason(archive: Path, error: Exception) -> str:
 
 
 def _parts(name: str, archive: Path) -> tuple[str, ...]:
-    """The path's parts; any way out of the target condemns the whole archive, wherever it stands."""
+    """The path's parts; a path that leads out of the target makes the whole archive invalid."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in path.parts[:1]:
         raise BadArchive(f"{archive} holds the path {name!r}, which leads out of its folder; it is not unpacked")

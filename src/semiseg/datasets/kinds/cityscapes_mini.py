@@ -80,7 +80,7 @@ class CityscapesMini(Kind):
 
 
 def categories() -> IndexMasks:
-    """Of label ids: what the benchmark does not evaluate is ignored here too, within a category that it does."""
+    """Categories by label id; classes that the benchmark does not evaluate are ignored, whatever their category."""
     index = {label: k for k, (_, labels, _) in enumerate(CATEGORIES) for label in labels if label in EVALUATED}
     return IndexMasks((*((one, index.get(one, IGNORE)) for one in range(cityscapes.LAST_LABEL_ID + 1)), (255, IGNORE)))
 

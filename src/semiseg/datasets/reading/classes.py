@@ -92,7 +92,7 @@ class ClassesFile(BaseModel):
         return [k if entry.value is None else entry.value for k, entry in enumerate(self.classes)]
 
     def ignored_values(self) -> list[int]:
-        """255 by default only where no class claims it."""
+        """The ignored values; by default 255, unless a class has this value."""
         claimed = set(self.index_values())
         return [
             v for v in self.ignore if isinstance(v, int) and ("ignore" in self.model_fields_set or v not in claimed)
@@ -140,7 +140,7 @@ def _parse(path: Path) -> ClassesFile:
 
 
 def _sentence(problem: dict[str, Any]) -> str:
-    """What was found, and a line to write, in words that know nothing of the library that checks."""
+    """A message with the value found and a valid example, without terms of the validation library."""
     location = problem["loc"]
     keys = [part for part in location if part in EXAMPLES]
     key = keys[-1] if keys else None

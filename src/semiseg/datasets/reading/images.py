@@ -1,4 +1,4 @@
-"""Image files to arrays: one RGB array of 8 bits whatever the file, or one sentence that says what is wrong."""
+"""Image files to arrays: an RGB array of 8 bits for every format, or an error message."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _sixteen_bits(image: Image.Image, where: str | Path) -> np.ndarray:
 
 
 def open_image(data: bytes, where: str | Path) -> Image.Image:
-    """The decoded file, upright. Any failure of a decoder, whatever its type, is the file's fault."""
+    """The decoded file, upright. Any exception of a decoder is reported as a damaged file."""
     if data.startswith(_PNG):
         _verify_png(data, where)
     try:

@@ -23,7 +23,7 @@ _SHOWN = 5  # unknown values or colours that a message lists
 
 
 def open_mask(data: bytes, where: str | Path) -> Image.Image:
-    """The decoded file, which no codec may have changed."""
+    """The decoded file; lossy formats are rejected."""
     image = open_image(data, where)
     kind = _lossy(data) or ("JPEG" if image.info.get("compression") in _LOSSY_TIFF else None)
     if kind:
