@@ -7,7 +7,7 @@ from semiseg.feed.loader import Loaded
 
 
 def cut(batch: Loaded, part: int, parts: int) -> tuple[methods.Batch, slice, slice]:
-    """The part as a method sees it, and its rows among the labelled and among the unlabelled images."""
+    """One part of the batch, and its rows among the labelled and the unlabelled images."""
     labelled = _rows(len(batch.image), part, parts)
     image, label = views.to_pixels(batch.image[labelled]), batch.label[labelled]
     if batch.unlabelled is None:

@@ -1,8 +1,7 @@
-"""Controls: what the predictions behind every pseudo-label are replaced by, to test that a method learns from them.
+"""Controls: they replace the predictions behind every pseudo-label, to test that a method learns from them.
 
-`oracle` puts the hidden labels in their place (the method should then come close to full labels); `shuffled` puts
-another image's prediction there (the method should then gain nothing). Ordinary training uses neither and never reads
-a hidden label.
+`oracle` uses the hidden labels instead, so the method should come close to full labels. `shuffled` uses the prediction
+for another image, so the method should gain nothing. Ordinary training uses neither and never reads a hidden label.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def make(control: str, hidden: Tensor | None, rows: slice) -> Callable[[Tensor],
 
 
 def _certain(labels: Tensor, logits: Tensor) -> Tensor:
-    """Logits that are sure of the label; where a label is void every class is equally likely."""
+    """Logits that are certain of the label; at ignored pixels all classes are equally likely."""
     known = (labels != 255).unsqueeze(1)
     one_hot = F.one_hot(labels.clamp(max=logits.shape[1] - 1), logits.shape[1]).permute(0, 3, 1, 2)
     return torch.where(known, CERTAIN * one_hot, 0).to(logits.dtype)

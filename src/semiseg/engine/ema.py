@@ -14,14 +14,14 @@ def make_teacher(student: nn.Module) -> nn.Module:
 
 
 def decay_at(iteration: int, decay: float, warm_start: bool) -> float:
-    """With a warm start the first averages forget quickly: min(1 - 1/(iteration + 1), decay)."""
+    """The decay; with a warm start it begins small: min(1 - 1/(iteration + 1), decay)."""
     return min(1 - 1 / (iteration + 1), decay) if warm_start else decay
 
 
 class Average:
-    """teacher <- decay * teacher + (1 - decay) * student, in a handful of kernels instead of one per tensor.
+    """teacher <- decay * teacher + (1 - decay) * student, in a few kernels instead of one per tensor.
 
-    The tensors are listed once: walking through the modules would cost a small network more than the average itself.
+    The tensors are listed once: for a small network, walking through the modules takes longer than averaging.
     """
 
     def __init__(self, teacher: nn.Module, student: nn.Module, foreach: bool) -> None:

@@ -14,8 +14,8 @@ from semiseg.base.files import atomic
 from semiseg.hardware import distributed
 
 NAME = "labels.npz"
-MADE_FOR = ".spec_sha256"  # no image is called so
-LONG_AGO = (1980, 1, 1, 0, 0, 0)  # equal labels are equal bytes
+MADE_FOR = ".spec_sha256"  # no image has this name
+LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a constant date, so that equal labels give equal bytes
 POLL_SECONDS = 0.2
 
 
@@ -47,7 +47,7 @@ class GivenLabels(Mapping):
 
 
 def given(folder: Path, spec_sha256: str, make: Callable[[], Iterator[tuple[str, np.ndarray]]]) -> GivenLabels:
-    """The labels of this very run: those of an interrupted sitting, or new ones, which the first process makes."""
+    """The labels of this run: those of an interrupted training, or new ones, which the first process makes."""
     if distributed.rank() == 0 and not _made(folder, spec_sha256):
         _write(folder, spec_sha256, make())
     while distributed.rank() > 0 and not _made(folder, spec_sha256):

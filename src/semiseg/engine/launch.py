@@ -1,6 +1,6 @@
-"""From a wanted run to a finished one: at once when it is finished already, else under a lease.
+"""Train a run unless it is finished; a training holds a lease.
 
-Nothing here imports torch, so that asking for a finished run costs a fraction of a second.
+Nothing here imports torch, so for a finished run the command takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _is_first() -> bool:
 
 @contextmanager
 def _follow(folder: RunFolder, wanted: dict[str, Any], sha256: str, poll_seconds: float = 0.2) -> Iterator[lease.Lease]:
-    """Beside the first process: wait until it holds the lease, or until whoever held it has finished the run."""
+    """For all but the first process: wait until it holds the lease, or until another holder has finished the run."""
     import psutil
 
     while not folder.recover(wanted, sha256):
@@ -104,7 +104,7 @@ def _follow(folder: RunFolder, wanted: dict[str, Any], sha256: str, poll_seconds
 def _record_failure(
     folder: RunFolder, sha256: str, wanted: dict[str, Any], training: Any, error: BaseException
 ) -> None:
-    """The state that tables and `semiseg status` show; a disk too full for it must not hide the first error."""
+    """Write the state that tables and `semiseg status` show; a full disk must not hide the first error."""
     stopped = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
     if stopped and not _is_first():
         return
@@ -128,7 +128,7 @@ def _provenance(folder: RunFolder, sha256: str, wanted: dict[str, Any]) -> dict[
 
 
 def _translated(error: BaseException, path: Path) -> BaseException:
-    """The errors that a user can mend, as a sentence: a full disk, a full GPU, an operation without determinism."""
+    """Messages for errors that a user can fix: full disk, full GPU memory, operation without determinism."""
     from semiseg.engine.storage.checkpoint import is_disk_full
 
     if not isinstance(error, UserError) and is_disk_full(error):

@@ -12,7 +12,7 @@ NEVER = 2**62
 
 
 class LossNotFinite(Diverged):
-    """Says which loss it was and since when, for record.json."""
+    """Names the loss and the iteration, for record.json."""
 
     def __init__(self, loss: str, iteration: int) -> None:
         self.details = {"loss": loss, "iteration": iteration}
@@ -23,7 +23,7 @@ class LossNotFinite(Diverged):
 
 
 class Meters:
-    """Named losses since the last line, as they came: nothing is computed with them inside a step."""
+    """Named losses since the last line of the log; nothing is computed with them inside a step."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -45,7 +45,7 @@ class Meters:
         return result
 
     def check(self) -> None:
-        """Raise when a loss was not finite: what came of it is not worth a checkpoint."""
+        """Raise if a loss was not finite; no checkpoint is written after it."""
         if self.losses:
             self._sums()
 

@@ -1,4 +1,4 @@
-"""A finished run as another run sees it: its networks, its earlier weights, and the labels that it was trained on."""
+"""A finished run that another run uses: its networks, its earlier weights, and its training labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from semiseg.scoring.evaluator import Evaluator
 
 
 class NeededRun:
-    """Its networks are loaded when they are asked for."""
+    """Networks are loaded on first use."""
 
     def __init__(
         self, path: Path, store: Store, evaluation: Mapping[str, Any], speed: Speed, say: Callable[[str], None]

@@ -1,8 +1,8 @@
 """Optimisers and learning-rate schedules.
 
-The kernels are torch.optim's own; its classes are left aside because constructing one loads the whole compiler, three
-CPU-seconds per process, and because a schedule here has no state: the rate is a pure function of the iteration, set
-before every step, so that the rate after a resume is the rate without one.
+The kernels are those of torch.optim. Its classes are not used, because constructing one loads the whole compiler, which
+takes three CPU-seconds per process. Schedules have no state: the rate is a function of the iteration, set before every
+step, so a resumed run has the same rates.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.optim.sgd import sgd
 
 
 class Optimiser:
-    """Groups of parameters that share a multiple of the learning rate; subclasses know the kernel and its state."""
+    """Groups of parameters that share a factor on the learning rate; subclasses define the kernel and its state."""
 
     slots: tuple[str, ...]  # tensors kept per parameter
 
@@ -111,7 +111,7 @@ class AdamW(Optimiser):
 
 
 def build(networks: Iterable[nn.Module], settings: dict[str, Any], fused: bool) -> Optimiser:
-    """One optimiser for all trained networks; heads get their own multiple of the rate."""
+    """One optimiser for all trained networks; heads have their own factor on the rate."""
     networks = list(networks)
     encoders = [parameter for network in networks for parameter in network.encoder_parameters()]
     heads = [parameter for network in networks for parameter in network.head_parameters()]
@@ -120,12 +120,12 @@ def build(networks: Iterable[nn.Module], settings: dict[str, Any], fused: bool) 
 
 
 def build_auxiliary(player: nn.Module, betas: tuple[float, float], fused: bool) -> Optimiser:
-    """Adam, for the second player."""
+    """Adam, for the discriminator."""
     return AdamW([(list(player.parameters()), 1.0)], {"betas": betas, "weight_decay": 0.0}, fused)
 
 
 def factor(iteration: int, iterations: int, settings: dict[str, Any]) -> float:
-    """What the base rate is multiplied with at an iteration (counted from 0).
+    """The factor on the base rate at an iteration (counted from 0).
 
     Warm-up is (k+1)/w, so that no iteration has rate 0, and the decay begins after it. CPS's code has k/w and decays
     from iteration 0 on. Without warm-up the rate is that of the papers, (1 - k/n)^power; UniMatch's code sets it after

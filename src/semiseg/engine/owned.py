@@ -1,4 +1,4 @@
-"""What a method owns: modules that become part of the student, and buffers that it remembers between steps."""
+"""A method's own modules, which become part of the student, and its buffers, which persist between steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBE = 64  # largest side of the image that shows how many channels the feature
 
 
 def give(students: Sequence[Network], method: methods.Method, crop: tuple[int, int]) -> None:
-    """Add the method's modules to each student, so that all that happens to its weights happens to theirs too."""
+    """Add the method's modules to each student; they are trained, averaged and saved with its weights."""
     if type(method).owned is methods.Method.owned:
         return
     for student in students:
@@ -34,7 +34,7 @@ def _channels(student: Network, crop: tuple[int, int]) -> methods.Channels:
 
 
 def make_buffers(method: methods.Method, device: torch.device) -> dict[str, Tensor]:
-    """The method's buffers on the device, or one sentence where the device cannot hold them."""
+    """The method's buffers on the device; an error if they do not fit into its memory."""
     with torch.device("meta"):
         sizes = {name: buffer.nbytes for name, buffer in method.buffers().items()}
     if (wanted := sum(sizes.values())) > (there := memory(device)):

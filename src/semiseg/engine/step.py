@@ -1,4 +1,4 @@
-"""What a method sees of the engine at one iteration."""
+"""The engine's interface for a method at one iteration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from semiseg.models.student import Student
 
 
 class Step:
-    """One iteration: networks, keyed draws, the supervised criterion, and what couples processes."""
+    """One iteration: networks, keyed draws, the supervised criterion, and operations across processes."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ def make_criterion(settings: dict[str, Any], weights: Tensor | None = None) -> C
 def class_weights(
     chosen: str | dict[str, float], classes: Sequence[str], labels: Iterable[np.ndarray], device: torch.device
 ) -> Tensor | None:
-    """The weight of each class in the loss; `labels` are those that the method may see, read where they are counted."""
+    """The weight of each class in the loss; `labels` are the visible labels, read only if they are counted."""
     if chosen == "none":
         return None
     if chosen == "balanced":

@@ -36,7 +36,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Training:
-    """One run, from its configuration to a finished run folder. `run` may be called again after any kind of death."""
+    """One run, from its configuration to a finished run folder. `run` may be called again after any interruption."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Training:
         self.pictures = spread(sets[settings["evaluated_on"]], settings["pictures"])
 
     def _given_labels(self, unlabelled: list[str]) -> GivenLabels | None:
-        """What the runs that this one needs say of its unlabelled images."""
+        """The labels that the needed runs give to the unlabelled images."""
         if self.method.labels(self.needed, ()) is None:
             return None
         ids = sorted(unlabelled)
@@ -149,8 +149,8 @@ class Training:
             distributed.stop()
 
     def step(self, batch: Loaded) -> None:
-        """One iteration: losses of the students and of the second player, then everybody's update."""
-        # Dropout and the like draw from torch's generator: keyed, a resumed run draws the same.
+        """One iteration: losses of the students and of the discriminator, then all updates."""
+        # Dropout draws from torch's generator. Seeding it per iteration gives a resumed run the same draws.
         seed_device(self.device, (self.seed * 1_000_003 + self.iteration) * 1009 + distributed.rank())
         self.state.zero_grad()
         parts = self.recipe["optimiser"]["accumulate"]
@@ -164,7 +164,7 @@ class Training:
         self.iteration += 1
 
     def losses(self, batch: Loaded, part: int, parts: int) -> Iterator[dict[str, Tensor]]:
-        """Of a part of the batch, the students' and then the second player's; the caller goes back through each."""
+        """Losses of a part of the batch, the students' and then the discriminator's; the caller runs each backward pass."""
         piece, labelled, rows = batch_parts.cut(batch, part, parts)
         step = self._as_seen(batch, labelled, rows, part)
         with self.state.auxiliary_at_rest():
@@ -173,7 +173,7 @@ class Training:
             yield self.method.auxiliary_losses(piece, step)
 
     def _as_seen(self, batch: Loaded, labelled: slice, rows: slice, part: int) -> Step:
-        """The step as the method sees it, for these of the labelled and of the unlabelled images."""
+        """The step that the method gets, for these labelled and unlabelled images."""
         control = self.config["method"]["options"].get("control", "none")
         hidden = self.loader.hidden_labels(batch)[rows] if control == "oracle" else None
         of_all, of_labelled = _among_all(rows), _among_all(labelled)
@@ -213,7 +213,7 @@ class Training:
         progress.step(self.iteration)
 
     def _keep(self) -> None:
-        """A checkpoint when it is time, or when somebody asks the training to stop."""
+        """Write a checkpoint when it is due, or when the training is asked to stop."""
         stop = distributed.agree(self.stop_requested or self.lease.superseded, self.device, self.iteration)
         if stop or self.iteration % self.runtime["checkpoint_every"] == 0:
             self.meters.check()
@@ -227,9 +227,9 @@ class Training:
                 )
 
     def _listen(self) -> dict[int, Any]:
-        """Slurm announces a time limit or a preemption by a signal: note it, the loop ends at the next iteration.
+        """Handle the signal that announces a time limit or a preemption: the loop ends at the next iteration.
 
-        Returns what was done at these signals before.
+        Returns the previous handlers.
         """
 
         def request(number: int, frame: Any) -> None:
@@ -256,7 +256,7 @@ class Training:
             self.iteration, self.resumed = state["iteration"], state["resumed"] + 1
             self.say(f"{self.folder.path}: goes on from iteration {self.iteration}")
         if distributed.rank() == 0:
-            if state is None:  # what lies here is another configuration's, and its metrics go now
+            if state is None:  # files here belong to another configuration; its metrics are removed
                 checkpoint.discard(self.folder.path)
             self.judge.restart(self.iteration)
 
@@ -290,7 +290,7 @@ class Training:
 
 
 def _among_all(rows: slice) -> slice:
-    """Where the rows of this process stand in what is gathered from all processes."""
+    """The positions of this process's rows in a tensor that is gathered from all processes."""
     count = rows.stop - rows.start
     first = distributed.rank() * count
     return slice(first, first + count)

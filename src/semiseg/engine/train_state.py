@@ -1,4 +1,4 @@
-"""Who takes part in a training, and what moves them: students, their teacher, a method's second player."""
+"""The networks of a training and their optimisers: students, their teacher, a method's discriminator."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from semiseg.models.student import SecondPlayer, Student
 class TrainState:
     """All from the seed.
 
-    trained: what the optimiser moves, by name ("student", and "second" for methods of two networks);
+    trained: networks that the optimiser updates, by name ("student", and "second" for methods of two networks);
     evaluated: "student", and "teacher" where the recipe keeps one;
-    auxiliary: the network that plays against the students, such as a discriminator, and `player`, which runs it;
-    buffers: what the method remembers from step to step, by name;
+    auxiliary: the network that is trained against the students, such as a discriminator, and `player`, which runs it;
+    buffers: tensors of the method that persist between steps, by name;
     kept: earlier weights of the student, by name.
     """
 
@@ -77,7 +77,7 @@ class TrainState:
 
     @contextmanager
     def auxiliary_at_rest(self) -> Iterator[None]:
-        """While the students learn from the second player it must not learn itself."""
+        """Freeze the discriminator while the students learn from it."""
         if self.auxiliary is not None:
             self.auxiliary.requires_grad_(False)
         yield
@@ -85,7 +85,7 @@ class TrainState:
             self.auxiliary.requires_grad_(True)
 
     def move(self, iteration: int, iterations: int) -> None:
-        """The students' update; then the second player's; then the teacher follows."""
+        """Update the students, then the discriminator, then the teacher."""
 
         def rate(settings: dict[str, Any]) -> float:
             return settings["lr"] * optimise.factor(iteration, iterations, settings)
@@ -99,7 +99,7 @@ class TrainState:
             self.following.update(ema.decay_at(iteration, self.ema_settings["decay"], self.ema_settings["warm_start"]))
 
     def keep(self, iteration: int, iterations: int) -> None:
-        """Set the student's weights aside after the shares of the training that the method names."""
+        """Keep copies of the student's weights after the shares of the training that the method names."""
         for number, share in enumerate(self.snapshots, 1):
             if iteration == max(1, round(share * iterations)):
                 weights = self.trained["student"].state_dict()

@@ -53,7 +53,7 @@ def _bar(name: str, iterations: int, start: int) -> tuple[Any, Any]:
     from rich.table import Column
 
     console = Console(stderr=True)
-    # A run's path is longer than a narrow terminal: it gives way, the figures stay.
+    # A run's path may be longer than a narrow terminal: the path is shortened, the figures are not.
     narrow = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, console.width - FIGURES_WIDTH))
     bar = Progress(
         TextColumn("{task.description}", table_column=narrow),
@@ -69,7 +69,7 @@ def _bar(name: str, iterations: int, start: int) -> tuple[Any, Any]:
 
 
 def short(name: str) -> str:
-    """Method, variant and seed of a run's path: what tells it from the others on the screen."""
+    """Method, variant and seed of a run's path, which identify it on the screen."""
     return " ".join(name.split("/")[-3:])
 
 

@@ -1,4 +1,4 @@
-"""Random numbers that are a function of (seed, stream, iteration, sample) and of nothing else.
+"""Random numbers that depend only on (seed, stream, iteration, sample).
 
 A counter-based generator (Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) has no
 state to carry along: the number of workers or processes, the order of calls and a resume cannot change a draw.

@@ -88,7 +88,7 @@ class Loader:
         workers: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        # Sorted: the order of a list file is no part of a split.
+        # Sorted, because the order of a list file is not part of a split.
         self._labelled = _Stream("labelled", tuple(sorted(labelled_ids)), batch_labelled)
         self._unlabelled = _Stream("unlabelled", tuple(sorted(unlabelled_ids)), batch_unlabelled)
         _check(self._labelled, self._unlabelled, parts * world)
@@ -131,7 +131,7 @@ class Loader:
     # ------------------------------------------------------------------ in a worker
 
     def _send(self, iteration: int) -> tuple[Loaded, torch.cuda.Event | None]:
-        """Read the batch and start its way to the device, beside whatever the device computes."""
+        """Read the batch and start its copy to the device, while the device computes."""
         if self._copies is None:
             return self._read(iteration), None
         with torch.cuda.stream(self._copies):

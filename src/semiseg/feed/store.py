@@ -76,7 +76,7 @@ class Store:
         return place.height, place.width
 
     def group(self, id_: str) -> str | None:
-        """What the image shares with others (a film, a city): a unit of the report's bootstrap."""
+        """The image's group (a film, a city), a unit of the report's bootstrap."""
         return self._place(id_).group
 
     def _place(self, id_: str) -> _Place:
@@ -119,7 +119,7 @@ def _unique_samples(dataset: Any) -> dict[str, Any]:
 
 
 def _definition(dataset: Any, samples: dict[str, Any]) -> str:
-    """What must be equal, besides the bytes of the sources, for a store to be still right."""
+    """Settings that must match, besides the bytes of the sources, for a store to be valid."""
     return files.sha256_json(
         {
             "version": VERSION,

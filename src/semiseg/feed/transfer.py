@@ -1,4 +1,4 @@
-"""From the host to the device without waiting for it."""
+"""Copies from the host to the device that do not wait for it."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Speed:
         return _WithFallback(function, self, say) if self.compiles else function
 
     def record(self) -> dict[str, Any]:
-        """For record.json: the options as they are, whatever was asked for."""
+        """The options in effect, for record.json."""
         cudnn = torch.backends.cudnn
         of_cudnn = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic, "version": cudnn.version()}
         return {
@@ -126,7 +126,7 @@ def sizes_vary() -> Iterator[None]:
 
 
 def _eager_because(settings: dict[str, Any], on_gpu: bool) -> str | None:
-    """Why nothing is compiled; None where it is."""
+    """Why networks are not compiled; None if they are."""
     if settings["plain"]:
         return "engine.plain is set"
     if not settings["compile"]:

@@ -1,1 +1,1 @@
-"""What a training writes: checkpoints, final weights and predictions, and its record."""
+"""The files that a training writes: checkpoints, final weights and predictions, and its record."""

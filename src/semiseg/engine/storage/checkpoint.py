@@ -1,4 +1,4 @@
-"""Checkpoints: complete enough to go on bit for bit, atomic, the previous one kept, loaded without unpickling code."""
+"""Atomic checkpoints that resume bit for bit. The previous one is kept, and loading unpickles no code."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from semiseg.base.errors import UserError
 from semiseg.base.files import DISK_FULL, atomic
 
-AFFECTS_RESULTS = False  # a resumed run is the one that was not interrupted, or nothing may be resumed
+AFFECTS_RESULTS = False  # a resumed run must equal an uninterrupted one
 
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write the state beside the last one, then swap: a full disk or a kill leaves a good checkpoint behind."""
+    """Write the state beside the last one, then swap, so that a full disk or a kill leaves a valid checkpoint."""
     current = folder / NAME
     try:
         # Through a stream of our own: of a full disk torch says "unexpected pos", and only the stream says why.
@@ -36,7 +36,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether it is the reason, or the reason behind what was made of it; safetensors keeps only its words."""
+    """Whether a full disk caused the error, directly or as a chained cause; safetensors keeps only the message."""
     while error is not None:
         if getattr(error, "errno", None) in DISK_FULL or "No space left" in str(error):
             return True
@@ -45,14 +45,14 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def load(folder: Path, spec_sha256: str) -> dict[str, Any] | None:
-    """The newest readable checkpoint of the same spec; another spec's checkpoint is not a start for this one."""
+    """The newest readable checkpoint of the same spec; checkpoints of other specs are not used."""
     for name in (NAME, PREVIOUS):
         path = folder / name
         if not path.exists():
             continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # a torn file of an older crash: whatever it raises, the previous one may be whole
+        except Exception:  # a file cut off by a crash may raise anything; the previous one may be complete
             continue
         if isinstance(state, dict) and state.get("spec_sha256") == spec_sha256:
             return state

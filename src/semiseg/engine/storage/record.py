@@ -1,4 +1,4 @@
-"""record.json: where a result comes from and what it cost. Recorded and shown, but not part of the spec."""
+"""record.json: provenance and cost of a result. They are recorded and shown, but not part of the spec."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes on a Mac, KiB on 
 
 
 class Costs:
-    """Seconds, memory and energy, added up over all sittings of a run.
+    """Seconds, memory and energy, summed over all sessions of a run.
 
-    The processes of a run work alike: what the first one counts, times their number, is the run's. Memory is one's.
+    All processes of a run do the same work: times are those of the first one, multiplied by their number; memory is
+    that of one process.
     """
 
     def __init__(self, device: torch.device, earlier: dict[str, Any] | None = None) -> None:
@@ -68,7 +69,7 @@ def resident_peak() -> int:
 
 
 def _energy_counter(device: torch.device) -> float | None:
-    """Joules that the GPU has used since its driver was loaded; None where nobody counts them."""
+    """Joules that the GPU has used since its driver was loaded; None if the GPU does not count them."""
     if device.type != "cuda":
         return None
     try:
@@ -82,7 +83,7 @@ def _energy_counter(device: torch.device) -> float | None:
 
 
 def provenance(folder: Path, seed: int, hashes: dict[str, Any]) -> dict[str, Any]:
-    """What is known before the first step."""
+    """The entries of the record that are known before the first step."""
     config = folder / "config.yaml"
     if config.exists():
         hashes = hashes | {"config": sha256_file(config)}

@@ -1,4 +1,4 @@
-"""What a finished training leaves behind, written in an order that makes spec.json the last word."""
+"""The files of a finished training; spec.json is written last."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from semiseg.scoring.evaluator import Evaluator
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Readable, and runnable again: `semiseg train FOLDER --config config.yaml`."""
+    """Write config.yaml, with which `semiseg train FOLDER --config config.yaml` repeats the run."""
     write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
@@ -34,7 +34,7 @@ def write_weights(folder: Path, networks: dict[str, nn.Module], kept: dict[str, 
 def write_predictions(
     folder: Path, evaluator: Evaluator, networks: dict[str, nn.Module], reported: str, ids: list[str]
 ) -> None:
-    """Label maps of the images that the report shows, and how sure the reported network was."""
+    """Label maps of the images that the report shows, and the reported network's confidence."""
     arrays = {}
     for label, network in networks.items():
         for one, prediction, confidence in evaluator.maps(network, ids):
