@@ -164,7 +164,7 @@ class Training:
         self.iteration += 1
 
     def losses(self, batch: Loaded, part: int, parts: int) -> Iterator[dict[str, Tensor]]:
-        """Losses of a part of the batch, the students' and then the discriminator's; the caller runs each backward pass."""
+        """Losses of a part of the batch: the students', then the discriminator's, each with its own backward pass."""
         piece, labelled, rows = batch_parts.cut(batch, part, parts)
         step = self._as_seen(batch, labelled, rows, part)
         with self.state.auxiliary_at_rest():

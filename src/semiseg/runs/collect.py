@@ -1,10 +1,10 @@
 """records.jsonl: one line per planned run, with what its folder holds; tables are made from it, never from logs.
 
-A description says what was planned. It is a plain mapping with the keys of `PLANNED` and, beside them,
+A description is a plain mapping of a planned run with the keys of `PLANNED` and
 
 - `run`: path of the run folder below the suite's, e.g. "runs/pocket/cps-1_8/imas/default/seed0"; null for a cell that
   does not apply, whose `reason` then says why,
-- `spec_sha256`: hash of the wanted spec; a folder that carries another one holds stale results and counts as missing,
+- `spec_sha256`: hash of the current spec; a folder with another one holds stale results and counts as missing,
 - `needs`: the runs that have to be finished before, {what this one calls it: its `run`},
 - `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}],
   with the ablation's "title"; trials of a tuning are shown in no cell,
@@ -81,7 +81,7 @@ def _read_if_there(path: Path) -> Any:
 
 
 def _without_confusion(value: Any) -> Any:
-    """Confusion matrices stay in eval.json: with many classes they are most of its bytes."""
+    """Leave out confusion matrices, which are most of eval.json with many classes."""
     if isinstance(value, dict):
         return {key: _without_confusion(inner) for key, inner in value.items() if key != "confusion"}
     return value

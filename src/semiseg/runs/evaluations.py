@@ -1,8 +1,8 @@
 """Per-image confusion matrices of every evaluation of a run: the one source of its mIoU figures and of their intervals.
 
-An image shows a handful of classes, so nearly all of its K x K matrix is zero: only the cells that are not are kept,
-about 60 bytes for an image of PASCAL VOC instead of 3.5 kB. The bytes of the file depend on what was added, never on
-the order of adding or on how often the training was resumed.
+An image shows few classes, so most of its K x K matrix is zero. Only nonzero cells are stored: about 60 bytes for an
+image of PASCAL VOC instead of 3.5 kB. The bytes of the file depend only on its content, not on the order of adding or
+on resumes.
 
 Beside them stand, of the latest evaluation that measured them, what other metrics need of each image: the confusion
 matrices of the pixels near borders ("boundary") and histograms of confidence ("confidence").
@@ -26,7 +26,7 @@ FORMAT = 1
 
 
 class Sparse(NamedTuple):
-    """Counts [N, ...] of one evaluation: how many cells of each image are filled, which, and with how much."""
+    """Sparse counts [N, ...] of one evaluation: the number of nonzero cells of each image, their indices and values."""
 
     filled: np.ndarray
     cell: np.ndarray
@@ -47,7 +47,7 @@ class Sparse(NamedTuple):
 
 
 class Evaluations:
-    """What a run scored, image by image.
+    """The scores of a run, image by image.
 
     classes: names in the order of the class indices; protocol: how it was evaluated (any JSON object);
     images: ids of each set ("val", "test") in the order of the matrices; groups: drive, video or building of each
@@ -104,7 +104,7 @@ class Evaluations:
         return found[2].dense(found[1]) if found and found[0] == iteration else None
 
     def drop_after(self, iteration: int) -> None:
-        """Forget what was evaluated beyond a checkpoint's iteration, which the resumed training will repeat."""
+        """Drop evaluations after a checkpoint's iteration, because the resumed training repeats them."""
         for scored in self._scored.values():
             for later in [i for i in scored if i > iteration]:
                 del scored[later]

@@ -1,8 +1,8 @@
 """A training holds a lease in its run folder, so that no run is trained by two processes at once.
 
-The holder writes a heartbeat. Whoever comes second waits, or takes over when the holder is provably dead: its process
-is gone from this host, its Slurm job is gone from the queue, or, where neither can be asked (another host's process in
-a job that has begun again), its heartbeat is old.
+The holder writes a heartbeat. A second process waits, or takes over if the holder is provably dead: its process has
+left this host, its Slurm job has left the queue, or, if neither can be queried (another host's process in a job that
+was restarted), its heartbeat is old.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from semiseg.base.files import peek_json, write_json
 AFFECTS_RESULTS = False
 
 HEARTBEAT_SECONDS = 5.0
-SILENCE_SECONDS = 180.0  # a heartbeat this old is a dead holder, when nothing better is known
+SILENCE_SECONDS = 180.0  # a holder with an older heartbeat is dead, if nothing else is known
 
 
 class Lease:
@@ -41,7 +41,7 @@ class Lease:
         self.fields |= fields
 
     def beat(self) -> None:
-        """A note that somebody else holds by now, after a long silence of this process, is left to them."""
+        """Write a heartbeat, unless another process has taken over after a long silence of this one."""
         if not self._is_ours():
             self.superseded = True
             return
@@ -92,7 +92,7 @@ def hold(folder: Path, spec_sha256: str, say: Callable[[str], None], poll_second
 
 
 def claim(path: Path, fields: dict[str, Any]) -> bool:
-    """Create the note if nobody alive holds it. Linking a complete file is atomic, on network file systems too."""
+    """Create the note unless a living process holds it. Linking a complete file is atomic, on network drives too."""
     mine = path.with_name(f".{path.stem}.{fields['host']}.{fields['pid']}.json")
     write_json(mine, fields | {"heartbeat": time.time()})
     try:
@@ -108,7 +108,7 @@ def claim(path: Path, fields: dict[str, Any]) -> bool:
 
 
 def _bury(path: Path, dead: dict[str, Any] | None) -> None:
-    """Move a dead note away; when another process was faster and its fresh note was moved, put that one back."""
+    """Remove a dead holder's note; if this removed the new note of a faster process, put it back."""
     grave = path.with_name(f".{path.stem}.dead.{socket.gethostname()}.{os.getpid()}.json")
     try:
         path.rename(grave)

@@ -12,7 +12,7 @@ from semiseg.base.files import peek_json, read_json, sha256_file, write_bytes, w
 
 AFFECTS_RESULTS = False
 
-# What a finished training leaves for others; DVC versions these, checkpoints are nobody's output.
+# The outputs of a finished training, which DVC tracks; checkpoints are not outputs.
 SHOWN = ("config.yaml", "metrics.jsonl", "evaluations.npz", "predictions.npz")  # what tables and report are made from
 PRODUCTS = (*SHOWN, "model.safetensors")
 
@@ -20,11 +20,11 @@ PRODUCTS = (*SHOWN, "model.safetensors")
 @dataclass(frozen=True)
 class RunFolder:
     path: Path
-    request: Path | None = None  # where a driver says what it wants here
-    asked: str | None = None  # what it said at the start
+    request: Path | None = None  # file in which a driver requests the run
+    asked: str | None = None  # the request at the start
 
     def answering(self, request: Path | None) -> RunFolder:
-        """The same folder, for a training that was sent by this request."""
+        """The same folder, for a training that this request started."""
         return self if request is None else RunFolder(self.path, request, peek_json(request, "wanted"))
 
     def __truediv__(self, name: str) -> Path:
@@ -32,7 +32,7 @@ class RunFolder:
 
     @property
     def spec(self) -> dict[str, Any] | None:
-        """The spec that the finished run carries, or None when the run is not finished."""
+        """The spec of the finished run, or None if the run is not finished."""
         return peek_json(self / "spec.json", "spec")
 
     @property
@@ -83,8 +83,8 @@ class RunFolder:
     def recover(self, spec: dict[str, Any], sha256: str) -> bool:
         """Whether the run is finished with this spec, putting back a spec.json that was taken away.
 
-        Snakemake deletes the outputs of a job that it takes for failed, also of the finished siblings in its group;
-        the record knows better, and the products' hashes prove it.
+        Snakemake deletes the outputs of jobs that it considers failed, including finished runs of the same group. The
+        record and the hashes of the products show that such a run is finished.
         """
         if self.spec_sha256 == sha256:
             return not self.damage(PRODUCTS)

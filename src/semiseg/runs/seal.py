@@ -1,4 +1,4 @@
-"""A JSON object that carries the hash of what it says, so that damage or an edit on its way is seen."""
+"""A JSON object with the hash of its content, so that damage or an edit is detected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def holds(content: Any) -> bool:
-    """Is the content that which was sealed?"""
+    """Whether the content matches its hash."""
     return isinstance(content, dict) and content == sealed({k: v for k, v in content.items() if k != "sha256"})
 
 

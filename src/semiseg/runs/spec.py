@@ -1,7 +1,7 @@
-"""A run is known by its spec: everything that determines its result, and nothing else.
+"""A run is identified by its spec, which holds exactly what determines its result.
 
-Configuration, data, list of labelled images, seed, and a fingerprint of the code that matters. File times and hidden
-metadata decide nothing; versions and hardware are recorded but do not make a finished run stale.
+This is configuration, data, list of labelled images, seed, and a fingerprint of the code that the run uses. File times
+and metadata do not matter. Versions and hardware are recorded but do not make a finished run stale.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from semiseg.base.fingerprint import file_of, fingerprint
 from semiseg.methods import REGISTRY as METHODS
 from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
-OF_CODE = ("code", "needs")  # what of a spec may follow from the code alone
+OF_CODE = ("code", "needs")  # the parts of a spec that may differ because of code alone
 
 
 def make_spec(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, Any]:
-    """The wanted spec of a run; `data` and `split` are None while nobody has made them yet."""
+    """The current spec of a run; `data` and `split` are None until they are made."""
     found = {"config": config, "data": data, "split": split, "code": training_fingerprint(config)}
     return found | _hashes_of_needed(config, data, split)
 
@@ -30,7 +30,7 @@ def _hashes_of_needed(config: dict[str, Any], data: str | None, split: str | Non
 
 
 def needed_specs(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, dict[str, Any]]:
-    """The wanted specs of the runs that a run needs: with another one of them the run is another run as well."""
+    """The current specs of the runs that a run needs; a change of one of them makes the run stale."""
     needs = config.get("needs", {})
     return {name: make_spec(one["config"], data, split) for name, one in needs.items()}
 
@@ -40,7 +40,7 @@ def spec_sha256(spec: dict[str, Any]) -> str:
 
 
 def differences(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
-    """What a person wants to read when a run is not up to date."""
+    """The reasons why a run is not up to date, as text."""
     if old is None:
         return ["it has not been trained"]
     reasons = [
@@ -110,7 +110,7 @@ def _without(new: dict[str, Any], old: Any, at_default: Collection[str], prefix:
 
 
 def differs_in_code_alone(carried: dict[str, Any] | None, wanted: dict[str, Any], at_default: Collection[str]) -> bool:
-    """In its own code, or in that of the runs that it needs: their configurations stand in its own."""
+    """Whether only code differs: the run's own, or that of the runs that it needs."""
     if carried is None:
         return False
     config = _without(wanted["config"], carried["config"], at_default)
@@ -120,13 +120,13 @@ def differs_in_code_alone(carried: dict[str, Any] | None, wanted: dict[str, Any]
 
 
 def with_code_of(carried: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """What a run carries, as if it and those that it needs had been trained with the present code."""
+    """The stored spec of a run, with the current code of the run and of the runs that it needs."""
     return carried | {"code": wanted["code"]} | _hashes_of_needed(carried["config"], carried["data"], carried["split"])
 
 
 def training_fingerprint(config: dict[str, Any]) -> dict[str, str]:
-    """Module -> hash, for every module that a training of this configuration uses: of all methods and architectures,
-    its own alone. How images are read belongs to the hash of the data."""
+    """Module -> hash, for every module that a training of this configuration uses. Of methods and architectures it
+    holds only the run's own. The code that reads images is part of the hash of the data."""
     return _fingerprint(config["method"]["name"], config["recipe"]["network"]["architecture"])
 
 

@@ -57,7 +57,7 @@ def gather(suite_dir: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Stor
 
 
 def _of_run(folder: Path, summary: Mapping[str, Any], method: str) -> StoredRun:
-    """Histograms of confidence are large: methods keep those of the network that they report, baselines both."""
+    """Histograms of confidence are large: methods keep those of the reported network only, baselines of both."""
     found, name = Evaluations.load(folder / "evaluations.npz"), summary["evaluated_on"]
     kept = StoredRun(summary["spec_sha256"], found.images[name], found.groups.get(name))
     last = found.iterations[-1]
@@ -90,7 +90,7 @@ def _short(value: float) -> float:
 
 
 def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
-    """One header, and the counts of all runs joined: thousands of small arrays would cost more than they hold."""
+    """Write one header and the joined counts of all runs; thousands of small arrays would need more space."""
     sets: list[Any] = []
     described = {}
     joined: dict[str, list[Sparse]] = {}
@@ -127,7 +127,7 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read(path: Path) -> dict[str, StoredRun]:
-    """The file's runs; an error is a sentence that says what can still be shown."""
+    """The file's runs; an error says what can still be shown."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}

@@ -1,4 +1,4 @@
-"""metrics.jsonl as it is read after a training: the lines of one kind, and losses with fewer points."""
+"""Reading metrics.jsonl after a training: the lines of one kind, and losses with fewer points."""
 
 from __future__ import annotations
 

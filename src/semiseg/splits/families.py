@@ -44,7 +44,7 @@ def make_split(
     dataset: str = "",
     lists_dir: Path | None = None,
 ) -> Split:
-    """The split `family`, `partition` of the pool; `dataset` is the kind that lists of the literature belong to."""
+    """The split `family`, `partition` of the pool; `dataset` is the data set of published lists."""
     base, draw = parse_family(family)
     check_partition(family, partition, dataset)
     ordered = sorted(pool)
@@ -82,7 +82,7 @@ def _split(family: str, partition: str, labelled: Iterable[str], pool: list[str]
 
 
 def check_split(split: Split, pool: Iterable[str], forbidden: Iterable[str]) -> None:
-    """Disjoint, together the pool, nothing of `forbidden` (the ids of val and test), and the stored hash is right."""
+    """Check that the parts are disjoint, form the pool, avoid `forbidden` (val and test), and match the stored hash."""
     name = f"the split {split.family} {split.partition}"
     labelled, unlabelled, everything = set(split.labelled), set(split.unlabelled), set(pool)
     if not labelled:
@@ -110,7 +110,7 @@ def _some(ids: Iterable[str]) -> str:
 
 
 def split_name(family: str, partition: str) -> str:
-    """With all labels there is nothing to choose, whatever the family."""
+    """The name of the split; `full` does not depend on the family."""
     return FULL if partition == FULL else f"{family}-{partition}".replace(":", "-").replace("/", "_")
 
 

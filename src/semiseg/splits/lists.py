@@ -1,4 +1,4 @@
-"""Labelled lists of the literature: found in a folder or fetched at a pinned commit, recognised by their hashes."""
+"""Published lists of labelled images: found in a folder or downloaded at a pinned commit, verified by their hashes."""
 
 from __future__ import annotations
 

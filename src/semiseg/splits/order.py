@@ -1,4 +1,4 @@
-"""Random orders that every version of every library draws alike."""
+"""Random orders that do not depend on the version of any library."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from collections.abc import Iterable
 
 
 def keyed_order(ids: Iterable[str], key: str) -> list[str]:
-    """The ids by the hash of key and id: a shuffle that needs no generator, and whose prefixes are nested."""
+    """The ids ordered by the hash of key and id: a shuffle without a generator, whose prefixes are nested."""
     return sorted(ids, key=lambda k: (hashlib.sha256(f"{key}\n{k}".encode()).digest(), k))

@@ -18,7 +18,7 @@ DATA = Path("data")
 
 
 def wanted(family: str, partition: str, data_sha256: str | None, dataset: str) -> dict[str, Any]:
-    """What a list should say that it was made from."""
+    """The inputs that an up-to-date list is made from."""
     code = sha256_json(fingerprint("semiseg.splits.families"))
     made_from = {"family": family, "partition": partition, "data": data_sha256, "code": code}
     return made_from | ({"list": _sha256(own_list(dataset, partition))} if family == OWN else {})
@@ -54,7 +54,7 @@ def read_split(path: Path) -> Split:
 
 
 def own_list(dataset: str, partition: str) -> Path:
-    """Where a user's own list of labelled images lies."""
+    """The path of a user's own list of labelled images."""
     return DATA / dataset / "lists" / f"{partition}.txt"
 
 
@@ -71,7 +71,7 @@ def _sha256(path: Path) -> str | None:
 
 
 def _own_split(path: Path, partition: str, store: Any) -> Split:
-    """Of a folder: lines are paths below images/, with blanks and subfolders as they are, and with a suffix or not."""
+    """A split from a user's list. For kind folder, lines are paths below images/, with or without suffix."""
     pool = sorted(store.subsets["train"])
     members = set(pool)
     labelled = tuple(sorted(_member(line, members, path, store) for line in read_ids(path)))

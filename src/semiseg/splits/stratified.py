@@ -1,4 +1,4 @@
-"""A labelled draw in which every class appears when it can, and the classes' images are balanced."""
+"""A labelled draw that covers every class if possible and balances the number of images per class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from semiseg.splits.order import keyed_order
 
 
 def stratified(pool: Sequence[str], labels_of: Callable[[str], set[int]], count: int, seed: int) -> list[str]:
-    """Cover the classes first, the rarest first; then always feed the class with the fewest labelled images."""
+    """First cover the classes, the rarest first; then add images of the class with the fewest labelled images."""
     order = keyed_order(pool, f"stratified:{seed}")
     labels = {k: frozenset(labels_of(k)) - {IGNORE} for k in order}
     frequency = Counter(c for k in order for c in labels[k])

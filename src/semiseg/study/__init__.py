@@ -1,1 +1,1 @@
-"""From a suite to its runs, and from each run to what has to be made."""
+"""From a suite to its runs, and from each run to the products that must be made."""

@@ -1,4 +1,4 @@
-"""What a person should know before a study starts, and what no check refuses."""
+"""Warnings before a study starts; they are not errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 AFFECTS_RESULTS = False
 
-LONG = 30 * 86400  # seconds of one training that nobody means
+LONG = 30 * 86400  # seconds; a longer training is probably a mistake
 
 
 def hints(study: Study, done: Collection[Path], costs: Mapping[Path, Any]) -> list[str]:

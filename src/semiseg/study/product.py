@@ -1,6 +1,6 @@
-"""Something that a rule makes, and how Snakemake learns whether it has to be made again.
+"""The product of a rule, and how Snakemake learns whether to make it again.
 
-Every product carries what it was made from; comparing that with what is wanted now decides, and nothing else does.
+Every product names what it was made from. It is made again exactly if this differs from the current inputs.
 File times are then set to tell the same story, because they are what Snakemake reads: a fresh product gets a time that
 only says its place in the chain, and the request of a stale one gets new bytes and the present time.
 """
@@ -34,8 +34,8 @@ class Product:
     files: tuple[Path, ...]
     wanted: Callable[[], Any]
     carried: Callable[[], Any]
-    content: Any = None  # what the job needs to know, beside what decides
-    sound: Callable[[], bool] = lambda: True  # a closer look, at files that came from elsewhere
+    content: Any = None  # further content of the request, which does not affect freshness
+    sound: Callable[[], bool] = lambda: True  # a further check of files that came from elsewhere
     folder: Path | None = None  # where the rule's output is a whole folder, which holds the files
     place: str = ""  # in the chain; by default that of its kind
 
@@ -77,7 +77,7 @@ class Product:
         return fresh
 
     def is_asked(self) -> bool:
-        """Does the request tell its job what it would be told now?"""
+        """Whether the present request equals the one that would be written now."""
         return peek_json(self.request, "content") == self.content
 
 
@@ -94,7 +94,7 @@ def _withdraw(files: Iterable[Path]) -> None:
 
 
 def _write_request(path: Path, value: Any) -> None:
-    """Whole or absent, but not forced onto the disk: a lost request is written again, and there may be thousands."""
+    """Write atomically but without fsync: a lost request is written again, and there may be thousands."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(value))

@@ -1,4 +1,4 @@
-"""Before anything starts: params.yaml is valid as a whole, and the start weights that it names are there."""
+"""Checks before the start: params.yaml is valid as a whole, and its start weights exist."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_before_start(params: Params, wanted: str, source: str = "params.yaml")
 
 
 def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
-    """What is wrong with the file that a network starts from: every training would fail of it, one after the other."""
+    """Why the file of start weights cannot be used, if so: otherwise every training would fail, one after another."""
     weights = network.encoder_weights
     if weights in NO_FILE:
         return None

@@ -1,4 +1,4 @@
-"""What a suite wants, what it has, and what therefore has to be made: every product, and what it is made from."""
+"""A suite and its products: what each is made from, and which must be made."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Study:
         return study
 
     def check_before_start(self) -> None:
-        """What the start of a study asks once, and its many jobs do not: is the whole of params.yaml in order?"""
+        """Check the whole of params.yaml; done once at the start of a study, not in every job."""
         check_before_start(self.params, self.name)
 
     def check_before_training(self) -> None:
-        """What matters only where a run is left to be trained."""
+        """Checks that are needed only if a run must be trained."""
         problem = lost_start_weights(self.suite.recipe.network, self.name)
         if problem and not all(product.fresh() for product in self.runs.values()):
             raise UserError(problem)
@@ -73,7 +73,7 @@ class Study:
 
     @functools.cached_property
     def needs(self) -> Needs:
-        """What its trainings ask of the scheduler."""
+        """The resources that its trainings request from the scheduler."""
         return Needs(self.plan.runs, self.suite.runtime.model_dump())
 
     # ---------------------------------------------------------------- products, in the order of the chain
@@ -181,7 +181,7 @@ class Study:
         return {method: self._tuning(method, runs) for method, runs in tuning.trials_by_method(self.plan).items()}
 
     def must_precede(self, run: Run) -> list[Path]:
-        """What has to be there before a tuned run begins: the name of the best trial, and the run that it may equal."""
+        """The files that a tuned run needs first: the best trial's name, and the run that it may equal."""
         twin = [run.twin / "spec.json"] if run.twin in self._asked else []
         return [run.tuned_by, *twin] if run.tuned_by else []
 
@@ -315,7 +315,7 @@ class Study:
 
     @property
     def redistributable(self) -> bool:
-        """May the report show the data set's images?"""
+        """Whether the report may show the data set's images."""
         return self.params.datasets[self.suite.dataset].redistributable
 
     @property

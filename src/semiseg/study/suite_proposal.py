@@ -1,4 +1,4 @@
-"""The suites that `semiseg data init` proposes: one to try methods on, one to train the chosen one for good."""
+"""The suites that `semiseg data init` proposes: one to compare methods, one for the final training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings that tuning tries: as many for every method, the default among them, the rest from a Sobol sequence."""
+"""The settings of tuning: the same number for every method, first the default, the rest from a Sobol sequence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def applied(config: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, 
 
 
 def resolved(content: dict[str, Any]) -> dict[str, Any]:
-    """What a job is to train: a tuned run takes the setting of the best trial, which is known by now."""
+    """The configuration that a job trains: a tuned run takes the setting of the best trial, which is known by now."""
     if not content.get("tuned_by"):
         return content
     path = Path(content["tuned_by"])

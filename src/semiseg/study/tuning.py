@@ -1,7 +1,7 @@
 """Which trial was best: one file for each method that is tuned, and what it means for the rows `tuned`.
 
-Nobody knows the best trial before all are done. A tuned run is therefore planned with the default setting and the place
-of this file. Its job reads the file when it begins, and every later look at the study finds the file there.
+The best trial is known only when all are done. A tuned run is therefore planned with the default setting and the path
+of this file. Its job reads the file when it starts, and so does every later plan of the study.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def trials_by_method(plan: Plan) -> dict[str, list[Run]]:
 
 
 def wanted(study: Study, runs: list[Run]) -> dict[str, Any]:
-    """What the file should say that it was made from."""
+    """The inputs that an up-to-date file is made from."""
     return _made_from({run.name: spec.spec_sha256(study.wanted_spec(run)) for run in runs})
 
 
@@ -46,7 +46,7 @@ def carried(path: Path) -> Any:
 
 
 def decide(study: Study, method: str) -> dict[str, Any]:
-    """Compare the trials of a method, and write down all of them and the best; of equals the first."""
+    """Compare the trials of a method, and write all of them and the best; the first one wins a tie."""
     runs = trials_by_method(study.plan).get(method)
     if not runs:
         raise UserError(f"the suite {study.name} does not tune {method}")
