@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
-PAGES = ("index", "tables", "plots", "pictures", "runs", "methods", "numbers", "run")
+PAGES = ("index", "tables", "plots", "pictures", "runs", "compare", "methods", "numbers", "run")
 
 
 def path_of(report: Path, page: str) -> str:
@@ -67,7 +67,7 @@ def figures(browser):
 
 
 def test_sorting_goes_by_the_figure_and_not_by_the_text(browser):
-    browser.open("index.html")
+    browser.open("tables.html")
     before = figures(browser)
     head(browser, "comparison", "mIoU last").click()
     assert browser.wait(lambda: figures(browser) == sorted(before)) and len(before) > 10
@@ -80,7 +80,7 @@ def test_sorting_goes_by_the_figure_and_not_by_the_text(browser):
 
 
 def test_sorting_works_with_the_keyboard(browser):
-    browser.open("index.html")
+    browser.open("tables.html")
     before = browser.column("comparison", "Method")
     focus = "(arguments[0].querySelector('[role=button]') || arguments[0]).focus()"
     browser.run(focus, head(browser, "comparison", "Method"))
@@ -90,22 +90,24 @@ def test_sorting_works_with_the_keyboard(browser):
 
 
 def test_search_and_filters_leave_what_fits(browser):
-    browser.open("index.html")
+    browser.open("tables.html")
     everything = browser.column("comparison", "Method")
-    browser.css(".tools input[type=search]")[0].send_keys("unimatch")
+    browser.css("[aria-labelledby=title-comparison] .tools input[type=search]")[0].send_keys("unimatch")
     assert browser.wait(lambda: set(browser.column("comparison", "Method")) == {"UniMatch"})
-    browser.css(".tools input[type=search]")[0].send_keys("\ue003" * 8)
+    browser.css("[aria-labelledby=title-comparison] .tools input[type=search]")[0].send_keys("\ue003" * 8)
     assert browser.wait(lambda: browser.column("comparison", "Method") == everything)
-    state = next(one for one in browser.css(".tools label") if one.text.startswith("State"))
+    state = next(
+        one for one in browser.css("[aria-labelledby=title-comparison] .tools label") if one.text.startswith("State")
+    )
     choice = state.find_element("tag name", "select")
     next(one for one in choice.find_elements("tag name", "option") if one.text == "partial").click()
     assert browser.wait(lambda: browser.column("comparison", "State") == ["partial"])
 
 
 def test_the_shown_rows_are_exported_as_csv(browser):
-    browser.open("index.html")
-    browser.css(".tools input[type=search]")[0].send_keys("fixmatch")
-    browser.css(".tools button")[0].click()
+    browser.open("tables.html")
+    browser.css("[aria-labelledby=title-comparison] .tools input[type=search]")[0].send_keys("fixmatch")
+    browser.css("[aria-labelledby=title-comparison] .tools button")[0].click()
     written = browser.driver.downloads / "comparison-shown.csv"
     assert browser.wait(written.exists)
     rows = list(csv.DictReader(written.read_text().splitlines()))
@@ -114,7 +116,7 @@ def test_the_shown_rows_are_exported_as_csv(browser):
 
 def test_every_figure_leads_to_its_run(browser):
     browser.open("index.html")
-    browser.run("document.querySelector('#comparison td.runs a').click()")
+    browser.run("document.querySelector('td.runs a').click()")
     assert "seed 0" in browser.css("h1")[0].text and "/runs/" in browser.driver.current_url
     assert "semiseg train" in browser.css("pre.command")[0].text
     assert len(browser.css("svg.chart")) == 2, "supervised has no pseudo-labels"

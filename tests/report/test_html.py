@@ -13,8 +13,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from semiseg.report import html, plots, tables
-from semiseg.report.html import answer, overview, pages
+from semiseg.report.html import answer, downloads, first_page, pages, run_differences
 from semiseg.report.html.chart import line_chart
+from semiseg.report.records import Records
 from semiseg.report.table import read_all
 from tests.report import studies
 from tests.report.studies import DATASET
@@ -54,7 +55,7 @@ def test_every_link_leads_to_a_file_or_a_place_and_none_to_the_network(report):
             if not parts.scheme:
                 target = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
                 assert target.exists(), f"{path.name}: {link}"
-                assert not parts.fragment or parts.fragment in Page(target).ids, f"{path.name}: {link}"
+                assert "=" in parts.fragment or not parts.fragment or parts.fragment in Page(target).ids, link
 
 
 def test_names_from_data_are_text_and_never_markup(report):
@@ -71,11 +72,22 @@ def test_embedded_json_cannot_end_its_element():
     assert "<" not in text and json.loads(text)["name"].startswith("</script>")
 
 
-def test_unfinished_runs_are_listed_with_their_reason(report):
+def test_unfinished_runs_are_one_line_with_the_command(report):
+    """However many they are: each is on the page of runs, and a failure says why."""
     text = (report / "report" / "index.html").read_text()
-    assert "the loss became NaN at iteration 37" in text and "Not finished" in text
+    [line] = re.findall(r'<p class="open">.*', text)
+    assert "1 run failed" in line and "the loss became NaN at iteration 37" in line and "1 run missing" in line
+    assert "snakemake --profile local all --config suite=pocket" in line
     failed = next(path for path in all_pages(report) if 'State: <strong class="failed"' in path.read_text())
     assert "NaN" in failed.read_text()
+
+
+def test_no_page_leads_into_run_folders(report):
+    """Git and the site do not have them."""
+    for path in all_pages(report):
+        for link in Page(path).links:
+            target = (path.parent / unquote(urlsplit(link).path)).resolve()
+            assert (report / "report").resolve() in (target, *target.parents), f"{path.name}: {link}"
 
 
 def test_a_run_page_has_configuration_curves_provenance_and_the_command(report):
@@ -102,15 +114,85 @@ def test_methods_page_shows_the_docstrings_formulas(report):
 # ------------------------------------------------------------------------------------------------ the answer
 
 
-def test_the_overview_has_the_costs_of_the_comparison(report):
-    """Not those of an ablation's run of the same name, which is one seed's."""
+def test_the_first_page_has_a_tab_for_each_number_of_labels_and_the_costs_of_the_comparison(report):
+    """Not the costs of an ablation's run of the same name, which is one seed's."""
     made = read_all(report / "tables")
     costs = {(row["partition"], row["method"], row["variant"]): row["cpu_seconds"] for row in made["cost"].rows
              if row["kind"] == "comparison"}  # fmt: skip
-    shown = {(row["partition"], row["method"], row["variant"]): row["minutes"] for row in overview.build(made).rows}
-    assert {key: seconds / 60 for key, seconds in costs.items() if seconds} == pytest.approx(
-        {key: minutes for key, minutes in shown.items() if minutes}
+    found = first_page.places(made)
+    assert [place.title for place in found] == ["12 labels", "24 labels", "48 labels", "All labels"]
+    rows = [row for place in found for row in place.rows]
+    assert {(row["partition"], row["method"], row["variant"]): 60 * row["minutes"] for row in rows} == pytest.approx(
+        {key: seconds for key, seconds in costs.items() if seconds}
     )
+
+
+def test_a_tab_is_sorted_by_gain_and_has_at_most_eight_columns(report):
+    for place in first_page.places(read_all(report / "tables")):
+        gains = [row["delta_vs_supervised"] or 0.0 for row in place.rows]
+        assert gains == sorted(gains, reverse=True)
+        assert all(len(block.table.views) + 1 <= 8 for block in place.blocks)  # and the column of runs
+        assert "Method" not in dict(place.blocks[0].shared) and "Head" in dict(place.blocks[0].shared)
+
+
+def test_a_tab_answers_in_the_order_of_the_questions(report):
+    place = first_page.places(read_all(report / "tables"))[0]
+    order = ["Leading group", "Surely better", "Cost", "Gap to all labels", "Read with care"]
+    asked = [question for question, _ in place.points]
+    assert asked == [question for question in order if question in asked] and asked[:4] == order[:4]
+    text = (report / "report" / "index.html").read_text()
+    assert text.index('class="ran"') < text.index("Leading group") < text.index("differences-12") < text.index("<table")
+
+
+def test_our_reading_is_a_warning():
+    rows = [studies.result("supervised", 0, 50.0), studies.result("scl", 0, 52.0)]
+    rows[1]["fidelity"] = "our reading"
+    made = {table.name: table for table in tables.assemble(Records("made", Path("none"), rows))}
+    [place] = first_page.places(made)
+    assert "SCL (our reading)" in dict(place.points)["Read with care"][0]
+
+
+def test_what_was_run_is_one_line(report):
+    said = answer.ran(read_all(report / "tables"))
+    assert said == (
+        "7 variants of 6 methods; 12, 24 and 48 labels and all of them; 3 seeds; 1 draw of the labelled images; "
+        "600 iterations."
+    )
+
+
+def test_every_cell_has_the_command_that_makes_its_runs(report, study):
+    text = unescape((report / "report" / "index.html").read_text())
+    for row in study[1]:
+        if row["run"] and row["state"] == "done" and any(cell["kind"] == "comparison" for cell in row["cells"]):
+            assert row["record"]["command"] in text
+    missing = next(row for row in study[1] if row["state"] == "missing")
+    page = (report / "report" / "runs" / f"{missing['run'].removeprefix('runs/').replace('/', '--')}.html").read_text()
+    assert f"semiseg train results/pocket/{missing['run']}" in page
+
+
+def test_settings_that_all_runs_have_alike_are_not_compared(study):
+    folder, rows = study
+    table = run_differences.table(Records("pocket", folder, rows))
+    assert "seed" in table["keys"] and "options.t_semi" in table["keys"] and "crop" not in table["keys"]
+    wanted = ("fixmatch--default--seed0", "unimatch--default--seed0")
+    first, second = (next(slug for slug in table["runs"] if slug.endswith(end)) for end in wanted)
+    values = [[table["values"][place] for place in table["runs"][slug]["values"]] for slug in (first, second)]
+    differ = [key for key, one, other in zip(table["keys"], *values, strict=True) if one != other]
+    assert "method" in differ and "seed" not in differ and "partition" not in differ
+
+
+def test_papers_as_bibtex():
+    text = downloads.bibtex(["supervised", "advsemiseg", "scl", "gone"])
+    assert (
+        text.count("@misc{") == 2 and "@misc{advsemiseg,\n  author = {Hung and Tsai and Liou and Lin and Yang}" in text
+    )
+    assert "year = {2018}" in text and "year = {2020}" in text  # not 2001, the number of a preprint
+
+
+def test_downloads_are_in_the_report(report):
+    folder = report / "report" / "downloads"
+    assert (folder / "comparison.csv").read_bytes() == (report / "tables" / "comparison.csv").read_bytes()
+    assert (folder / "records.jsonl").read_bytes() == (report / "records.jsonl").read_bytes()
 
 
 def test_the_answer_of_the_simulated_study(report):
@@ -126,9 +208,7 @@ def test_the_answer_of_the_simulated_study(report):
 def test_the_answer_to_a_study_without_results_says_so(report):
     made = read_all(report / "tables")
     nothing = made | {"leaders": dataclasses.replace(made["leaders"], rows=())}
-    assert answer.answer(nothing) == [
-        "No method can be compared with the supervised baseline yet: finish the runs listed below."
-    ]
+    assert answer.answer(nothing) == ["No method can be compared with the supervised baseline yet."]
 
 
 # ------------------------------------------------------------------------------------------------ charts and limits

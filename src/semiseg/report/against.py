@@ -21,8 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 VIEWS = (
     View("Labels", ("partition",)),
-    View("Method", ("method",)),
-    View("Variant", ("variant",)),
+    View("Method", ("method", "variant"), "label"),
     View("Network", ("network",)),
     View("Before", ("before_mean", "before_sd"), "mean_sd", 2),
     View("After", ("after_mean", "after_sd"), "mean_sd", 2),

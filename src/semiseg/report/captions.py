@@ -14,8 +14,7 @@ CAPTIONS = {
     "differences": (
         "Differences to supervised",
         "mIoU minus that of the supervised baseline on the same labelled images, same network and head, with "
-        "95 % intervals. Filled: told from zero after Holm's correction. What an interval covers (seeds, lists, "
-        "images) is written at its right.",
+        "95 % intervals, by gain. Filled: told from zero after Holm's correction. Small dots: single trainings.",
     ),
     "training_curves": (
         "Training curves",
@@ -45,9 +44,9 @@ CAPTIONS = {
         "finished seed.",
     ),
     "cost": (
-        "Cost against mIoU",
-        "Mean time of a training (of the GPU, or of the CPU where there is none) against mIoU after the last iteration "
-        "at {partition} labels. Up and to the left is better.",
+        "Gain against cost",
+        "mIoU minus supervised against the mean time of a training (of the GPU, or of the CPU where there is none) at "
+        "{partition} labels. The line joins the frontier, whose cells are named: nothing cheaper gains as much.",
     ),
     "field_order": (
         "Our gains beside published gains",

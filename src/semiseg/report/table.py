@@ -11,6 +11,7 @@ from typing import Any
 
 from semiseg.base import files
 from semiseg.base.errors import UserError
+from semiseg.report import names
 from semiseg.runs.needs import NOT_RUN
 
 Row = Mapping[str, Any]
@@ -64,6 +65,7 @@ def _figure(values: Sequence[Any], digits: int) -> str:
 
 FORMATS = {
     "figure": _figure,
+    "label": lambda values, _: names.label(*values),
     "text": lambda values, _: " ".join(_word(value) for value in values if value not in (None, "")),
     "figure_of": lambda values, digits: f"{values[0]:.{digits}f} ({values[1]})",
     "number": lambda values, digits: f"{values[0]:,.{digits}f}",
@@ -74,6 +76,9 @@ FORMATS = {
     "hash": lambda values, _: str(values[0])[:8],
     "state": lambda values, _: str(values[0]).replace("_", " "),
 }
+
+
+WORDS = ("text", "label", "hash", "state")  # kinds of columns that hold words and not figures
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,13 @@ class Table:
     note: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def alike(self, least: int = 3) -> list[tuple[str, str]]:
+        """(title, text) of the columns of words that say the same in every row: a page says it once."""
+        if len(self.rows) < least:
+            return []
+        found = ((view.title, {view.text(row) for row in self.rows}) for view in self.views if view.kind in WORDS)
+        return [(title, texts.pop()) for title, texts in found if len(texts) == 1]
+
     def csv(self) -> str:
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
@@ -102,7 +114,7 @@ class Table:
         return "\n\n".join([*parts, *([escape_markdown(self.note)] if self.note else [])]) + "\n"
 
     def latex(self) -> str:
-        layout = "".join("l" if view.kind in ("text", "hash", "state") else "r" for view in self.views)
+        layout = "".join("l" if view.kind in WORDS else "r" for view in self.views)
         lines = [
             r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(self.caption)}}}",
             rf"\label{{tab:{self.name.replace('_', '-')}}}", rf"\begin{{tabular}}{{{layout}}}", r"\toprule",

@@ -1,64 +1,151 @@
-"""The paragraph that answers the question: who leads, by how much, how sure, at what cost, and what is missing."""
+"""What the first page says: what was run, who leads, how surely, at what cost, and what to be careful with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from semiseg.report import names
-from semiseg.report.cells import BASELINE
-from semiseg.report.run_health import BANNER
+from semiseg.report.cells import BASELINE, FULL
+from semiseg.report.run_health import BANNER, UNLIKE, WARNING
 from semiseg.report.table import Table
 from semiseg.report.tables import cost, headline
 
 Row = Mapping[str, Any]
+Tables = Mapping[str, Table]
+NOTHING = "No method can be compared with the supervised baseline yet."
+# Kind of a finding -> how the first page sums it up; the table of health has each in full.
+SUMMED_UP = {
+    "nothing_selected": "Learns from next to no pseudo-label at the end",
+    "collapsed_class": "A class is never found",
+    "failed": "Trainings failed",
+    UNLIKE: "The mean is over trainings that differ in precision, device or start weights",
+}
 
 
-def answer(tables: Mapping[str, Table]) -> list[str]:
-    """A sentence for each split and head, the one with most candidates first; then cost, and what is missing."""
-    rows, led = headline(tables).rows, sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
+def answer(tables: Tables) -> list[str]:
+    """In sentences, the split and head with most candidates first; then cost, and what is missing."""
+    led = sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
     if not led:
-        return ["No method can be compared with the supervised baseline yet: finish the runs listed below."]
-    warned = [row["text"] for row in tables["health"].rows if row["severity"] == BANNER]
-    return [*dict.fromkeys(warned), *(row["sentence"] for row in led), *_cost(led[0], rows, tables), *_caution(rows)]
+        return [NOTHING]
+    here = _at(led[0], headline(tables).rows)
+    return [*banners(tables), *(row["sentence"] for row in led), *_cost(led[0], here, tables), *unfinished(tables)]
 
 
-def _cost(place: Row, rows: Sequence[Row], tables: Mapping[str, Table]) -> list[str]:
+def banners(tables: Tables) -> list[str]:
+    return list(dict.fromkeys(row["text"] for row in tables["health"].rows if row["severity"] == BANNER))
+
+
+def unfinished(tables: Tables) -> list[str]:
+    rows = headline(tables).rows
+    cells = [row for row in rows if row["state"] not in ("done", "not_applicable")]
+    said = [f"{len(cells)} of {len(rows)} cells are not finished."] if cells else []
+    if max((row["seeds"] for row in rows), default=0) == 1:
+        said.append("One seed was run: differences as large as another seed makes cannot be told from chance here.")
+    return said
+
+
+def ran(tables: Tables) -> str:
+    """One line: variants, labels, seeds, draws of labels, iterations."""
+    rows = [row for row in headline(tables).rows if row["state"] != "not_applicable"]
+    sizes = sorted({row["labelled"] for row in rows if row["labelled"] and row["partition"] != FULL})
+    labels = _listed([f"{size:,}" for size in sizes]) + (" labels" if sizes else "")
+    if any(row["partition"] == FULL for row in rows):
+        labels = f"{labels} and all of them" if sizes else "all labels"
+    partial = [row for row in rows if row["partition"] != FULL] or rows
+    per_list = [-(-row["seeds_planned"] // max(1, row["lists"])) for row in partial]
+    variants = len({(row["method"], row["variant"]) for row in rows})
+    parts = (
+        f"{variants} variants of {len({row['method'] for row in rows})} methods",
+        labels,
+        _counted({*per_list}, "seed"),
+        _counted({row["lists"] for row in partial}, "draw") + " of the labelled images",
+        f"{_listed(sorted({row['iterations'] for row in partial}))} iterations",
+    )
+    return "; ".join(parts) + "."
+
+
+def points(rows: Sequence[Row], tables: Tables) -> list[tuple[str, list[str]]]:
+    """(question, sentences) of one number of labels, its head with most candidates first."""
+    led = [
+        row for row in tables["leaders"].rows if all(row[key] == rows[0][key] for key in ("split_family", "partition"))
+    ]
+    led.sort(key=lambda row: -row["candidates"])
+    found = [("Leading group", [row["leads"] for row in led] or [NOTHING])]
+    found.append(("Surely better", [row["surely"] for row in led if row["surely"]]))
+    if led:
+        found.append(("Cost", _cost(led[0], _at(led[0], rows), tables)))
+        found.append(("Gap to all labels", _gap(led[0])))
+    found.append(("Read with care", _warnings(rows, tables)))
+    return [(question, sentences) for question, sentences in found if sentences]
+
+
+def _at(place: Row, rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if all(row[key] == place[key] for key in ("split_family", "partition", "head"))]
+
+
+def _cost(place: Row, here: Sequence[Row], tables: Tables) -> list[str]:
     """Of the top, and of the cheapest of the leading group."""
-    here = [row for row in rows if all(row[key] == place[key] for key in ("split_family", "partition", "head"))]
-    base = next((spent for row in here if row["role"] == BASELINE and (spent := _spent(row, tables))), None)
-    leading = [(spent, row) for row in here if row["leading"] and (spent := _spent(row, tables))]
+    base = next((seconds for row in here if row["role"] == BASELINE and (seconds := spent(row, tables))), None)
+    leading = [(seconds, row) for row in here if row["leading"] and (seconds := spent(row, tables))]
     if not base or not leading:
         return []
-    spent, cheapest = min(leading, key=lambda pair: pair[0])
-    time = f"{spent / 3600:.1f} h" if spent > 7200 else f"{spent / 60:.1f} min"
+
+    def said(seconds: float) -> str:
+        time = f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds / 60:.1f} min"
+        return f"{time} of {device} time for a training, {seconds / base:.1f} times that of the baseline"
+
     device = "GPU" if all(row["gpu_seconds"] for row in tables["cost"].rows) else "CPU"
-    return [
-        f"The cheapest of the leading group is {names.of(cheapest)}: {time} of {device} time for a training, "
-        f"{spent / base:.1f} times that of the baseline."
-    ]
+    least, cheapest = min(leading, key=lambda pair: pair[0])
+    text = [f"The cheapest of the leading group is {names.of(cheapest)}: {said(least)}."]
+    top = next((seconds for seconds, row in leading if names.of(row) == place["top"]), None)
+    return [f"{place['top']} takes {said(top)}.", *text] if top and top > least else text
 
 
-def _spent(row: Row, tables: Mapping[str, Table]) -> float | None:
+def _gap(place: Row) -> list[str]:
+    """Of the way from supervised with these labels to supervised with all."""
+    if place["gap_closed"] is None:
+        return []
+    return [f"{place['top']} closes {place['gap_closed']:.0f} % of the gap between supervised and all labels."]
+
+
+def _warnings(rows: Sequence[Row], tables: Tables) -> list[str]:
+    family, partition = (str(rows[0][key]) for key in ("split_family", "partition"))
+    kind = family.partition(":")[0]
+    here = [
+        row for row in tables["health"].rows
+        if row["severity"] == WARNING and row["partition"] == partition
+        and str(row["split_family"]).partition(":")[0] == kind
+    ]  # fmt: skip
+    said = []
+    reading = list(dict.fromkeys(row["label"] for row in rows if row["fidelity"] == "our reading"))
+    if reading:
+        said.append(f"Our reading of a paper whose code or text is not public: {_listed(reading)}.")
+    for what, words in SUMMED_UP.items():
+        found = list(dict.fromkeys(row["label"] for row in here if row["kind"] == what))
+        if found:
+            said.append(f"{words}: {_listed(found)}.")
+    return said
+
+
+def spent(row: Row, tables: Tables) -> float | None:
     """Mean seconds of a training, over lists where the row is."""
-    families = [
-        f"{row['split_family'].partition(':')[0]}:{number}"
-        for number in row["split_family"].partition(":")[2].split(",")
-    ]
+    kind, _, numbers = row["split_family"].partition(":")
+    families = {row["split_family"], *(f"{kind}:{number}" for number in numbers.split(","))}
     same = [
         one for one in tables["cost"].rows
-        if one["split_family"] in (row["split_family"], *families)
+        if one["split_family"] in families
         and all(one[key] == row[key] for key in ("partition", "method", "variant", "head"))
     ]  # fmt: skip
     known = [one[cost.clock(one)] for one in same if one[cost.clock(one)]]
     return sum(known) / len(known) if known else None
 
 
-def _caution(rows: Sequence[Row]) -> list[str]:
-    said = []
-    open_cells = [row for row in rows if row["state"] not in ("done", "not_applicable")]
-    if open_cells:
-        said.append(f"{len(open_cells)} of {len(rows)} cells are not finished; they are shown with their state.")
-    if max((row["seeds"] for row in rows), default=0) == 1:
-        said.append("One seed was run: differences as large as another seed makes cannot be told from chance here.")
-    return said
+def _counted(numbers: set[int], word: str) -> str:
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    return f"{low} {word}{'s' if low != 1 else ''}" if low == high else f"{low} to {high} {word}s"
+
+
+def _listed(words: Sequence[Any]) -> str:
+    texts = [str(word) for word in words]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}" if texts else ""

@@ -15,7 +15,19 @@ from markupsafe import Markup
 from semiseg import __version__
 from semiseg.base import files
 from semiseg.report import names, pictures, run_health
-from semiseg.report.html import answer, logs, method_pages, overview, run_pages
+from semiseg.report.cells import BASELINE
+from semiseg.report.html import (
+    answer,
+    downloads,
+    first_page,
+    interval_bar,
+    logs,
+    method_pages,
+    place_figures,
+    run_differences,
+    run_pages,
+)
+from semiseg.report.plots import frames
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
@@ -28,6 +40,7 @@ PAGES = {
     "plots": "Plots",
     "pictures": "Pictures",
     "runs": "Runs",
+    "compare": "Compare runs",
     "methods": "Methods",
     "numbers": "How the numbers were made",
 }
@@ -50,17 +63,23 @@ def build(
     """
     suite_dir = Path(suite_dir)
     records, folder = Records(suite_name, suite_dir, rows), suite_dir / (LOCAL if local_pictures else "report")
-    for part in ("runs", "pictures", "plots"):
+    for part in ("runs", "pictures", "plots", "downloads"):
         shutil.rmtree(folder / part, ignore_errors=True)
     tables = read_all(suite_dir / "tables")
     plots = _copy_plots(suite_dir / "plots", folder / "plots")
     palette = pictures.palette_of(dataset)
     viewer = _pictures(records, folder, dataset, read_image, local_pictures)
     pages = Pages(folder, suite_name, dataset, records)
-    shared = {"tables": tables, "plots": plots, "answer": answer.answer(tables)}
+    places = first_page.places(tables)
+    used = {run.method for run in records.runs}
+    shared = {"tables": tables, "plots": plots}
     pages.write(
-        "index", overview=overview.build(tables), counts=_counts(records), open_runs=_open_runs(records), **shared
-    )
+        "index", ran=answer.ran(tables), banners=answer.banners(tables), places=places,
+        figures=place_figures.draw(records, tables, places, folder / "plots"), **_shown(records),
+        dirty=[one.text for one in run_health.dirty(records)], states=_states(records), pictures=viewer[:3],
+        downloads=downloads.write(suite_dir, folder, tables, used), changed=run_differences.of_variant(records),
+        **shared,
+    )  # fmt: skip
     pages.write("tables", **shared)
     pages.write("plots", **shared)
     pages.write(
@@ -70,9 +89,8 @@ def build(
         why_not=_why_no_pictures(viewer, dataset, read_image, local_pictures),
     )
     pages.write("runs", runs=[run_pages.summary(run) for run in records.runs])
-    pages.write(
-        "methods", methods=method_pages.described({run.method for run in records.runs}), options=_options(records)
-    )
+    pages.write("compare", differences=run_differences.table(records))
+    pages.write("methods", methods=method_pages.described(used), options=_options(records))
     made_with = run_pages.provenance(records)
     pages.write(
         "numbers",
@@ -114,7 +132,8 @@ class Pages:
         self.environment.globals |= {
             "suite": suite, "dataset": dataset, "pages": PAGES, "label": names.label,
             "of": names.of, "cell_text": cell_text, "order": order, "filtered": FILTERED, "slug": run_pages.slug,
-            "run_links": functools.cache(lambda: run_pages.links(records)),
+            "bar": interval_bar, "run_links": functools.cache(lambda: run_pages.links(records)),
+            "command": functools.partial(run_pages.command, records),
         }  # fmt: skip
         self.environment.filters["json"] = embedded_json
 
@@ -180,13 +199,23 @@ def _why_no_pictures(viewer: list[Any], dataset: Mapping[str, Any], read_image: 
     )
 
 
-def _counts(records: Records) -> dict[str, int]:
-    states = [run.state for run in records.runs if run.row["run"]]
-    return {state: states.count(state) for state in sorted(set(states))}
+def _shown(records: Records) -> dict[str, Any]:
+    """Number of budgets, and the methods beside the pictures: the baseline and the highest of its head."""
+    cells = frames.focus(records)
+    baseline = [cell for cell in cells if cell.role == BASELINE][:1]
+    others = [cell for cell in cells if cell not in baseline and all(cell.head == one.head for one in baseline)]
+    shown = baseline + sorted(others, key=lambda cell: -cell.mean())[:1]
+    budgets = {cell.labelled for cell in frames.finished(records)}
+    return {"shown_methods": [names.of(cell) for cell in shown], "budgets": len(budgets)}
 
 
-def _open_runs(records: Records) -> list[dict[str, Any]]:
-    return [run_pages.summary(run) for run in records.runs if run.row["run"] and not run.done]
+def _states(records: Records) -> dict[str, list[dict[str, Any]]]:
+    """The runs that are not finished, by state; those that cannot be are no news."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in records.runs:
+        if run.row["run"] and not run.done and run.state != "not_applicable":
+            found.setdefault(run.state, []).append(run_pages.summary(run))
+    return dict(sorted(found.items()))
 
 
 def _options(records: Records) -> dict[str, list[tuple[str, dict[str, Any]]]]:

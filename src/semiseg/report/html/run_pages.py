@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,13 +31,25 @@ def slug(run: Run) -> str:
     return "--".join("".join(c if c.isalnum() or c in "._=-" else "_" for c in part) for part in parts)
 
 
-def links(records: Records) -> dict[tuple[Any, ...], list[tuple[str, str]]]:
-    """What identifies a table's row -> the pages of its runs, so that every figure can be followed."""
-    found: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
-    for run in records.runs:
-        if run.row["run"]:
-            key = (run.split_family, run.partition, run.method, run.variant)
-            found.setdefault(key, []).append((str(run.seed), f"runs/{slug(run)}.html"))
+def title(run: Run) -> str:
+    return f"{names.of(run)}, {run.partition} labels, seed {run.seed}" + ("" if run.done else f" ({run.state})")
+
+
+def command(records: Records, run: Run) -> str:
+    """What makes the run, from the root of the repository: the recorded command, or what it would be."""
+    recorded = (run.record or {}).get("command")
+    return recorded or f"semiseg train results/{records.suite}/{run.row['run']}"
+
+
+def links(records: Records) -> dict[tuple[Any, ...], list[Run]]:
+    """What identifies a table's row -> its runs, so that every figure can be followed; also for rows over lists."""
+    found: dict[tuple[Any, ...], list[Run]] = {}
+    for every in filter(None, (records, records.over_lists())):
+        for run in every.runs:
+            if run.row["run"]:
+                runs = found.setdefault((run.split_family, run.partition, run.method, run.variant), [])
+                if run.run not in {one.run for one in runs}:
+                    runs.append(run)
     return found
 
 
@@ -72,7 +83,8 @@ def details(run: Run, records: Records, report: Path) -> dict[str, Any]:
     record = run.record or {}
     return {
         "run": run,
-        "title": f"{names.of(run)}, {run.partition} labels, seed {run.seed}",
+        "title": title(run),
+        "command": command(records, run),
         "summary": summary(run),
         "config": _text(run.folder / "config.yaml"),
         "scores": _scores(run),
@@ -80,7 +92,7 @@ def details(run: Run, records: Records, report: Path) -> dict[str, Any]:
         "curves": _curves(run),
         "costs": [(title, record.get(key), unit) for key, title, unit in COSTS if record.get(key) is not None],
         "facts": _facts(record),
-        "files": _files(run, report),
+        "files": [name for name in FILES if (run.folder / name).exists()],
         "log": f"../logs/{slug(run)}.txt" if logs.has_log(run, report) else "",
         "siblings": [other for other in records.runs if other.row["run"] and _same_cell(other, run)],
         "shown_in": sorted({f"{shown['kind'].replace('_', ' ')}: {shown['arm']}" for shown in run.cells or ()}),
@@ -147,13 +159,6 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
                 facts.append((f"{block}: {key}", value if isinstance(value, str) else json.dumps(value)))
     facts += [(key, str(record[key])) for key in ("spec_sha256", "started", "finished") if record.get(key)]
     return facts
-
-
-def _files(run: Run, report: Path) -> list[tuple[str, str]]:
-    """(name, link) of what lies in the run folder."""
-    paths = [run.folder / name for name in FILES]
-    page = report / "runs"
-    return [(path.name, Path(os.path.relpath(path, page)).as_posix()) for path in paths if path.exists()]
 
 
 def provenance(records: Records) -> list[tuple[str, list[tuple[str, int]]]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.base import files
-from semiseg.report import captions
+from semiseg.report import alt_texts, captions
 from semiseg.report.plots import bars, class_plots, frames, gains, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
@@ -44,6 +44,8 @@ def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -
             else:
                 style.save(figure, folder, name)
                 drawn[name] = caption
+    alt = alt_texts.of_study(list(drawn), tables, str(focus[0].partition) if focus else "?")
+    drawn = {name: caption | {"alt": alt[name]} for name, caption in drawn.items()}
     files.write_json(folder / "captions.json", {"order": list(drawn), "captions": drawn})
     _remove_others(folder, {f"{name}.svg" for name in known} | {f"{name}.png" for name in drawn})
     return list(drawn)

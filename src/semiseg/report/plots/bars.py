@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from semiseg.report import names
 from semiseg.report.cells import partition_order
-from semiseg.report.plots import style
+from semiseg.report.plots import frames, style
 from semiseg.report.records import Records
-from semiseg.report.table import Table
+from semiseg.report.table import Row, Table
+from semiseg.report.tables import headline
 
 LEVEL = 0.05
 
@@ -18,43 +21,66 @@ if TYPE_CHECKING:
 
 
 def differences(records: Records, tables: dict[str, Table]) -> Figure | None:
-    """Forest plot: one line per cell, by partition."""
+    """Forest plots, one panel for each list, number of labels and head."""
+    rows = [row for row in headline(tables).rows if row["delta_vs_supervised"] is not None]
+    rows.sort(key=lambda row: (str(row["split_family"]), partition_order(row), str(row["head"])))
+    panels = [
+        (f"{partition} labels, {head} head" + (f", {family}" if len({row["split_family"] for row in rows}) > 1 else ""),
+         list(here))
+        for (family, partition, head), here in groupby(
+            rows, key=lambda row: (row["split_family"], row["partition"], row["head"])
+        )
+    ]  # fmt: skip
+    return forest(panels, frames.seed_differences(records))
+
+
+def forest(
+    panels: Sequence[tuple[str, Sequence[Row]]], seeds: Mapping[tuple[Any, ...], Sequence[float]]
+) -> Figure | None:
+    """(title, rows) of each panel; rows by gain, the largest at the top. `seeds`: frames.seed_differences."""
     import matplotlib.pyplot as plt
 
-    rows = [row for row in tables["comparison"].rows if row["delta_vs_supervised"] is not None]
-    if not rows:
+    if not panels:
         return None
-    rows = sorted(rows, key=lambda row: (partition_order(row), str(row["split_family"]), names.rank(row)))
-    looks = style.looks(rows)
-    figure, axes = plt.subplots(figsize=(7.6, 1.2 + 0.3 * len(rows)))
-    places = range(len(rows))
-    for place, row in zip(places, rows, strict=True):
-        _one(axes, place, row, looks[names.of(row)])
-    axes.axvline(0, color="black", lw=1)
-    families = len({row["split_family"] for row in rows}) > 1
-    axes.set_yticks(list(places), [_row_label(row, families) for row in rows])
-    axes.invert_yaxis()
-    axes.margins(y=0.6 / len(rows))
-    axes.grid(axis="y", visible=False)
-    axes.set_xlabel("mIoU minus supervised (points), 95 % interval")
+    heights = [0.6 + 0.3 * len(rows) for _, rows in panels]
+    figure, grid = plt.subplots(
+        len(panels), 1, figsize=(6.6, 0.6 + sum(heights)), sharex=True, squeeze=False, height_ratios=heights
+    )
+    looks = style.looks([row for _, rows in panels for row in rows])
+    for axes, (title, rows) in zip(grid[:, 0], panels, strict=True):
+        _forest(axes, sorted(rows, key=lambda row: (-row["delta_vs_supervised"], names.rank(row))), looks, seeds)
+        if title:
+            axes.set_title(title)
+    grid[-1, 0].set_xlabel("mIoU minus supervised (points), 95 % interval")
     return figure
 
 
-def _one(axes: Axes, place: int, row: dict, look: dict) -> None:
+def _forest(
+    axes: Axes, rows: Sequence[Row], looks: Mapping[str, Any], seeds: Mapping[tuple[Any, ...], Sequence[float]]
+) -> None:
+    covers = {row["delta_covers"] for row in rows}
+    for place, row in enumerate(rows):
+        _one(axes, place, row, looks[names.of(row)], seeds.get(frames.place_of(row), ()))
+        if len(covers) > 1:
+            axes.annotate(
+                row["delta_covers"] or "no interval", (1.01, place), xycoords=("axes fraction", "data"), va="center",
+                fontsize="x-small", color="0.35",
+            )  # fmt: skip
+    axes.axvline(0, color="black", lw=1)
+    axes.set_yticks(range(len(rows)), [names.of(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+
+
+def _one(axes: Axes, place: int, row: Row, look: Mapping[str, Any], seeds: Sequence[float]) -> None:
     low, high = row["delta_ci_low"], row["delta_ci_high"]
     sure = row["delta_p_holm"] is not None and row["delta_p_holm"] < LEVEL
     if low is not None:
         axes.plot([low, high], [place, place], color=look["color"], lw=2)
+    if len(seeds) > 1:
+        axes.plot(seeds, [place + 0.27] * len(seeds), ".", color=look["color"], ms=4, alpha=0.75)
     face = look["color"] if sure else "white"
     axes.plot(row["delta_vs_supervised"], place, look["marker"], mfc=face, mec=look["color"], ms=7)
-    axes.annotate(
-        row["delta_covers"] or "no interval", (1.01, place), xycoords=("axes fraction", "data"), va="center",
-        fontsize="x-small", color="0.35",
-    )  # fmt: skip
-
-
-def _row_label(row: dict, families: bool) -> str:
-    return f"{names.of(row)} · {row['partition']}" + (f" · {row['split_family']}" if families else "")
 
 
 def ablation(records: Records, tables: dict[str, Table], name: str) -> Figure | None:

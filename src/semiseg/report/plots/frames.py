@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from semiseg.report import names
-from semiseg.report.cells import CONTROL, FULL, Cell, partition_order
-from semiseg.report.records import Records
+from semiseg.report.cells import BASELINE, CONTROL, FULL, Cell, partition_order
+from semiseg.report.records import MIOU, Records
 
 
 def finished(records: Records) -> list[Cell]:
@@ -25,6 +26,26 @@ def focus(records: Records) -> list[Cell]:
         return []
     first = min(cells, key=lambda cell: (-count[cell.split], *partition_order(cell.row), cell.split))
     return sorted((cell for cell in cells if cell.split == first.split), key=names.rank)
+
+
+def place_of(thing: Any) -> tuple[Any, ...]:
+    """What a cell and its row in the comparison have in common."""
+    row = thing if isinstance(thing, Mapping) else thing.row
+    return tuple(str(row[key]) for key in ("split_family", "partition", "head", "method", "variant"))
+
+
+def seed_differences(records: Records) -> dict[tuple[Any, ...], list[float]]:
+    """Place of a cell -> each of its trainings minus the baseline's with the same seed and list."""
+    found = {}
+    for cells in filter(None, (records, records.over_lists())):
+        for cell in cells.cells():
+            baseline = cells.baseline(cell)
+            if baseline is not None and cell.role not in (CONTROL, BASELINE):
+                drawn = cells.in_common((cell, baseline), cell.network, MIOU)
+                scores = [{run.drawn: run.miou("last", cell.network) for run in one.finished}
+                          for one in (cell, baseline)]  # fmt: skip
+                found[place_of(cell)] = [scores[0][one] - scores[1][one] for one in drawn]
+    return found
 
 
 def by_labels(cells: Sequence[Cell]) -> pd.DataFrame:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from semiseg.report import names
-from semiseg.report.cells import Cell
+from semiseg.report.cells import BASELINE, Cell
 from semiseg.report.plots import frames, style
 from semiseg.report.records import Records
-from semiseg.report.table import Table
-from semiseg.report.tables.cost import clock
+from semiseg.report.table import Row, Table
+from semiseg.report.tables.cost import clock, frontier
 
 WINDOW = 10  # points of a loss that are averaged
 
@@ -64,10 +64,10 @@ def pseudo_labels(records: Records, tables: dict[str, Table]) -> Figure | None:
     for axes, what in zip(panels.flat, whats, strict=False):
         seaborn.lineplot(
             data[data["what"] == what], x="iteration", y="share", hue="label", style="label", errorbar="sd", ax=axes,
-            legend=axes is panels[0][1] or len(whats) == 1, **look,
+            legend=axes is panels[0][0], **look,
         )  # fmt: skip
         axes.set(xlabel="iteration", ylabel="%", title=what, ylim=(0, 102))
-    _legend_outside(panels[0][min(1, len(whats) - 1)])
+    _legend_below(figure, panels[0][0])
     return figure
 
 
@@ -107,28 +107,42 @@ def smoothed(line: DataFrame) -> DataFrame:
 
 
 def cost(records: Records, tables: dict[str, Table]) -> Figure | None:
+    """Of the split and head where most methods can be compared."""
+    focus = frames.focus(records)
+    shown = {frames.place_of(cell) for cell in focus if cell.head == focus[0].head}
+    rows = [row for row in tables["comparison"].rows if frames.place_of(row) in shown]
+    costs = {frames.place_of(row): row for row in tables["cost"].rows if row["kind"] == "comparison"}
+    seconds = clock(*costs.values()) if costs else "cpu_seconds"
+    spent = {place: cost[seconds] for place, cost in costs.items() if cost[seconds]}
+    return gain_against_cost([row | {"seconds": spent.get(frames.place_of(row))} for row in rows], seconds)
+
+
+def gain_against_cost(rows: Sequence[Row], seconds: str) -> Figure | None:
+    """`seconds` of a training against the gain over supervised; the frontier is a line, its cells carry their names."""
     import matplotlib.pyplot as plt
 
-    split = frames.focus(records)
-    shown = {(cell.method, cell.variant, cell.split_family, cell.partition) for cell in split}
-    rows = [
-        row for row in tables["cost"].rows
-        if (row["method"], row["variant"], row["split_family"], row["partition"]) in shown and row["cpu_seconds"]
-        and row["miou_last_mean"] is not None and row["kind"] == "comparison"
-    ]  # fmt: skip
-    if not rows:
+    known = [row for row in rows if row["delta_vs_supervised"] is not None or row["role"] == BASELINE]
+    rows = [row for row in known if row["seconds"]]
+    if len(rows) < 2:
         return None
-    seconds = clock(*rows)
-    unit, name = (3600, "hours") if max(row[seconds] for row in rows) > 7200 else (60, "minutes")
-    figure, axes = plt.subplots(figsize=(6.4, 4.4))
-    for label, look in style.looks(rows).items():
-        row = next(row for row in rows if names.of(row) == label)
-        axes.plot(
-            row[seconds] / unit, row["miou_last_mean"], look["marker"], color=look["color"], ms=8, label=label, ls=""
-        )
-    axes.set(xlabel=f"{'GPU' if seconds == 'gpu_seconds' else 'CPU'} time of a training ({name})", ylabel="mIoU (%)")
-    axes.set_xlim(left=0)
-    _legend_outside(axes)
+    unit, name = (3600, "hours") if max(row["seconds"] for row in rows) > 7200 else (60, "minutes")
+    figure, axes = plt.subplots(figsize=(6.6, 4.2))
+    looks = style.looks(list(rows))
+    handles = []
+    for row in sorted(rows, key=names.rank):
+        look, point = looks[names.of(row)], (row["seconds"] / unit, row["delta_vs_supervised"] or 0.0)
+        handles += axes.plot(*point, look["marker"], color=look["color"], ms=8, label=names.of(row), ls="")
+    best = [(row["seconds"] / unit, row["delta_vs_supervised"] or 0.0, names.of(row))
+            for row in frontier(rows, "seconds")]  # fmt: skip
+    axes.plot(*zip(*[point[:2] for point in best], strict=True), color="0.45", lw=1, zorder=0)
+    for x, y, label in best:
+        axes.annotate(label, (x, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize="small")
+    axes.margins(0.14)
+    axes.set(
+        xlabel=f"{'GPU' if seconds == 'gpu_seconds' else 'CPU'} time of a training ({name})",
+        ylabel="mIoU minus supervised (points)",
+    )
+    style.legend_below(figure, handles, [handle.get_label() for handle in handles])
     return figure
 
 
@@ -145,10 +159,11 @@ def _miou_over(data: DataFrame, cells: Sequence[Cell], x: str, **options: Any) -
             legend="auto" if number == 0 else False, **options, **look,
         )  # fmt: skip
     axes.set(xlabel=x, ylabel="mIoU (%)")
-    _legend_outside(axes)
+    _legend_below(figure, axes)
     return figure, axes, look
 
 
-def _legend_outside(axes: Axes) -> None:
+def _legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), title=None)
+    axes.get_legend().remove()
+    style.legend_below(figure, handles, labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,14 @@ def seaborn_style(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "markers": {label: one["marker"] for label, one in found.items()},
         "dashes": {label: one["dashes"] for label, one in found.items()},
     }
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Under the panels, which keep their size: the figure grows by the rows of the legend."""
+    width, height = figure.get_size_inches()
+    columns = max(1, int(width / (0.55 + 0.085 * max(map(len, labels)))))
+    figure.set_size_inches(width, height + 0.21 * -(-len(labels) // columns))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

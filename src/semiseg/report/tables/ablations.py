@@ -20,7 +20,7 @@ COLUMNS = (
 )  # fmt: skip
 VIEWS = (
     View("Arm", ("arm",)),
-    View("Method", ("method",)),
+    View("Method", ("method", "variant"), "label"),
     View("Labels", ("partition",)),
     View("Network", ("network",)),
     View("mIoU last", ("miou_last_mean", "miou_last_sd"), "mean_sd", bold=True),

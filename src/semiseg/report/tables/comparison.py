@@ -33,8 +33,7 @@ MORE = (
 VIEWS = (
     View("Labels", ("partition",), help="partition of the labelled pool"),
     View("n labelled", ("labelled",), "number", 0),
-    View("Method", ("method",)),
-    View("Variant", ("variant",)),
+    View("Method", ("method", "variant"), "label"),
     View("Head", ("head",)),
     View("Network", ("network",), help="student, or its moving average, the teacher"),
     View("mIoU last", ("miou_last_mean", "miou_last_sd"), "mean_sd", bold=True, help="after the last iteration"),

@@ -19,8 +19,7 @@ COLUMNS = (
 )  # fmt: skip
 VIEWS = (
     View("Labels", ("partition",)),
-    View("Method", ("method",)),
-    View("Variant", ("variant",)),
+    View("Method", ("method", "variant"), "label"),
     View("Corruption", ("corruption",)),
     View("Strength", ("strength",)),
     View("mIoU clean", ("clean_miou",), "number"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,7 @@ COLUMNS = (
 )  # fmt: skip
 VIEWS = (
     View("Labels", ("partition",)),
-    View("Method", ("method",)),
-    View("Variant", ("variant",)),
+    View("Method", ("method", "variant"), "label"),
     View("Shown in", ("kind",)),
     View(STAGES, ("trainings",), "number", 0,
          help="that a run takes: its own and those of the runs that it learns from, which may stand in other rows too"),
@@ -133,6 +132,19 @@ def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float |
 def clock(*rows: Mapping[str, Any]) -> str:
     """The seconds by which trainings are compared: on CPUs not the wall's, which tell of what else was running."""
     return "gpu_seconds" if all(row["gpu_seconds"] for row in rows) else "cpu_seconds"
+
+
+def frontier(rows: Iterable[Mapping[str, Any]], spent: str) -> list[Mapping[str, Any]]:
+    """Rows whose gain no row that costs as little or less has reached, the cheapest first; a baseline gains nothing."""
+    found: list[Mapping[str, Any]] = []
+    for row in sorted((row for row in rows if row[spent]), key=lambda row: (row[spent], -_gain(row))):
+        if not found or _gain(row) > _gain(found[-1]):
+            found.append(row)
+    return found
+
+
+def _gain(row: Mapping[str, Any]) -> float:
+    return row["delta_vs_supervised"] or 0.0
 
 
 def device(record: dict[str, Any]) -> str:

@@ -29,8 +29,7 @@ COLUMNS = (
 VIEWS = (
     View("Labels", ("partition",)),
     View("n labelled", ("labelled",), "number", 0),
-    View("Method", ("method",)),
-    View("Variant", ("variant",)),
+    View("Method", ("method", "variant"), "label"),
     View("Network", ("network",)),
     View("mIoU last", ("miou_last_mean",), "number"),
     View("Supervised needs", ("needed_text",), help="labels at which the supervised curve is as high, 95 % interval"),

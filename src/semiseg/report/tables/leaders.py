@@ -76,7 +76,9 @@ def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool) -> dict
         "compared_with_strong": len(strong), "above_strong": len(sure(strong, "delta_vs_strong", +1)),
         "gap_closed": top["gap_closed"], "undertrained": undertrained,
     }  # fmt: skip
-    return row | {"sentence": " ".join(_sentences(row, top, methods, leading))}
+    parts = _sentences(row, top, methods, leading)
+    known = any(one["leading"] is not None for one in methods)
+    return row | {"sentence": " ".join(parts), "leads": " ".join(parts[:2]), "surely": _count(row) if known else ""}
 
 
 def _height(row: Row) -> float:

@@ -15,8 +15,7 @@ PLACE = ("dataset", "split_family", "split_sha256", "partition", "labelled", "me
 FIGURES = ("mean", "sd", "ci_low", "ci_high", "covers", "delta", "delta_ci_low", "delta_ci_high", "delta_covers")
 IDENTITY = (
     View("Labels", ("partition",)),
-    View("Method", ("method",)),
-    View("Variant", ("variant",)),
+    View("Method", ("method", "variant"), "label"),
     View("Network", ("network",)),
 )
 

@@ -39,7 +39,7 @@ def build(records: Records) -> Table | None:
         "At the last evaluation, in percent, with 95 % intervals over seeds, judged by the hidden labels, which serve "
         "this diagnosis only.",
         (*PLACE, "seeds", *(f"{key}_{figure}" for key in shown for figure in FIGURES)),
-        (View("Labels", ("partition",)), View("Method", ("method",)), View("Variant", ("variant",)),
+        (View("Labels", ("partition",)), View("Method", ("method", "variant"), "label"),
          *(_view(key) for key in shown), View("Seeds", ("seeds",), "number", 0), LISTED),
         tuple(rows),
         "By class: of the pixels that are given a class, the share that has it. Empty where nothing was selected.",

@@ -9,64 +9,176 @@ function element(tag, properties, ...children) {
   return made;
 }
 
-// ---------------------------------------------------------------- tables: sort, search, filter by column, export
+// ---------------------------------------------------------------- what the reader chose stands in the address
 
-function csvCell(text) {
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+// #key=value&...: Back, a reload and a copied link show the same. An address without "=" is a place on the page.
+const address = {
+  restores: [],
+  read: () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : ""),
+  write(key, value, standard) {
+    const all = this.read();
+    if (value === standard) all.delete(key); else all.set(key, value);
+    const text = all.toString();
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  },
+  restore() { this.restores.forEach((one) => one()); },
+  // A form element whose value is `key` in the address; `apply` shows what it says.
+  bind(key, control, apply, event = "change") {
+    const standard = control.value;
+    control.autocomplete = "off";
+    control.addEventListener(event, () => { this.write(key, control.value, standard); apply(); });
+    this.restores.push(() => {
+      control.value = this.read().get(key) ?? standard;
+      if (control.selectedIndex === -1) control.value = standard;
+      apply();
+    });
+  },
+};
+window.addEventListener("hashchange", () => address.restore());
+window.addEventListener("pageshow", () => address.restore());
+
+// ---------------------------------------------------------------- tabs: one part of the page at a time
+
+function tabs(box) {
+  const parts = [...box.querySelectorAll(":scope > [data-tab]")];
+  if (parts.length < 2) return;
+  const key = box.dataset.tabs;
+  const buttons = parts.map((part) => element("button", {
+    type: "button", role: "tab", id: `tab-${part.id}`, textContent: part.getAttribute("aria-label"),
+  }));
+  const list = element("div", { className: "tabs", role: "tablist" }, ...buttons);
+  const show = (name) => parts.forEach((part, index) => {
+    const chosen = part.dataset.tab === name;
+    part.classList.toggle("away", !chosen);
+    buttons[index].setAttribute("aria-selected", chosen);
+    buttons[index].tabIndex = chosen ? 0 : -1;
+  });
+  const choose = (index) => {
+    address.write(key, parts[index].dataset.tab, parts[0].dataset.tab);
+    show(parts[index].dataset.tab);
+    buttons[index].focus();
+  };
+  parts.forEach((part, index) => {
+    part.setAttribute("role", "tabpanel");
+    buttons[index].setAttribute("aria-controls", part.id);
+    buttons[index].addEventListener("click", () => choose(index));
+  });
+  list.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (by) choose((buttons.indexOf(document.activeElement) + by + parts.length) % parts.length);
+  });
+  box.prepend(list);
+  address.restores.push(() => {
+    const wanted = address.read().get(key);
+    show(parts.some((part) => part.dataset.tab === wanted) ? wanted : parts[0].dataset.tab);
+  });
 }
 
+// ---------------------------------------------------------------- tables: sort, search, filter by column, export
+
+// Figures by size, words by the alphabet, and what is missing last in both directions.
+function compare(one, other, sign) {
+  if (one === "" || other === "") return (one === "") - (other === "");
+  const numbers = one !== "" && other !== "" && !isNaN(one) && !isNaN(other);
+  return sign * (numbers ? one - other : String(one).localeCompare(String(other), "en", { sensitivity: "base" }));
+}
+Object.assign(DataTable.ext.type.order, {
+  "shown-pre": (value) => { const text = String(value ?? "").trim(); return text === "–" ? "" : text; },
+  "shown-asc": (one, other) => compare(one, other, 1),
+  "shown-desc": (one, other) => compare(one, other, -1),
+});
+
 function exportRows(table, api) {
-  const lines = [[...table.querySelectorAll("thead th")].map((head) => head.textContent.trim())];
-  api.rows({ search: "applied", order: "applied" }).nodes().toArray().forEach((row) => {
-    lines.push([...row.cells].map((cell) => cell.textContent.trim()));
-  });
-  const text = lines.map((cells) => cells.map(csvCell).join(",")).join("\n") + "\n";
+  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const text = (one) => (one.querySelector("details") ? [...one.querySelectorAll("a[title]")].map((link) => link.textContent).join(", ") : one.textContent).trim();
+  const lines = [[...table.querySelectorAll("thead th")].map((head) => head.dataset.title)];
+  api.rows({ search: "applied", order: "applied" }).nodes().toArray().forEach((row) => lines.push([...row.cells].map(text)));
+  const written = lines.map((cells) => cells.map(cell).join(",")).join("\n") + "\n";
   const link = element("a", {
-    href: URL.createObjectURL(new Blob([text], { type: "text/csv" })),
+    href: URL.createObjectURL(new Blob([written], { type: "text/csv" })),
     download: `${table.id}-shown.csv`,
   });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-function escapeRegex(text) {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-}
-
 function columnFilter(table, api, head) {
   const index = head.cellIndex;
-  const values = [...table.tBodies[0].rows].map((row) => row.cells[index].textContent.trim());
-  const distinct = [...new Set(values)];
+  const distinct = [...new Set([...table.tBodies[0].rows].map((row) => row.cells[index].textContent.trim()))];
   if (distinct.length < 2) return null;
   const choice = element("select", {}, element("option", { value: "", textContent: "all" }));
   distinct.forEach((value) => choice.append(element("option", { value, textContent: value })));
-  choice.addEventListener("change", () => {
-    const pattern = choice.value === "" ? "" : `^\\s*${escapeRegex(choice.value)}\\s*$`;
-    api.column(index).search(pattern, { regex: true, smart: false }).draw();
+  address.bind(`${table.id}.${head.dataset.title}`, choice, () => {
+    const whole = choice.value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    api.column(index).search(choice.value === "" ? "" : `^\\s*${whole}\\s*$`, { regex: true, smart: false }).draw();
   });
   return element("label", {}, head.dataset.title, choice);
+}
+
+function order(table, api) {
+  const key = `${table.id}.order`;
+  let restoring = false;
+  api.on("order", () => {
+    if (restoring) return;
+    const [first] = api.order();
+    address.write(key, first && first[1] ? `${first[0]}.${first[1]}` : "", "");
+  });
+  address.restores.push(() => {
+    const [column, way] = (address.read().get(key) ?? "").split(".");
+    restoring = true;
+    api.order(way ? [[Number(column), way]] : []).draw();
+    restoring = false;
+  });
 }
 
 function enhance(table) {
   const heads = [...table.querySelectorAll("thead th")];
   heads.forEach((head) => { head.dataset.title = head.textContent.trim(); });
   const filters = heads.filter((head) => "filter" in head.dataset);
-  const long = table.tBodies[0].rows.length > 60;
+  const rows = table.tBodies[0].rows.length;
   const api = new DataTable(table, {
-    order: [], paging: long, pageLength: 50, lengthChange: false, autoWidth: false,
-    layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: long ? { paging: { buttons: 5, firstLast: false } } : null },
+    order: [], paging: rows > 60, pageLength: 50, lengthChange: false, autoWidth: false,
+    columnDefs: [{ targets: "_all", type: "shown" }],
+    layout: { topStart: null, topEnd: null, bottomStart: rows > 12 ? "info" : null, bottomEnd: rows > 60 ? { paging: { buttons: 5, firstLast: false } } : null },
   });
-  const search = element("input", { type: "search" });
-  search.addEventListener("input", () => api.search(search.value).draw());
   const save = element("button", { type: "button", textContent: "Export as CSV" });
   save.addEventListener("click", () => exportRows(table, api));
+  const search = element("input", { type: "search" });
+  address.bind(`${table.id}.search`, search, () => api.search(search.value).draw(), "input");
+  order(table, api);
   const chosen = filters.map((head) => columnFilter(table, api, head)).filter(Boolean);
   const tools = element("div", { className: "tools" }, element("label", {}, "Search", search), ...chosen, save);
   table.closest(".dt-container").before(tools);
   const frame = table.closest(".dt-layout-table") || table.parentElement;
   frame.tabIndex = 0;
   frame.setAttribute("role", "region");
-  frame.setAttribute("aria-label", `${table.getAttribute("aria-label") || table.id.replaceAll("_", " ")}, scrolls sideways`);
+  const title = document.getElementById(table.getAttribute("aria-labelledby"));
+  const tab = table.closest("[data-tab]");
+  const words = [table.getAttribute("aria-label") ?? title.textContent, tab && tab.getAttribute("aria-label")];
+  frame.setAttribute("aria-label", `${words.filter(Boolean).join(", ")}, scrolls sideways`);
+}
+
+// ---------------------------------------------------------------- two runs: what their settings differ in
+
+function differences(data) {
+  const choices = ["first", "second"].map((id) => document.getElementById(id));
+  const show = () => {
+    const [one, other] = choices.map((choice) => data.runs[choice.value]);
+    const rows = data.keys.flatMap((key, place) => {
+      const [left, right] = [one, other].map((run) => data.values[run.values[place]]);
+      if (left === right) return [];
+      return [element("tr", {}, element("th", { scope: "row", textContent: key }),
+        element("td", { textContent: left }), element("td", { textContent: right }))];
+    });
+    document.querySelector("#differences tbody").replaceChildren(...rows);
+    document.getElementById("equal").textContent = rows.length ? `${rows.length} settings differ.` : "No setting differs.";
+    choices.forEach((choice) => {
+      const link = document.getElementById(`page-${choice.id}`);
+      link.href = `runs/${choice.value}.html`;
+      link.textContent = data.runs[choice.value].title;
+    });
+  };
+  choices.forEach((choice) => address.bind(choice.id, choice, show));
 }
 
 // ---------------------------------------------------------------- pictures: two methods, a slider between them
@@ -104,6 +216,7 @@ function viewer(data) {
     at("stage").style.aspectRatio = `${image.width} / ${image.height}`;
     at("scores").textContent = [left, right].map((choice) => describe(source(choice))).join(" · ");
     divide();
+    address.write("image", String(index + 1), "1");
   }
   function divide() {
     at("over").style.clipPath = `inset(0 ${100 - slide.value}% 0 0)`;
@@ -115,14 +228,14 @@ function viewer(data) {
   }
   function cycle(choice) {
     choice.selectedIndex = (choice.selectedIndex + 1) % choice.options.length;
-    show();
+    choice.dispatchEvent(new Event("change"));
   }
   function slideTo(event) {
     const box = at("stage").getBoundingClientRect();
     slide.value = Math.round(100 * (event.clientX - box.left) / box.width);
-    divide();
+    slide.dispatchEvent(new Event("input"));
   }
-  const move = (by) => { slide.value = Number(slide.value) + by; divide(); };
+  const move = (by) => { slide.value = Number(slide.value) + by; slide.dispatchEvent(new Event("input")); };
   const keys = {
     n: () => step(1), p: () => step(-1), l: () => cycle(left), r: () => cycle(right), v: () => cycle(view),
     ArrowLeft: () => move(-5), ArrowRight: () => move(5),
@@ -132,8 +245,9 @@ function viewer(data) {
   fill(left, names, names[2]);
   fill(right, names, names[names.length - 1]);
   fill(view, ["prediction", "errors", "confidence"], "prediction");
-  [left, right, view].forEach((choice) => choice.addEventListener("change", show));
-  slide.addEventListener("input", divide);
+  address.restores.push(() => { index = Math.min(data.images.length, Math.max(1, Number(address.read().get("image")) || 1)) - 1; });
+  [left, right, view].forEach((choice) => address.bind(choice.id, choice, show));
+  address.bind("slide", slide, divide, "input");
   at("next").addEventListener("click", () => step(1));
   at("previous").addEventListener("click", () => step(-1));
   at("stage").addEventListener("pointermove", (event) => { if (event.buttons) slideTo(event); });
@@ -147,9 +261,12 @@ function viewer(data) {
     const colour = data.palette[Number(swatch.dataset.class)];
     if (colour) swatch.style.background = `rgb(${colour.join(",")})`;
   });
-  show();
 }
 
+document.querySelectorAll("[data-tabs]").forEach(tabs);
 document.querySelectorAll("table.data").forEach(enhance);
-const pictures = document.getElementById("pictures");
-if (pictures) viewer(JSON.parse(pictures.textContent));
+for (const [id, start] of [["pictures", viewer], ["settings", differences]]) {
+  const data = document.getElementById(id);
+  if (data) start(JSON.parse(data.textContent));
+}
+address.restore();
