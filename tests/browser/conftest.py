@@ -57,6 +57,8 @@ class Browser:
         self.driver, self.report = driver, report
 
     def open(self, page: str) -> None:
+        """As a first visit: an address that differs from the last one in its hash alone would load nothing."""
+        self.driver.get("about:blank")
         for log in ("browser", "performance"):
             self.driver.get_log(log)
         self.driver.get((self.report / page).as_uri())

@@ -119,7 +119,94 @@ def test_every_figure_leads_to_its_run(browser):
     browser.run("document.querySelector('td.runs a').click()")
     assert "seed 0" in browser.css("h1")[0].text and "/runs/" in browser.driver.current_url
     assert "semiseg train" in browser.css("pre.command")[0].text
-    assert len(browser.css("svg.chart")) == 2, "supervised has no pseudo-labels"
+    assert len(browser.css("svg.chart")) == 3
+
+
+# ------------------------------------------------------------------------------------------------ state in the address
+
+
+def choose(element, text):
+    next(one for one in element.find_elements("tag name", "option") if one.text == text).click()
+
+
+def test_back_shows_the_filter_and_the_rows_that_fit_it(browser):
+    browser.open("runs.html")
+    choice = next(one for one in browser.css(".tools label") if one.text.startswith("Method"))
+    choose(choice.find_element("tag name", "select"), "UniMatch")
+    assert browser.wait(lambda: set(browser.column("runs", "Method")) == {"UniMatch"})
+    shown = browser.column("runs", "Page")
+    browser.css("#runs tbody a")[0].click()
+    assert browser.wait(lambda: "/runs/" in browser.driver.current_url)
+    browser.driver.back()
+    assert browser.wait(lambda: browser.column("runs", "Method") == ["UniMatch"] * len(shown))
+    assert browser.run("return document.querySelector('.tools select').value") == "UniMatch"
+
+
+def test_back_shows_the_viewer_as_it_was(browser):
+    browser.open("pictures.html")
+    press(browser, "n")
+    left = press(browser, "l")
+    browser.css("nav a[href='runs.html']")[0].click()
+    assert browser.wait(lambda: browser.driver.current_url.endswith("runs.html"))
+    browser.driver.back()
+    assert browser.wait(lambda: viewer(browser) == left) and "Image 2 of 3" in left["reason"]
+
+
+def test_an_address_opens_a_tab_a_search_and_an_order(browser):
+    browser.open("index.html")
+    address = browser.driver.current_url
+    browser.driver.get(f"{address}#labels=24")
+    browser.driver.refresh()
+    seen = "return [...document.querySelectorAll('.place')].filter((one) => one.checkVisibility()).map((one) => one.id)"
+    assert browser.run(seen) == ["labels-24"]
+    browser.css("[role=tab]")[2].click()
+    assert browser.run(seen) == ["labels-48"] and browser.driver.current_url.endswith("#labels=48")
+    browser.open("runs.html")
+    browser.driver.get(f"{browser.driver.current_url}#runs.order=5.desc&runs.search=unimatch")
+    browser.driver.refresh()
+    scores = [float(text) for text in browser.column("runs", "mIoU last") if text != "–"]
+    assert scores == sorted(scores, reverse=True) and set(browser.column("runs", "Method")) == {"UniMatch"}
+
+
+def test_what_is_missing_is_last_in_both_orders(browser):
+    browser.open("runs.html")
+    for _ in range(2):
+        head(browser, "runs", "mIoU last").click()
+        column = browser.column("runs", "mIoU last")
+        gaps = [place for place, text in enumerate(column) if text == "–"]
+        assert gaps and gaps == list(range(len(column) - len(gaps), len(column)))
+
+
+def test_two_runs_and_only_what_they_differ_in(browser):
+    browser.open("compare.html")
+    for which, text in (("first", "FixMatch, 12 labels, seed 0"), ("second", "UniMatch, 12 labels, seed 0")):
+        choose(browser.css(f"#{which}")[0], text)
+    rows = {row.text.split()[0]: row.text for row in browser.css("#differences tbody tr")}
+    assert "fixmatch" in rows["method"] and "unimatch" in rows["method"] and "seed" not in rows
+    assert "first=" in browser.driver.current_url and "second=" in browser.driver.current_url
+
+
+def test_print_shows_every_tab_and_cuts_no_table(browser):
+    media = "Emulation.setEmulatedMedia"
+    browser.open("index.html")
+    browser.driver.execute_cdp_cmd(media, {"media": "print"})
+    try:
+        assert all(one.is_displayed() for one in browser.css(".place")) and not browser.css(".tools")[0].is_displayed()
+        cut = "return [...document.querySelectorAll('.dt-layout-table')].map((one) => getComputedStyle(one).overflowX)"
+        assert set(browser.run(cut)) == {"visible"}
+    finally:
+        browser.driver.execute_cdp_cmd(media, {"media": ""})
+
+
+def test_a_phone_shows_method_score_and_difference_at_once(browser):
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        browser.open("index.html")
+        cell = "return document.querySelector('.place td.interval').getBoundingClientRect().right"
+        assert browser.run(cell) <= 390
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def viewer(browser) -> dict:

@@ -13,8 +13,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from semiseg.report import html, plots, tables
-from semiseg.report.html import answer, downloads, first_page, pages, run_differences
-from semiseg.report.html.chart import line_chart
+from semiseg.report.html import answer, downloads, first_page, pages, run_differences, table_groups
+from semiseg.report.html.chart import LINES, line_chart
+from semiseg.report.plots import style
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 from tests.report import studies
@@ -144,6 +145,25 @@ def test_a_tab_answers_in_the_order_of_the_questions(report):
     assert text.index('class="ran"') < text.index("Leading group") < text.index("differences-12") < text.index("<table")
 
 
+def test_tables_are_listed_in_groups(report):
+    groups = table_groups.grouped(read_all(report / "tables"))
+    assert list(groups) == ["Comparison", "Ablations of AdvSemiSeg", "Costs"]
+    assert [table.name for table in groups["Costs"]] == ["cost"]
+
+
+def test_the_matrix_of_all_pairs_is_that_of_the_table(report):
+    pairs = read_all(report / "tables")["pairs"]
+    found = table_groups.matrices(pairs)
+    assert sum(len(matrix.cells) for matrix in found) == 2 * len(pairs.rows) and len(found) == 4 - 1
+    row = max((row for row in pairs.rows if row["p_holm"] is not None), key=lambda row: row["difference"])
+    matrix = next(one for one in found if one.title.startswith(f"{row['partition']} labels"))
+    text, p, apart = matrix.cells[row["label_a"], row["label_b"]]
+    assert text.startswith(f"{row['difference']:+.1f} [{row['ci_low']:+.1f}") and "Holm" in p
+    assert apart == int(row["separated"])
+    text, _, apart = matrix.cells[row["label_b"], row["label_a"]]
+    assert text.startswith(f"{-row['difference']:+.1f} [{-row['ci_high']:+.1f}") and apart == -int(row["separated"])
+
+
 def test_our_reading_is_a_warning():
     rows = [studies.result("supervised", 0, 50.0), studies.result("scl", 0, 52.0)]
     rows[1]["fidelity"] = "our reading"
@@ -217,9 +237,31 @@ def test_the_answer_to_a_study_without_results_says_so(report):
 def test_charts_hold_their_points_inside():
     chart = str(line_chart({"<a>": [(0, 1.0), (10, 3.0)], "b": []}, "a <chart>"))
     points = re.search(r'polyline points="([^"]*)"', chart).group(1)
-    assert [tuple(map(float, pair.split(","))) for pair in points.split()] == [(46.0, 176.6), (548.0, 19.4)]
+    assert [tuple(map(float, pair.split(","))) for pair in points.split()] == [(62.0, 176.6), (548.0, 19.4)]
     assert "&lt;a&gt;" in chart and "a &lt;chart&gt;" in chart and line_chart({"b": []}, "none") == ""
     assert "circle" in str(line_chart({"one": [(5, 2.0)]}, "single point"))
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_line_can_be_seen_on_its_ground():
+    """On white paper, and on the panels of a run's page in light and in dark."""
+    assert min(contrast(colour, "#ffffff") for colour in style.COLOURS) >= 3
+    css = (Path(pages.HERE) / "assets" / "report.css").read_text()
+    for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]:
+        colours = dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{6});", block))
+        lines = [colours[f"line{number}"] for number in range(LINES)]
+        assert min(contrast(colour, colours["panel"]) for colour in lines) >= 3
 
 
 def test_the_demos_report_is_small(report):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 220, 46, 12, 10, 34
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#882255", "#e69f00", "#332288")
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 220, 62, 12, 10, 34
+LINES = 7  # colours of lines in report.css
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "12 4", "4 4", "1 3")
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
@@ -38,12 +38,12 @@ def line_chart(series: Series, label: str, unit: str = "") -> Markup:
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">iteration</text>',
     ]
     for position, points in enumerate(series.values()):
-        colour, dash = COLOURS[position % len(COLOURS)], DASHES[position % len(DASHES)]
+        colour, dash = f"line{position % LINES}", DASHES[position % len(DASHES)]
         drawn = " ".join(place(x, y) for x, y in points)
-        parts.append(f'<polyline points="{drawn}" stroke="{colour}" stroke-dasharray="{dash}"/>')
+        parts.append(f'<polyline points="{drawn}" class="{colour}" stroke-dasharray="{dash}"/>')
         if len(points) == 1:
             across, down = place(*points[0]).split(",")
-            parts.append(f'<circle cx="{across}" cy="{down}" r="3" fill="{colour}"/>')
+            parts.append(f'<circle cx="{across}" cy="{down}" r="3" class="{colour}"/>')
     return Markup("".join([*parts, "</svg>", _legend(list(series))]))
 
 
@@ -59,7 +59,7 @@ def _ticks(ticks: Sequence[tuple[float, str]], unit: str) -> list[str]:
 def _legend(series: Sequence[str]) -> str:
     entries = []
     for position, name in enumerate(series):
-        colour, dash = COLOURS[position % len(COLOURS)], DASHES[position % len(DASHES)]
-        sample = f'<svg width="26" height="8" aria-hidden="true"><path d="M1,4H25" stroke="{colour}" stroke-width="2" '
+        colour, dash = f"line{position % LINES}", DASHES[position % len(DASHES)]
+        sample = f'<svg width="26" height="8" aria-hidden="true"><path d="M1,4H25" class="{colour}" stroke-width="2" '
         entries.append(f'<li>{sample}stroke-dasharray="{dash}"/></svg> {escape(name)}</li>')
     return f'<ul class="legend">{"".join(entries)}</ul>'

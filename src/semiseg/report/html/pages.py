@@ -26,6 +26,7 @@ from semiseg.report.html import (
     place_figures,
     run_differences,
     run_pages,
+    table_groups,
 )
 from semiseg.report.plots import frames
 from semiseg.report.records import Records
@@ -80,7 +81,7 @@ def build(
         downloads=downloads.write(suite_dir, folder, tables, used), changed=run_differences.of_variant(records),
         **shared,
     )  # fmt: skip
-    pages.write("tables", **shared)
+    pages.write("tables", groups=table_groups.grouped(tables), matrices=table_groups.matrices(tables["pairs"]))
     pages.write("plots", **shared)
     pages.write(
         "pictures",

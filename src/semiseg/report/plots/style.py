@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 130
-# Okabe and Ito's palette and the dark ones of Tol's: no two alike for any common colour blindness, none pale on paper.
+# After Okabe and Ito and the dark ones of Tol's, each darkened until its contrast to white paper is at least 3 to 1.
 COLOURS = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#882255", "#e69f00", "#56b4e9", "#44aa99", "#332288", "#999933",
+    "#0072b2", "#d55e00", "#009e73", "#c0619a", "#882255", "#a87900", "#2f93d0", "#2c8c7d", "#332288", "#7f7f1f",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 DASHES = ((), (4, 1.5), (1, 1), (3, 1, 1, 1), (6, 2), (2, 2), (5, 1, 1, 1, 1, 1))
