@@ -78,7 +78,7 @@ def test_time_limits_are_those_of_the_partition_that_a_job_goes_to():
     """`standard` allows two days, `a100` one, `test` half an hour."""
     [said] = check.warnings(cluster(), [asks(2000, gpus=1), asks(1000, gpus=1), asks(2000)])
     assert "asks for 2000 min, the time limit of a100 is 1440 min" in said
-    assert "set max_minutes to 1440" in said and "next sitting" in said
+    assert "set max_minutes to 1440" in said and "continue in the next job" in said
     [said] = check.warnings(cluster(), [asks(31, gpus=1, partition="test")])
     assert "the time limit of test is 30 min" in said
     assert check.warnings(cluster(), [asks(31, gpus=1, partition="test,a100")]) == []

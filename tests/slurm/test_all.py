@@ -138,7 +138,7 @@ def test_the_cluster_is_described_as_it_is(cluster, workspace):
     assert "research" in accounts if cluster.accounting else accounts == "accounts: none listed"
     keeper = "slurmdbd" if cluster.accounting else "nobody"
     assert f"accounting is kept by {keeper}; a finished job is remembered for 600 s (MinJobAge)" in said
-    assert ("nobody keeps accounts here" in said) != cluster.accounting
+    assert ("there is no accounting here" in said) != cluster.accounting
     expected = {"partition": "main", "max_minutes": 1440, "max_memory_mib": 16000, "gpu_model": "fake"}
     written = yaml.safe_load((here.folder / "slurm/site.yaml").read_text())
     assert written.pop("account", "research") == "research"

@@ -1,1 +1,1 @@
-"""What a run needs, where it can run, and what the cluster at hand offers."""
+"""The resources of a run, and the machines and queues that provide them."""

@@ -1,4 +1,4 @@
-"""A look at the cluster at hand: what it offers, which site file fits, and what will hurt."""
+"""Inspect the present cluster: its resources, a matching site file, and likely problems."""
 
 from __future__ import annotations
 
@@ -99,21 +99,21 @@ def proposal(found: Findings) -> dict[str, object]:
 
 
 def warnings(found: Findings, asked: Sequence[Resources] = (), group_size: int = 1) -> list[str]:
-    """What will hurt on this cluster, and what to do about it; `asked` is what the study's runs ask for."""
+    """Likely problems on this cluster and their remedies; `asked` holds the resources that the study's runs request."""
     said = []
     if "sinfo" in found.silent:
-        return ["sinfo does not answer: this machine is not a login node of a Slurm cluster, or its controller is away"]
+        return ["sinfo does not answer: this machine is not a login node of a Slurm cluster, or its controller is down"]
     if not found.accounting:
         said.append(
-            "nobody keeps accounts here (no slurmdbd): Snakemake may wait for ever when the controller was away for a "
-            "moment. Cure: Ctrl-C and the same command again; finished runs are kept and interrupted ones go on"
+            "there is no accounting here (no slurmdbd): Snakemake may wait for ever after a short outage of the "
+            "controller. Remedy: Ctrl-C and the same command again; finished runs are kept, interrupted ones continue"
         )
     elif not found.books_answer:
-        said.append("accounting is configured, but sacct does not answer: slurmdbd is away, or does not know this user")
+        said.append("accounting is configured, but sacct does not answer: slurmdbd is down, or does not know this user")
     if found.min_job_age is not None and found.min_job_age < 3 * POLL_SECONDS:
         said.append(
             f"MinJobAge is {found.min_job_age} s: the controller forgets a finished job before Snakemake has asked "
-            f"three times. Have it raised to {3 * POLL_SECONDS}, or set first_poll_seconds as proposed"
+            f"three times. Ask for a value of {3 * POLL_SECONDS}, or set first_poll_seconds as proposed"
         )
     if len(found.accounts) > 1:
         said.append(f"you have several accounts ({', '.join(found.accounts)}): name one in the site file")
@@ -121,14 +121,14 @@ def warnings(found: Findings, asked: Sequence[Resources] = (), group_size: int =
         said.append("sacctmgr lists no account of yours: sbatch may refuse every job; ask for one")
     if not found.requeue:
         said.append(
-            "JobRequeue is 0: after preemption or the loss of a node Slurm starts nothing again, Snakemake's retries "
-            "do; where sbatch refuses --requeue, set requeue to false"
+            "JobRequeue is 0: Slurm does not restart jobs after preemption or loss of a node, but Snakemake submits "
+            "them again; if sbatch refuses --requeue, set requeue to false"
         )
     return said + _too_much(found, asked, group_size)
 
 
 def _too_much(found: Findings, asked: Sequence[Resources], group_size: int) -> list[str]:
-    """What the partitions that the jobs go to do not give: of all runs of one place, the worst is told."""
+    """Requests that exceed the limits of the jobs' partitions; for each partition only the largest is reported."""
     said = []
     travelling = min(group_size, sum(one.short for one in asked))
     for names in dict.fromkeys(_destination(found, one) for one in asked):
@@ -136,7 +136,7 @@ def _too_much(found: Findings, asked: Sequence[Resources], group_size: int) -> l
         runs = [one for one in asked if _destination(found, one) == names]
         where = " or ".join(names)
         if not here:
-            said.append(f"jobs go to the partition {where}, which sinfo does not list as up: mend the site file")
+            said.append(f"jobs go to the partition {where}, which sinfo does not list as up: correct the site file")
             continue
         limit = max(one.minutes or 10**9 for one in here)
         longest = max(one.minutes * (travelling if one.short else 1) for one in runs)
@@ -144,7 +144,7 @@ def _too_much(found: Findings, asked: Sequence[Resources], group_size: int) -> l
             said.append(
                 f"the longest job asks for {longest} min, the time limit of {where} is {limit} min: Slurm would refuse "
                 f"it or let it wait for ever; set max_minutes to {limit}, so that trainings stop with a checkpoint and "
-                "go on in the next sitting"
+                "continue in the next job"
             )
         gpus, most = max(one.gpus for one in here), max(one.gpus for one in runs)
         if most > gpus:

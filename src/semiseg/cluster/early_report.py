@@ -1,7 +1,7 @@
 """A report before the study is finished: after the first trainings, and again as others end.
 
-It is `semiseg report early`, which the driver starts in a process of its own. It takes a small share of the time, and
-ends when the last training does: the final report is a job of the driver's, and takes the early one's place.
+The driver runs `semiseg report early` in a separate process. It takes a small share of the time and ends with the last
+training; then a job of the driver makes the final report.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Network:
 
 
 def network(config: dict[str, Any], head: str = "pixel") -> Network:
-    """The counted figures of a network; ResNet-101 with DeepLabV3+ for one that nobody has counted."""
+    """The counted figures of a network; those of ResNet-101 with DeepLabV3+ if it was not counted."""
     table, wanted = _table(), key(config, head)
     times = config["width"] / 16 if config["architecture"] == "small" else 1.0
     wider = 0.68 * times + 0.32 * times**2  # arithmetic: the first layers and the last ones grow on one side alone

@@ -13,7 +13,7 @@ from semiseg.cluster.site import Site, here
 
 AFFECTS_RESULTS = False
 
-MARGIN = 1.5  # minutes asked for over minutes estimated
+MARGIN = 1.5  # requested minutes divided by estimated minutes
 FEWEST_MINUTES = 5
 RETRIES = 2  # of a job that fails
 MOST_GROWTH = 4  # times its first memory: what a fourth attempt lacks is a mistake in the recipe
@@ -50,7 +50,7 @@ def of(config: dict[str, Any], runtime: dict[str, Any], site: Site | None = None
     gpus = estimate.gpus(config)
     estimated = MARGIN * site.time_factor * estimate.run_seconds(config) / 60
     short = estimated <= runtime["short_minutes"] and gpus < 2
-    # A whole group has to fit under the partition's limit; what does not fit goes on in the next sitting.
+    # A whole group must fit within the partition's limit; trainings that do not finish continue in the next job.
     limit = site.max_minutes and (max(1, site.max_minutes // site.group_size) if short else site.max_minutes)
     needed = max(FEWEST_MINUTES, round(estimated + site.warning_seconds / 60))
     minutes = min(needed, limit) if limit else needed

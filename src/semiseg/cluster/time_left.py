@@ -1,6 +1,6 @@
-"""How long a study will still take, from the trainings that run and those that ended while somebody looked on.
+"""The remaining time of a study, from running trainings and those that ended during the observation.
 
-The arithmetic of `estimate` says how long runs are beside each other, and the measured times how long they are here.
+`estimate` gives the relative lengths of runs, and the measured times scale them to this machine.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Kind:
     counts: ClassVar[dict[str, int]] = {}  # images of the complete data set, by subset
     sizes: ClassVar[dict[str, tuple[int, int]]] = {}  # typical height and width by subset, for estimates of time
     has_test_set: ClassVar[bool] = False
-    background: ClassVar[int | None] = None  # the class that stands for `none of these`
+    background: ClassVar[int | None] = None  # the class of pixels that belong to no other class
     restricted: ClassVar[bool] = False  # the terms do not allow redistribution of images
     own: ClassVar[bool] = False  # the user's images: a user's file names the classes, and the user can correct errors
     extra_by_default: ClassVar[bool] = False  # images without a mask join the unlabelled pool unless `extra: false`

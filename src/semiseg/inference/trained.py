@@ -36,7 +36,7 @@ class Trained:
     config: dict[str, Any]
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
-    own_colours: bool = True  # False: the data set is not at hand, and the palette is VOC's
+    own_colours: bool = True  # False: the data set is not present, and the palette is VOC's
 
 
 def load(run: Path, label: str | None, device: torch.device, data: Path = Path("data")) -> Trained:
@@ -120,7 +120,7 @@ def _beside(run: Path) -> list[Path]:
 
 
 def _palette(dataset: str, classes: list[str], places: Iterable[Path]) -> tuple[tuple[int, int, int], ...] | None:
-    """The data set's colours where it is at hand and still has these classes."""
+    """The data set's colours, if it is present and still has these classes."""
     for place in places:
         path = manifest_path(dataset, place)
         manifest = read_json(path) if path.exists() else {}

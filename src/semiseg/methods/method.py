@@ -40,7 +40,7 @@ class Setting:
     iterations: int
     crop: tuple[int, int]  # height, width
     batch: int  # unlabelled images that a method sees at once, over all processes
-    background: int | None = None  # the class that stands for `none of these`; None where there is no such class
+    background: int | None = None  # the class of pixels that belong to no other class; None if there is none
     strength: float = 1.0  # of the strong views
     classes: int = 0  # 0 while a study is only planned: its data need not be there yet
     batch_labelled: int = 2  # labelled images that a method sees at once, over all processes

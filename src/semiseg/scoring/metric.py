@@ -1,7 +1,7 @@
-"""What a metric is: what it needs from an evaluation, its column, and a score of a weighted set of images.
+"""A metric: the data that it needs from an evaluation, its column, and the score of a weighted set of images.
 
-A score is asked for with the number of times that each image counts, so that one definition serves the figure itself
-(every image once) and its bootstrap over images.
+The weights say how often each image counts. So one definition gives both the score (every image once) and its
+bootstrap over images.
 """
 
 from __future__ import annotations
