@@ -14,14 +14,20 @@ function element(tag, properties, ...children) {
 // #key=value&...: Back, a reload and a copied link show the same. An address without "=" is a place on the page.
 const address = {
   restores: [],
+  restoring: false,  // what is drawn meanwhile is no choice of the reader's
   read: () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : ""),
   write(key, value, standard) {
+    if (this.restoring) return;
     const all = this.read();
     if (value === standard) all.delete(key); else all.set(key, value);
     const text = all.toString();
     history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
   },
-  restore() { this.restores.forEach((one) => one()); },
+  restore() {
+    this.restoring = true;
+    this.restores.forEach((one) => one());
+    this.restoring = false;
+  },
   // A form element whose value is `key` in the address; `apply` shows what it says.
   bind(key, control, apply, event = "change") {
     const standard = control.value;
@@ -117,17 +123,13 @@ function columnFilter(table, api, head) {
 
 function order(table, api) {
   const key = `${table.id}.order`;
-  let restoring = false;
   api.on("order", () => {
-    if (restoring) return;
     const [first] = api.order();
     address.write(key, first && first[1] ? `${first[0]}.${first[1]}` : "", "");
   });
   address.restores.push(() => {
     const [column, way] = (address.read().get(key) ?? "").split(".");
-    restoring = true;
     api.order(way ? [[Number(column), way]] : []).draw();
-    restoring = false;
   });
 }
 
