@@ -113,6 +113,7 @@ def test_nothing_is_leased_where_nothing_is_needed(monkeypatch):
 def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
+    monkeypatch.setattr(devices, "in_container", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     with pytest.raises(UserError, match="GPU 3 is given, but torch"):
         devices.check_usable(1)
@@ -122,6 +123,19 @@ def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(monkeypatc
     monkeypatch.delenv("SEMISEG_ON_CPU")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     devices.check_usable(1)  # no GPU on this machine: the user knows
+
+
+def test_a_container_without_the_driver_is_told_apart(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setenv("APPTAINER_CONTAINER", "semiseg.sif")
+    monkeypatch.setattr(devices, "DRIVER", tmp_path / "nvidiactl")
+    with pytest.raises(UserError, match="this container has no GPU driver; start it with `--nv`"):
+        devices.check_usable(1)
+    (tmp_path / "nvidiactl").touch()
+    with pytest.raises(UserError, match="is the driver older than CUDA"):
+        devices.check_usable(1)
 
 
 def test_the_training_command_asks_before_it_begins(monkeypatch):

@@ -19,6 +19,8 @@ from typing import IO, NoReturn
 from semiseg.base.errors import UserError
 
 AFFECTS_RESULTS = False
+DRIVER = Path("/dev/nvidiactl")  # there wherever the driver is
+DOCKER = Path("/.dockerenv")
 
 
 def visible() -> list[str]:
@@ -72,10 +74,19 @@ def check_usable(wanted: int) -> None:
 
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted and given and not torch.cuda.is_available() and "SEMISEG_ON_CPU" not in os.environ:
+        if in_container() and not DRIVER.exists():
+            raise UserError(
+                f"GPU {given} is given, but this container has no GPU driver; start it with `--nv` (Apptainer) or "
+                "`--gpus all` (Docker), or train on the CPU with SEMISEG_ON_CPU=1"
+            )
         raise UserError(
             f"GPU {given} is given, but torch {torch.__version__} cannot use it; is the driver older than CUDA "
             f"{torch.version.cuda} (docs/cluster.md)? Mend that, or train on the CPU with SEMISEG_ON_CPU=1"
         )
+
+
+def in_container() -> bool:
+    return any(name in os.environ for name in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")) or DOCKER.exists()
 
 
 def in_processes(count: int, held: list[IO[str]]) -> NoReturn:
