@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from semiseg.report import alt_texts, captions
+from semiseg.report import captions
 from semiseg.report.html.first_page import Place
-from semiseg.report.plots import bars, frames, lines, style
+from semiseg.report.plots import alt_texts, bars, frames, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import Table
 from semiseg.report.tables.cost import clock

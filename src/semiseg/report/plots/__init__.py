@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.base import files
-from semiseg.report import alt_texts, captions
-from semiseg.report.plots import bars, class_plots, frames, gains, lines, style
+from semiseg.report import captions
+from semiseg.report.plots import alt_texts, bars, class_plots, frames, gains, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 
