@@ -128,5 +128,5 @@ def test_runs_that_are_missing_are_asked_for(root):
 def test_the_method_that_helps_is_written_into_the_final_suite(root, capsys):
     simulate(CLEAR)
     main(["advise", "own", "--write"])
-    assert "the suite own_final in params.local.yaml trains unimatch now" in capsys.readouterr().out
+    assert "the suite own_final in params.local.yaml now trains unimatch" in capsys.readouterr().out
     assert list(loading.load(suite="own_final").suites["own_final"].methods) == ["unimatch"]

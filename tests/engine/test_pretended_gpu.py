@@ -16,6 +16,7 @@ from semiseg.methods.supervised import Supervised
 from tests.engine.conftest import METHODS, NETWORK
 from tests.forked import forked
 
+pytestmark = pytest.mark.pretended_gpu
 OPTIONS = METHODS | {"st_plus_plus": {}}
 MASK = {name: NETWORK[name] for name in ("queries", "decoder_layers", "mask_width")}
 NETWORKS = {

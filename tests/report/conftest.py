@@ -37,7 +37,7 @@ FIGURES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def published_figures():
     """A few lines in the form of the published figures, so that no test depends on their full list."""
     from semiseg.report.tables import published
