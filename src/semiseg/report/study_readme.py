@@ -61,7 +61,7 @@ def _what(records: Records) -> str:
     draws = Counter(partition for _, partition in {(run.split_family, run.partition) for run in runs})
     first, said = cells[0], [_count(len({names.of(cell) for cell in cells}), "variant") + f" on `{cells[0].dataset}`"]
     said += [f"{_words(map(str, budgets))} labels" if budgets else "all labels"]
-    said += [_count(max(len({run.seed for run in cell.finished}) for cell in cells), "seed")]
+    said += [_count(len({run.seed for run in runs}), "seed")]
     said += [_count(max(draws.values()), "draw") + " of the labelled images", f"{first.iterations:,} iterations"]
     said += [f"network `{' with '.join(dict.fromkeys(filter(None, (first.architecture, first.encoder))))}`"]
     return f"{', '.join(said)}; scored on `{runs[0].eval['evaluated_on']}`. {_count(len(runs), 'finished run')}."
