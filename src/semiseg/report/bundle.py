@@ -7,8 +7,6 @@ terms, and the time of the trainings. SHA256SUMS has the hash of every other fil
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,12 +41,7 @@ def build(folder: Path, target: Path, make_pages: Callable[[Path, Rows], None], 
     _needed()
     rows = rebuild.read_rows(folder)
     suite_evaluations.read(folder / suite_evaluations.NAME)
-    with tempfile.TemporaryDirectory() as place:
-        copy = Path(place) / folder.resolve().name
-        copy.mkdir()
-        for name in ("records.jsonl", suite_evaluations.NAME):
-            shutil.copyfile(folder / name, copy / name)
-        rebuild.rebuild(copy, rows)
+    with rebuild.rebuilt_copy(folder, rows) as copy:
         make_pages(copy, rows)
         (copy / SUMS).write_text("".join(f"{sha256_file(path)}  {name}\n" for name, path in _files(copy)))
         crate = describe(rows, copy, terms)

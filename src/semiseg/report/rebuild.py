@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,18 @@ def rebuild(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     tables.write(Records(suite, folder, rows), folder / "tables")
     plots.build(suite, folder, rows)
     study_readme.build(suite, folder, rows)
+
+
+@contextlib.contextmanager
+def rebuilt_copy(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Path]:
+    """A temporary folder of the study's name with its two files, and all that is made from them."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / folder.resolve().name
+        copy.mkdir()
+        for name in ("records.jsonl", suite_evaluations.NAME):
+            shutil.copyfile(folder / name, copy / name)
+        rebuild(copy, rows)
+        yield copy
 
 
 def complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +22,7 @@ def verify(folder: Path) -> tuple[int, list[str]]:
     rows = rebuild.read_rows(folder)
     stored = suite_evaluations.read(folder / suite_evaluations.NAME)
     found = [*_scores(rows, stored)]
-    with tempfile.TemporaryDirectory() as place:
-        again = Path(place) / folder.resolve().name
-        again.mkdir()
-        for name in ("records.jsonl", suite_evaluations.NAME):
-            shutil.copyfile(folder / name, again / name)
-        rebuild.rebuild(again, rows)
+    with rebuild.rebuilt_copy(folder, rows) as again:
         names = {path.relative_to(root) for root in (folder, again) for path in _files(root)}
         names = {name for name in names if (folder / name).exists() or _belongs_in_git(name)}
         for name in sorted(names):
