@@ -90,14 +90,14 @@ def report(suite: str) -> None:
     first = next(iter(results.values()))
     classes, on = tuple(first.evaluations[0].classes), study.suite.evaluation.evaluated_on
     trial = Trial(study, tuple(results.values()), on, classes, len(study.plan.runs), len(study.plan.runs))
-    values, draws, of_list = [], [], []
+    values, draws, of_pair = [], [], []  # of_pair: list and number of the seed
     for number in sorted({name.partition("_")[2] for name in results}):
         chosen, drawn = (results[f"{way}_{number}"] for way in WAYS)
-        for ours, theirs in trial.pairs(chosen, drawn):
+        for seed, (ours, theirs) in enumerate(trial.pairs(chosen, drawn)):
             values.append(ours[0] - theirs[0])
             draws.append(ours[1] - theirs[1])
-            of_list.append(number)
-    found = statistics.over_all(values, np.atleast_2d(np.cov(np.stack(draws))), trial.units, of_list)
+            of_pair.append((number, seed))
+    found = statistics.over_all(values, np.atleast_2d(np.cov(np.stack(draws))), trial.units, of_pair)
     print(
         json.dumps({"gain": found.estimate, "low": found.low, "high": found.high, "covers": found.covers, "n": found.n})
     )

@@ -5,7 +5,7 @@ import pytest
 from tests.report import studies
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def study(tmp_path_factory):
     """(folder, rows) of a simulated suite with three seeds in which three runs are not finished."""
     folder = tmp_path_factory.mktemp("study")
@@ -63,7 +63,7 @@ def published_figures():
     patch.undo()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def report(study):
     """The study's folder with tables, plots and pages."""
     from semiseg.report import html, plots, tables
