@@ -9,9 +9,11 @@ import pytest
 import torch
 import yaml
 
+from semiseg.base.errors import UserError
 from semiseg.cli import main
 from semiseg.datasets.first_look.proposal import suggest_groups
-from semiseg.params import loading
+from semiseg.params import loading, local
+from semiseg.study.study import Study
 from tests import tiny
 from tests.datasets import dataset_trees as trees
 
@@ -141,6 +143,29 @@ def test_init_weighs_the_classes_where_one_is_rare(root, capsys):
     assert "warning: class 2 below 1 % of the labelled pixels" in capsys.readouterr().out
     criterion = loading.load(suite="own_try").suites["own_try"].recipe.criterion
     assert (criterion.class_weights, criterion.dice) == ("balanced", 0.5)
+
+
+def test_the_hubs_weights_are_fetched_once_and_their_hash_is_part_of_the_spec(root, capsys, monkeypatch):
+    """Without the hash nothing is trained."""
+    import timm
+
+    from semiseg.models import weights
+
+    state = timm.create_model("resnet18", num_classes=0).state_dict()
+    monkeypatch.setattr(weights, "_pretrained", lambda name: state)
+    network = {"architecture": "deeplab_v3plus", "encoder": "tu-resnet18.tv_in1k", "encoder_weights": "imagenet"}
+    local.write({"suites": {"mine": {"extends": "tiny", "recipe": {"network": network}}}})
+    study = Study.load("mine")
+    with pytest.raises(UserError, match="tv_in1k's start weights is not known.* `semiseg data weights mine`"):
+        study.check_before_training()
+    main(["data", "weights", "mine"])
+    found = weights.state_sha256(state)
+    assert found in capsys.readouterr().out
+    study = Study.load("mine")
+    study.check_before_training()
+    assert {run.config["recipe"]["network"]["encoder_weights_sha256"] for run in study.plan.runs} == {found}
+    main(["data", "weights", "tiny"])
+    assert "there is nothing to fetch" in capsys.readouterr().out
 
 
 def test_init_takes_the_encoder_that_a_file_of_weights_belongs_to(root, capsys):

@@ -1,4 +1,4 @@
-"""semiseg data get|check|prepare|init"""
+"""semiseg data get|check|prepare|weights|init"""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ def define(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=summary, description=summary)
         action.add_argument("name", help="name of a data set in params.yaml")
         action.set_defaults(run=globals()[name])
+    summary = "fetch the start weights of a suite into the hub's cache and record their hash"
+    action = actions.add_parser("weights", help=summary, description=summary)
+    action.add_argument("suite", nargs="?", help="name of a suite in params.yaml (default: the present one)")
+    action.set_defaults(run=weights)
     action = actions.add_parser("init", help="inspect a folder of images; propose classes.yaml and suites")
     action.add_argument("folder", type=Path, help="folder that holds images/ and masks/")
     action.add_argument("--write", action="store_true", help="write the data set and its suites into params.local.yaml")
@@ -86,6 +90,20 @@ def prepare(options: argparse.Namespace) -> None:
 
     prepare(options.name, _settings(options.name))
     print(f"the data set {options.name} is ready")
+
+
+def weights(options: argparse.Namespace) -> None:
+    from semiseg.models import start_weights
+    from semiseg.params import hub_weights, loading
+
+    params = loading.load(suite=options.suite)
+    network = params.suites[params.suite].recipe.network
+    if network.encoder_weights not in hub_weights.FROM_HUB:
+        print(f"the suite {params.suite} starts from {network.encoder_weights}: there is nothing to fetch")
+        return
+    found = start_weights.of_hub(network)
+    hub_weights.record(network.encoder, found)
+    print(f"{network.encoder}: SHA-256 {found}, recorded in {hub_weights.FILE}")
 
 
 def init(options: argparse.Namespace) -> None:

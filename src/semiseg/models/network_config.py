@@ -39,8 +39,8 @@ class NetworkConfig(BaseModel):
     where they were trained on ImageNet), or the path of a `.safetensors` file."""
 
     encoder_weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """SHA-256 of that file: a run is known by its start weights, not by the name of a file. For weights from the hub
-    it may be given too, as that of the loaded tensors, which record.json shows (`start_weights`)."""
+    """SHA-256 of that file: a run is known by its start weights, not by the name of a file. For weights from the hub it
+    is the hash of their tensors, which `semiseg data weights` records; give it here to require certain weights."""
 
     output_stride: Literal[8, 16] = 16
     """Input size over size of the coarsest features of the DeepLab family; other architectures keep their own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,18 @@ def in_cache(device: str) -> Start | None:
     """The first choice for the device whose weights timm has already fetched."""
     for architecture, encoder in CHOICES[device]:
         if _cached(encoder):
-            return Start(architecture, encoder, "hub" if "dino" in encoder else "imagenet")
+            found = Start(architecture, encoder, "hub" if "dino" in encoder else "imagenet")
+            return replace(found, sha256=of_hub(NetworkConfig(**found.network())))
     return None
+
+
+def of_hub(network: NetworkConfig) -> str:
+    """SHA-256 of the encoder's tensors on the hub; weights that are missing in the hub's cache are fetched."""
+    from semiseg.models.networks import build
+
+    found = build(network, classes=2).start_weights
+    assert found
+    return found
 
 
 def of_file(path: Path, device: str) -> Start:

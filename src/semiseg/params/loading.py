@@ -20,6 +20,7 @@ from semiseg.base.explain import explain, nearest
 from semiseg.base.yaml_loader import UniqueKeys
 from semiseg.datasets import kind
 from semiseg.models import architecture
+from semiseg.params import hub_weights
 from semiseg.params.cross_check import cross_check
 from semiseg.params.schema import Params
 from semiseg.scoring import metric
@@ -37,6 +38,7 @@ def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool
     bases: dict[str, str] = {}
     if isinstance(suites, dict):
         raw["suites"] = {name: _extended(suites, name, path, ()) for name in suites}
+        hub_weights.fill_in(raw["suites"], path.parent)
         bases = {name: own["extends"] for name, own in suites.items() if isinstance(own, dict) and "extends" in own}
     if suite is not None:
         raw["suite"] = suite

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from semiseg.base.errors import UserError
 from semiseg.base.files import sha256_file
 from semiseg.models.network_config import TINY_VIT
+from semiseg.params.hub_weights import FROM_HUB
 from semiseg.study import grid
 
 if TYPE_CHECKING:
     from semiseg.models.network_config import NetworkConfig
     from semiseg.params.schema import Params
-
-NO_FILE = ("hub", "imagenet", "none")  # start weights that are not a path
 
 # Names that are known to exist: importing the libraries that know all of them takes seconds.
 COMMON_ENCODERS = frozenset(
@@ -34,10 +33,17 @@ def check_before_start(params: Params, wanted: str, source: str = "params.yaml")
 
 
 def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
-    """Why the file of start weights cannot be used, if so: otherwise every training would fail, one after another."""
+    """Why the start weights cannot be used, if so: otherwise every training would fail, one after another."""
     weights = network.encoder_weights
-    if weights in NO_FILE:
+    if weights == "none":
         return None
+    if weights in FROM_HUB:
+        if network.encoder_weights_sha256 is not None:
+            return None
+        return (
+            f"suites.{suite}: the hash of {network.encoder}'s start weights is not known, and each spec needs it; "
+            f"run `semiseg data weights {suite}` to fetch them and record their hash"
+        )
     cure = "docs/datasets.md says how to get it, and how to take the library's own weights instead"
     where = f"suites.{suite}.recipe.network.encoder_weights"
     if not Path(weights).is_file():
