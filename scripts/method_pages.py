@@ -16,6 +16,7 @@ from semiseg import methods
 from semiseg.cluster import estimate
 from semiseg.params import loading
 from semiseg.report import names
+from semiseg.report.html.formulas import markdown
 from semiseg.report.html.method_pages import Described, describe
 from semiseg.report.tables import published
 
@@ -45,10 +46,10 @@ def index(listed: Iterable[str]) -> str:
 
 
 def page(one: Described) -> str:
-    parts = [f"# {one.title} (`{one.name}`)\n", WRITTEN, f"{one.summary}\n", *_facts(one)]
-    parts += ["## Formula\n", f"```text\n{one.text}\n```\n", "## Options\n", *options_table(one.name)]
+    parts = [f"# {one.title} (`{one.name}`)\n", WRITTEN, f"{markdown(one.summary)}\n", *_facts(one)]
+    parts += ["## Formula\n", f"{markdown(one.text)}\n", "## Options\n", *options_table(one.name)]
     parts += _official(one.name) + _ours(one.name)
-    parts += ["## Known to go wrong\n", *(f"- {sentence}" for sentence in one.known_to_go_wrong), ""]
+    parts += ["## Known to go wrong\n", *(f"- {markdown(sentence)}" for sentence in one.known_to_go_wrong), ""]
     return "\n".join(parts)
 
 

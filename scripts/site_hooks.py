@@ -15,7 +15,10 @@ from pathlib import Path
 
 from mkdocs.structure.files import File, Files
 
+from semiseg.report.html.formulas import typeset
+
 ROOT = Path(__file__).resolve().parents[1]
+FORMULAS = ROOT / "src/semiseg/report/html/assets/formulas.css"
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
 LANGUAGES = {".py": "python", ".smk": "python", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".sh": "bash"}
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")
@@ -33,6 +36,7 @@ def on_files(files: Files, config) -> Files:
     for file in [file for file in files if file.is_documentation_page()]:
         for target in _targets(file.content_string, sources.get(file.src_uri, f"docs/{file.src_uri}")):
             _add(files, config, target)
+    files.append(File.generated(config, "assets/formulas.css", abs_src_path=str(FORMULAS)))
     _leave_out_what_is_not_there(config, files)
     return files
 
@@ -54,6 +58,10 @@ def on_page_markdown(markdown: str, page, config, files) -> str:
         return f"{found[1]}({way}{'#' + anchor if anchor else ''})"
 
     return _outside_of_code(LINK, link, markdown)
+
+
+def on_page_content(html: str, page, config, files) -> str:
+    return typeset(html)
 
 
 def _outside_of_code(pattern: re.Pattern, replace, text: str) -> str:

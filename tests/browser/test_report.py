@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from semiseg import methods
+from semiseg.report.html import method_pages, pages
+from tests.report import studies
 
 pytestmark = pytest.mark.browser
 
@@ -55,6 +60,30 @@ def test_a_phone_scrolls_no_page_sideways(browser, report, page):
         # Chromium zooms out of a page that is too wide, and takes a moment to zoom back in on one that fits.
         assert browser.wait(lambda: browser.run("return innerWidth") == 390), browser.run("return innerWidth")
         assert browser.run("return document.documentElement.scrollWidth") <= 390
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_formulas_are_drawn_and_fit_their_page(browser, report, width, tmp_path):
+    """Of all methods, not only of those of the study."""
+    folder = tmp_path / "report"
+    shutil.copytree(report / "assets", folder / "assets")
+    pages.Pages(folder, "made", studies.DATASET, None).write(
+        "methods", methods=method_pages.described(set(methods.names())), options=dict.fromkeys(methods.names(), ())
+    )
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        browser.driver.get((folder / "methods.html").as_uri())
+        assert browser.wait(lambda: browser.run("return innerWidth") == width)
+        drawn = browser.run(
+            """return [...document.querySelectorAll("math")].map((one) => {
+               const own = one.getBoundingClientRect(), room = one.parentElement.getBoundingClientRect();
+               return [one.textContent, own.height, own.right - Math.min(room.right, innerWidth)]; });"""
+        )
+        assert len(drawn) > 80
+        assert [one for one in drawn if one[1] < 8 or one[2] > 0.5] == []
     finally:
         browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -72,6 +72,13 @@ def test_the_site_has_the_docs_their_search_and_the_code_that_they_link_to(site)
     assert way[1] in (site / way[0]).read_text()
 
 
+def test_formulas_are_typeset_in_the_site(site):
+    page = (site / "methods/unimatch.html").read_text()
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in page and "language-math" not in page
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline">' in page and "$<code>" not in page
+    assert "formulas.css" in page and "mtd" in (site / "assets/formulas.css").read_text()
+
+
 def test_pages_of_the_site_ask_no_other_host(site):
     page = (site / "index.html").read_text()
     loaded = re.findall(r'<(?:script|img)[^>]* src="?([^" >]+)', page)

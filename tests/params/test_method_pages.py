@@ -36,7 +36,8 @@ def test_the_pages_are_current(script):
 def test_a_page_has_formula_options_figures_and_what_goes_wrong(script):
     page = script["pages"]()["unimatch.md"]
     for text in (
-        "L = 1/2 (L_x + 0.25 L_s1",
+        "```math\nL = \\tfrac12 (L_x + 0.25 L_{s1}",
+        "$`L_{s1}`$ and $`L_{s2}`$ of the two strong views",
         "| `confidence` | number | `0.95` | paper: 0.95 on VOC",
         "Known to go wrong",
     ):

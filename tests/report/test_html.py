@@ -109,7 +109,10 @@ def test_a_record_without_a_start_shows_none(tmp_path):
 
 def test_methods_page_shows_the_docstrings_formulas(report):
     text = (report / "report" / "methods.html").read_text()
-    assert "L_seg = L_ce + lambda_adv L_adv" in text and "BMVC 2018" in text and "t_semi" in text
+    adv = text.split('id="advsemiseg"')[1].split("</section>")[0]
+    assert adv.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">') == 4
+    assert "<mi>λ</mi><mrow><mtext>adv</mtext></mrow>" in unescape(adv)
+    assert "$" not in adv and "BMVC 2018" in adv and "t_semi" in adv
 
 
 # ------------------------------------------------------------------------------------------------ the answer

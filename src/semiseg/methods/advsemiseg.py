@@ -1,23 +1,31 @@
-"""AdvSemiSeg (Hung et al., BMVC 2018): a discriminator tells ground truth from predictions pixel by pixel.
+r"""AdvSemiSeg (Hung et al., BMVC 2018): a discriminator tells ground truth from predictions pixel by pixel.
 
-L_seg = L_ce + lambda_adv L_adv + lambda_semi L_semi
-L_adv = - mean_j log D(P)_j
-L_semi = - mean over {j : D(P)_j > T_semi} of log P_j[argmax P_j]
-L_D = 1/2 mean_j [-log(1 - D(P)_j)] + 1/2 mean_j [-log D(onehot Y)_j]        (the halves: code)
+$$ L_{\text{seg}} = L_{\text{ce}} + \lambda_{\text{adv}} L_{\text{adv}} + \lambda_{\text{semi}} L_{\text{semi}} $$
+$$ L_{\text{adv}} = - \operatorname{mean}_j \log D(P)_j $$
+$$ L_{\text{semi}} = - \operatorname{mean}_{j \in S} \log \max_c P_{jc} $$
+$$
+\begin{split}
+L_D = {} & \tfrac12 \operatorname{mean}_j [- \log (1 - D(P)_j)] \\
+         & + \tfrac12 \operatorname{mean}_j [- \log D(\operatorname{onehot} Y)_j]
+\end{split}
+$$
 
-The paper writes sums over pixels; these are means, as its code has them, or its weights would mean nothing. Padding of
-unlabelled images has no loss, where the code lets it take part. `adv` is lambda_semi = 0, as the code's switch has it;
-the paper's rows "+L_adv" may come from labelled images alone, `lambda_adv_unlabelled: 0` (an arm of its suite).
+$S$ are the pixels with $D(P)_j > T_{\text{semi}}$. The halves in $L_D$ are those of the code. The paper writes sums
+over pixels. These are means, as in its code; its weights would not fit sums. Padding of unlabelled images has no loss;
+in the code it takes part. The variant `adv` has $\lambda_{\text{semi}} = 0$, which is how the code switches
+$L_{\text{semi}}$ off. The paper's rows "+L_adv" may come from labelled images alone; `lambda_adv_unlabelled: 0` does
+that (an arm of its suite).
 
 Reference: Hung, Tsai, Liou, Lin, Yang: Adversarial Learning for Semi-Supervised Semantic Segmentation. BMVC 2018.
 Code: hfslyc/AdvSemiSeg at 841d546.
 
 Known to go wrong:
-- The published figures start from COCO weights (the code's; the text says ImageNet), and others do not reach them with
-  ImageNet weights. They are not comparable with those of methods that start from ImageNet.
+- The published figures start from COCO weights (so the code; the text says ImageNet). Others do not reach them with
+  ImageNet weights. They are not comparable with figures of methods that start from ImageNet.
 - The discriminator becomes too strong; its loss should stay between 0.2 and 0.5.
-- If no pixel passes T_semi, L_semi is 0. The diagnostics of a run show the share of pixels that teach.
-- The code's Cityscapes part was never published.
+- If no pixel passes $T_{\text{semi}}$, $L_{\text{semi}}$ is 0. The diagnostics of a run show the share of
+  pixels that pass.
+- The code for Cityscapes was never published.
 """
 
 from __future__ import annotations

@@ -1,9 +1,20 @@
-"""AugSeg (Zhao et al., CVPR 2023, "Augmentation Matters"): random intensity and CutMix that labelled pixels help with.
+r"""AugSeg (Zhao et al., CVPR 2023, "Augmentation Matters"): random intensity; CutMix that labelled pixels help with.
 
-L = L_x + lambda_u (1/BHW) sum_j 1[conf_j >= tau] CE(p_j, label_j), the mean over ALL pixels, on mixed strong views.
-Confidence of image i: c_i = mean_j max_k p^t_j (1 - H(p^t_j) / log K). Before images are mixed among each
-other, image i receives a box of a labelled image with probability 1 - c_i. The code's teacher is a copy of the
-student through the first epoch; here it follows with the recipe's warm start, as every method's teacher does.
+$$
+\begin{split}
+L = {} & L_x + \lambda_u \, \frac{1}{BHW} \\
+       & \cdot \sum_j \mathbb{1}[\text{conf}_j \ge \tau] \operatorname{CE}(p_j, \hat y_j)
+\end{split}
+$$
+
+The mean runs over ALL pixels of the mixed strong views; $\hat y_j$ is the teacher's label. The confidence of image $i$
+is
+
+$$ c_i = \operatorname{mean}_j \max_k p^t_{jk} \left( 1 - \frac{H(p^t_j)}{\log K} \right) $$
+
+Before images are mixed among each other, image $i$ receives a box of a labelled image with probability $1 - c_i$. The
+code's teacher is a copy of the student through the first epoch; here it follows with the recipe's warm start, as every
+method's teacher does.
 
 Reference: Zhao, Yang, Long, Pi, Zhou, Wang: Augmentation Matters: A Simple-yet-Effective Approach to Semi-supervised
 Semantic Segmentation. CVPR 2023.

@@ -1,24 +1,34 @@
-"""CorrMatch (Sun et al., CVPR 2024): pixels that correlate share predictions and labels, above a threshold that moves.
+r"""CorrMatch (Sun et al., CVPR 2024): pixels that correlate share predictions and labels, above a threshold that moves.
 
-A = softmax over columns of f1' f2 / sqrt(C), f1 and f2 being projections of the coarsest features; q = p A shares the
-logits p at their size, with a gradient through A alone.
-L = 1/2 [1/2 (L_x(p) + L_x(q)) + lambda_h L_h + lambda_s L_s + lambda_f L_f + lambda_q 1/2 (L_h(q) + L_w(q))]
-L_h: cross-entropy of the strong view on sure and on reached pixels; L_s: KL divergence of its prediction from the weak
-view's, on sure pixels; L_f and L_w: cross-entropy of the weak view, on sure pixels, with dropped features and without.
-All are means over the valid pixels. Sure: confidence of tau or more, and tau follows, with momentum, the mean over the
-predicted classes of their largest confidence. Reached: drawn rows of A, scaled to [0, 1], cover the pixels above 1/2;
-where tau or more of these are sure, and more than tau of the sure have one label, all of them get it. The rows come one
-after another, as in the code: each counts labels that those before it may have overwritten. Rows of all images go at
-once, and no row is waited for.
+$$ A = \operatorname{softmax}\left( f_1^{\top} f_2 / \sqrt{C} \right), \quad q = p A $$
+$$
+\begin{split}
+L = {} & \tfrac12 \big[ \tfrac12 (L_x(p) + L_x(q)) + \lambda_h L_h + \lambda_s L_s \\
+       & + \lambda_f L_f + \lambda_q \tfrac12 (L_h(q) + L_w(q)) \big]
+\end{split}
+$$
+
+$f_1$ and $f_2$ are projections of the coarsest features, and the softmax runs over columns. $q$ shares the logits $p$
+at their size, with a gradient through $A$ alone. All terms are means over the valid pixels:
+
+- $L_h$: cross-entropy of the strong view on sure and on reached pixels;
+- $L_s$: KL divergence of the strong view's prediction from the weak view's, on sure pixels;
+- $L_f$ and $L_w$: cross-entropy of the weak view on sure pixels, with dropped features and without.
+
+A pixel is sure at a confidence of $\tau$ or more. $\tau$ follows, with momentum, the mean over the predicted classes of
+their largest confidence. Which pixels are reached is decided by drawn rows of $A$, scaled to [0, 1]: a row covers the
+pixels above 1/2. Where $\tau$ or more of these are sure, and more than $\tau$ of the sure have one label, all of them
+get it. The rows come one after another, as in the code: each counts labels that those before it may have overwritten.
+Rows of all images are processed at once, without waiting for the device.
 
 Reference: Sun, Yang, Zhang, Cheng, Hou: CorrMatch: Label Propagation via Correlation Matching for Semi-Supervised
 Semantic Segmentation. CVPR 2024.
 Code: BBBBchan/CorrMatch at 44f9f9e.
 
 Known to go wrong:
-- Inside the pasted box L_s compares two images with each other (`soft_in_box: false` leaves it out there).
-- On Cityscapes a tau that moves is worse than none (issue 12): `threshold: 0` and `momentum: 1`.
-- A takes 6 GB for 16 crops of 769 at output stride 8.
+- Inside the pasted box $L_s$ compares two images with each other (`soft_in_box: false` leaves the box out).
+- On Cityscapes a $\tau$ that moves is worse than none (issue 12): `threshold: 0` and `momentum: 1`.
+- $A$ takes 6 GB for 16 crops of 769 at output stride 8.
 """
 
 from __future__ import annotations

@@ -1,15 +1,22 @@
-"""CPS, cross pseudo supervision (Chen et al., CVPR 2021): two networks teach each other their argmax.
+r"""CPS, cross pseudo supervision (Chen et al., CVPR 2021): two networks teach each other their most likely class.
 
-L = L_x(f1) + L_x(f2) + lambda [CE(f1(mix), mix(argmax f2)) + CE(f2(mix), mix(argmax f1))]          (with CutMix)
-Without CutMix the two cross terms run over labelled and unlabelled images as they are. Padding of unlabelled images has
-no loss, where the code lets it take part.
+$$
+\begin{split}
+L = {} & L_x(f_1) + L_x(f_2) \\
+       & + \lambda \operatorname{CE}(f_1(\text{mix}), \text{mix}(\operatorname{argmax} f_2)) \\
+       & + \lambda \operatorname{CE}(f_2(\text{mix}), \text{mix}(\operatorname{argmax} f_1))
+\end{split}
+$$
+
+$\text{mix}$ is CutMix. Without it the two cross terms run over labelled and unlabelled images as they are.
+Padding of unlabelled images has no loss; in the code it takes part.
 
 Reference: Chen, Yuan, Zeng, Wang: Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision. CVPR 2021.
 Code: charlesCXK/TorchSemiSeg at 5e0c29c.
 
 Known to go wrong:
-- Several users do not reach the published Cityscapes figures; U2PL's re-run is 3 to 5 points lower and is what later
-  papers cite as well.
+- Several users do not reach the published Cityscapes figures. U2PL's re-run is 3 to 5 points lower, and later papers
+  cite that one as well.
 - Two networks are trained, which doubles time and memory; the first of them is reported.
 - There is no threshold: early wrong labels count as much as late right ones.
 """

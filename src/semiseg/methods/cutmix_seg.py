@@ -1,18 +1,19 @@
-"""CutMix-Seg (French et al., BMVC 2020): the student on mixed images agrees with the mixed predictions of the teacher.
+r"""CutMix-Seg (French et al., BMVC 2020): the student on mixed images agrees with the mixed predictions of the teacher.
 
-L = L_x + lambda r (1/BHW) sum_j sum_c (p^s_jc - p^t_jc)^2,   r = share of pixels with max_c p^t_jc >= tau
+$$ L = L_x + \lambda \, r \, \frac{1}{BHW} \sum_j \sum_c (p^s_{jc} - p^t_{jc})^2 $$
 
-r is ONE number for the batch, as in the authors' code: it scales the loss and masks no pixel. The mean runs over all
-pixels; those of padding count as 0. The authors' teacher has no warm start (`recipe.ema.warm_start: false`) and stays
-in training mode; here it follows as every method's teacher does, and predicts in evaluation mode.
+$r$ is the share of pixels with $\max_c p^t_{jc} \ge \tau$: ONE number for the batch, as in the authors' code. It scales
+the loss and masks no pixel. The mean runs over all pixels; those of padding count as 0. The authors' teacher has no
+warm start (`recipe.ema.warm_start: false`) and stays in training mode. Here it has the warm start of every method's
+teacher, and predicts in evaluation mode.
 
 Reference: French, Laine, Aila, Mackiewicz, Finlayson: Semi-supervised semantic segmentation needs strong, varied
 perturbations. BMVC 2020.
 Code: Britefury/cutmix-semisup-seg at af6183a.
 
 Known to go wrong:
-- Labelled images have a forward pass of their own, so that with few labels batch norm serves them badly where it serves
-  methods with a joint pass well; `recipe.batch_norm: joint` shows how much of a difference is that.
+- Labelled images have a forward pass of their own. With few labels, batch norm then has few images to learn its
+  statistics from. `recipe.batch_norm: joint` shows how much of a difference that makes.
 - The authors freeze batch norm. Re-runs with DeepLabV3+ are several points above the paper's figures with DeepLab-v2.
 """
 

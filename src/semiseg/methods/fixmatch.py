@@ -1,13 +1,19 @@
-"""FixMatch for segmentation, as re-run by UniMatch (Yang et al., CVPR 2023): confident predictions on the weak view
+r"""FixMatch for segmentation, as re-run by UniMatch (Yang et al., CVPR 2023): confident predictions on the weak view
 teach the same network on the strong view, with CutMix.
 
-L = 1/2 (L_x + L_u),   L_u = (1/N) sum_j 1[max p_w(j) >= tau] CE(p_s(j), argmax p_w(j))
+$$ L = \tfrac12 (L_x + L_u) $$
+$$
+\begin{split}
+L_u = \frac1N \sum_j & \mathbb{1}[\max p_w(j) \ge \tau] \\
+                     & \cdot \operatorname{CE}(p_s(j), \operatorname{argmax} p_w(j))
+\end{split}
+$$
 
 Reference: Sohn et al.: FixMatch. NeurIPS 2020; for segmentation as re-implemented with UniMatch (CVPR 2023).
 Code: LiheYoung/UniMatch at 0324f3d (fixmatch.py).
 
 Known to go wrong:
-- With a threshold of 0.95 and few labels next to nothing may be selected for many iterations; rare classes are never.
+- With a threshold of 0.95 and few labels, hardly any pixel may be selected for many iterations, and rare classes never.
 - Published figures are those of the best epoch on the set that is reported.
 """
 

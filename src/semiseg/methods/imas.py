@@ -1,12 +1,24 @@
-"""iMAS (Zhao et al., CVPR 2023): supervision, strength of the strong view and CutMix adapt to each image's easiness.
+r"""iMAS (Zhao et al., CVPR 2023): supervision, strength of the strong view and CutMix adapt to each image's easiness.
 
-e_i = 1/2 [rho^t_i wIoU(p^s_i, p^t_i; weights of p^t_i) + rho^s_i wIoU(p^t_i, p^s_i; weights of p^s_i)]
-rho = share of pixels with confidence >= tau; wIoU = sum_c (share of class c) IoU_c
-L = L_x + lambda_u mean_i e_i (1/HW) sum_j 1[conf^t_ij >= tau] CE(p_ij, argmax p^t_ij)
+$$
+\begin{split}
+e_i = {} & \tfrac12 \rho^t_i \operatorname{wIoU}(p^s_i, p^t_i;\, p^t_i) \\
+         & + \tfrac12 \rho^s_i \operatorname{wIoU}(p^t_i, p^s_i;\, p^s_i)
+\end{split}
+$$
+$$ L = L_x + \lambda_u \operatorname{mean}_i e_i l_i $$
+$$
+\begin{split}
+l_i = \frac{1}{HW} \sum_j & \mathbb{1}[\text{conf}^t_{ij} \ge \tau] \\
+                          & \cdot \operatorname{CE}(p_{ij}, \operatorname{argmax} p^t_{ij})
+\end{split}
+$$
 
-The mean over j counts ALL pixels, rejected ones as 0. Large e is easy (the code calls it hardness). Padding has no vote
-in rho and wIoU and no loss, where the code lets it take part. The code's teacher is a copy of the student through the
-first epoch; here it follows with the recipe's warm start, as every method's teacher does.
+$\rho$ is the share of pixels with confidence $\tau$ or more. $\operatorname{wIoU}$ is the sum over classes of IoU times
+the class's share in the prediction after the semicolon. The mean over $j$ counts ALL pixels, rejected ones as 0. A
+large $e$ is easy (the code calls it hardness). Padding counts neither in $\rho$ and $\operatorname{wIoU}$ nor in the
+loss; in the code it does. The code's teacher is a copy of the student through the first epoch; here it follows with the
+recipe's warm start, as every method's teacher does.
 
 Reference: Zhao, Long, Pi, Wang, Zhou: Instance-specific and Model-adaptive Supervision for Semi-supervised Semantic
 Segmentation. CVPR 2023.

@@ -1,6 +1,8 @@
-"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017) for segmentation: a student under noise agrees with its own average.
+r"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017) for segmentation: a student under noise agrees with its average.
 
-L = L_x + w(t) lambda (1/N) sum_j sum_c (p^s_jc - p^t_jc)^2,   w(t) = exp(-5 (1-t)^2) during the ramp-up
+$$ L = L_x + w(t) \, \lambda \, \frac1N \sum_j \sum_c (p^s_{jc} - p^t_{jc})^2 $$
+
+The weight is $w(t) = e^{-5 (1 - t)^2}$ during the ramp-up, and 1 after it.
 
 Reference: Tarvainen, Valpola: Mean teachers are better role models. NeurIPS 2017.
 

@@ -1,25 +1,45 @@
-"""RC2L, region-level contrast and consistency (Zhang et al., IJCAI 2022), our reading.
+r"""RC2L, region-level contrast and consistency (Zhang et al., IJCAI 2022), our reading.
 
-A teacher region is what its semantic map gives to one class: m^t_k. Each is paired with one of the student's N queries,
-k -> q(k), by the Hungarian method on class probability and dice; K is the number of teacher regions, r are features
-averaged over a mask.
+A teacher region is what its semantic map gives to one class: $m^t_k$. The Hungarian method pairs each with one of the
+student's $N$ queries, $k \to q(k)$, by class probability and dice. $K$ is the number of teacher regions; $r$ are
+features averaged over a mask.
 
-RMC = - (1/K) sum_k log [exp(dice(m^s_q(k), m^t_k) / tau) / sum_j exp(dice(m^s_j, m^t_k) / tau)]   masks, contrast
-RFC = - (1/K) sum_k log [exp(cos(r^s_q(k), r^t_k) / tau) / sum_j exp(cos(r^s_j, r^t_k) / tau)]     features, contrast
-RCC = (1/K) sum_k CE(class^s_q(k), k)                                                              classes
-SMC = (1/N_pixels) sum_j 1[conf^t_j >= threshold] CE(semantic map^s_j, argmax^t_j)                 semantic map
-L = L_MaskFormer(labelled) + lambda_rmc RMC + lambda_rfc RFC + lambda_rcc RCC + lambda_smc SMC
+$$
+\text{RMC} = - \frac1K \sum_k \log
+\frac{e^{\text{dice}(m^s_{q(k)}, m^t_k) / \tau}}{\sum_j e^{\text{dice}(m^s_j, m^t_k) / \tau}}
+$$
+$$
+\text{RFC} = - \frac1K \sum_k \log
+\frac{e^{\cos(r^s_{q(k)}, r^t_k) / \tau}}{\sum_j e^{\cos(r^s_j, r^t_k) / \tau}}
+$$
+$$ \text{RCC} = \frac1K \sum_k \operatorname{CE}(\text{class}^s_{q(k)}, k) $$
+$$
+\begin{split}
+\text{SMC} = \frac{1}{N_{\text{pixels}}} \sum_j & \mathbb{1}[\text{conf}^t_j \ge \tau_c] \\
+  & \cdot \operatorname{CE}(s_j, \operatorname{argmax} t_j)
+\end{split}
+$$
+$$
+\begin{split}
+L = {} & L_{\text{MaskFormer}} + \lambda_{\text{rmc}} \text{RMC} + \lambda_{\text{rfc}} \text{RFC} \\
+       & + \lambda_{\text{rcc}} \text{RCC} + \lambda_{\text{smc}} \text{SMC}
+\end{split}
+$$
 
-The cost is that of N K pairs of regions, where pixel contrast has (HW)^2 pairs of pixels.
+RMC contrasts masks, RFC features; RCC compares classes; SMC compares the semantic maps $s$ and $t$ above the confidence
+$\tau_c$ (`threshold`). $L_{\text{MaskFormer}}$ is the loss on labelled images. The cost is that of $N K$ pairs
+of regions, where pixel contrast has $(HW)^2$ pairs of pixels.
 
 The paper's code is not public, and of its text only abstract, captions and a short review are. What is known and
 is used here:
+
 - regions in place of pixels, because pixel contrast costs the square of the number of pixels;
-- an EMA teacher, and a network that classifies masks, as MaskFormer does, with N queries in the student;
+- an EMA teacher, and a network that classifies masks, as MaskFormer does, with $N$ queries in the student;
 - features of the pixel decoder averaged over masks (mask average pooling);
 - the names of the four losses and what each compares.
+
 Not known, and a free choice here: the form of every loss, the matching, what a teacher region is, the temperature,
-every weight, N, the teacher's momentum, the strong augmentation.
+every weight, $N$, the teacher's momentum, the strong augmentation.
 
 Reference: Zhang, Wu, Ding, Zhao, Guo: Region-level Contrastive and Consistency Learning for Semi-Supervised Semantic
 Segmentation. IJCAI 2022.

@@ -1,27 +1,37 @@
-"""SCL, structured consistency (Kim et al. 2020), our reading: student and teacher agree on how pixels resemble.
+r"""SCL, structured consistency (Kim et al. 2020), our reading: student and teacher agree on which pixels are alike.
 
-a_ij = p_i . p_j / (|p_i| |p_j|),   L_SC = (1/|pairs|) sum over pairs (a^s_ij - a^t_ij)^2
-L = L_x + w(t) [lambda_cons (1/N) sum_j sum_c (p^s_jc - p^t_jc)^2 + lambda_sc L_SC]
+$$ a_{ij} = \frac{p_i \cdot p_j}{|p_i| \, |p_j|} $$
+$$ L_{\text{SC}} = \operatorname{mean}_{ij} (a^s_{ij} - a^t_{ij})^2 $$
+$$
+\begin{split}
+L = L_x + w(t) \big[ & \lambda_{\text{cons}} \tfrac1N \textstyle\sum_j \sum_c (p^s_{jc} - p^t_{jc})^2 \\
+                     & + \lambda_{\text{sc}} L_{\text{SC}} \big]
+\end{split}
+$$
 
-The images are mixed by CutMix, and pairs never cross the border of the mix: on its two sides are two scenes. All pairs
-of an HxW map cost (HW)^2; n pixels drawn inside the box cost n^2, whatever the size of the image.
+The images are mixed by CutMix. Both pixels of a pair lie on one side of the mix, because the two sides show two scenes.
+All pairs of an $H \times W$ map cost $(HW)^2$; $n$ pixels drawn inside the box cost $n^2$, whatever the size of the
+image.
 
 The paper's text and code are not public. What is known of it (abstract and reviews) and is used here:
+
 - a mean teacher, and a loss on the similarities between pixels of student and teacher;
 - CutMix, which makes that loss cheap: pairs are formed of pixels sampled inside the boxes;
 - pseudo-labels of the teacher from several augmentations (`mirror`);
 - boundary-label relaxation as the loss on labelled images (`boundary_relaxation`; off by default, for equal terms).
+
 Known, but not used: DeepLabV3+ with WideResNet-38 and video propagation. Not known, and a free choice here: the form of
-a_ij and of the loss, the vector p (class probabilities), every weight, the number of pixels, the law of the boxes, the
-teacher's momentum, the ramp-up.
+$a_{ij}$ and of the loss, the vector $p$ (class probabilities), every weight, the number of pixels, the law of the
+boxes, the teacher's momentum, the ramp-up.
 
 Reference: Kim, Jang, Park, Jeong: Structured Consistency Loss for semi-supervised semantic segmentation. arXiv
 2001.04647, 2020.
 
 Known to go wrong:
-- The published figures (Cityscapes, all labels and the extra images) are no test of this reading: network, pre-training
-  and schedule are others.
-- Cosine similarity of probabilities is close to 1 for most pairs, so that L_SC is small where predictions are sure.
+- The published figures (Cityscapes, all labels and the extra images) do not test this reading: they come from another
+  network, pre-training and schedule.
+- Cosine similarity of probabilities is close to 1 for most pairs, so $L_{\text{SC}}$ is small where predictions
+  are sure.
 """
 
 from __future__ import annotations

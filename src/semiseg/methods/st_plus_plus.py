@@ -1,17 +1,21 @@
-"""ST++ (Yang et al., CVPR 2022): self-training in stages, with the reliable images first.
+r"""ST++ (Yang et al., CVPR 2022): self-training in stages, with the reliable images first.
 
 1. A teacher learns from the labelled images alone: the suite's run of `supervised`.
-2. Unlabelled images are ranked by how stable the teacher's predictions were while it trained,
-   r_i = mean over k of mIoU(prediction of the teacher's k-th earlier weights, of its last weights), on image i alone.
+2. Unlabelled images are ranked by how stable the teacher's predictions were while it trained ($r_i$ below).
 3. The first student learns from the labelled images and from the teacher's labels of the upper half.
 4. The last student, from its start weights, learns from all images. The first student labels the lower half.
 
-Every student: L = 1/2 (L_x + L_u), where L_u is the recipe's criterion on strong views of unlabelled images with the
-labels that were given to them. Inside a box that is cut out there is noise and no label. Labels are given once, as
-means over scales and mirror images. The variant `st` has one student, which learns from the teacher's labels of all
-images. The code draws its batches from one pool that holds as many labelled as unlabelled images; here each batch has
-its share of both. The code takes the best epoch on the validation set for teacher and first student, where this takes
-the last one. Its noise in the boxes differs from pixel to pixel; here it is one colour for each box.
+$$ r_i = \operatorname{mean}_k \operatorname{mIoU}(\hat y_i^{(k)}, \hat y_i) $$
+$$ L = \tfrac12 (L_x + L_u) $$
+
+$\hat y_i^{(k)}$ is the prediction of the teacher's $k$-th earlier weights on image $i$, $\hat y_i$ that of its last
+weights. $L$ is the loss of every student; $L_u$ is the recipe's criterion on strong views of unlabelled images with the
+labels that were given to them. Labels are given once, as means over scales and mirror images. A box that is cut out
+holds noise and has no label. The variant `st` has one student, which learns from the teacher's labels of all images.
+
+The code draws its batches from one pool that holds as many labelled as unlabelled images; here each batch has its share
+of both. The code takes the best epoch on the validation set for teacher and first student; here it is the last one. Its
+noise in the boxes differs from pixel to pixel; here it is one colour for each box.
 
 Reference: Yang, Zhuo, Qi, Shi, Gao: ST++: Make Self-training Work Better for Semi-supervised Semantic Segmentation.
 CVPR 2022. Code: LiheYoung/ST-PlusPlus at f4e7a57.

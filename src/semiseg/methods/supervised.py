@@ -1,12 +1,14 @@
-"""Labelled images alone: the baseline of every comparison, and the `all labels` row above it.
+r"""Labelled images alone: the baseline of every comparison, and the `all labels` row above it.
 
-L = L_x, the recipe's criterion on the weak view. Variants that are harder to beat:
+$$ L = L_x $$
 
-`bn`: unlabelled images pass through the student beside the labelled ones. They have no loss; what changes is the
-statistics of batch norm, which most methods get from unlabelled images as well.
-`strong`: L = 1/2 (L_x + L_s). L_s is the criterion on strong views of the labelled images, mixed among each other by
-CutMix with their labels. The EMA teacher is reported.
-`strong_long`: `strong` with more iterations, as many as cost the arithmetic of the suite's dearest method.
+$L_x$ is the recipe's criterion on the weak view. Variants that are harder to beat:
+
+- `bn`: unlabelled images pass through the student beside the labelled ones. They have no loss. They change the
+  statistics of batch norm, which most methods take from unlabelled images as well.
+- `strong`: $L = \tfrac12 (L_x + L_s)$. $L_s$ is the criterion on strong views of the labelled images, mixed among each
+  other by CutMix with their labels. The EMA teacher is reported.
+- `strong_long`: `strong` with more iterations, as many as cost the arithmetic of the suite's dearest method.
 
 Known to go wrong:
 - With few labels, batch norm estimates its statistics from few images. Compare with `bn` before a gain is put down to a

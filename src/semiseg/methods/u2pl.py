@@ -1,22 +1,32 @@
-"""U2PL (Wang et al., CVPR 2022): pixels too uncertain to be labelled still say which class they are not.
+r"""U2PL (Wang et al., CVPR 2022): pixels too uncertain to be labelled still say which class they are not.
 
-L = L_x + lambda_u L_u + lambda_c L_c. H_j is the entropy of the teacher's prediction on the mixed images; alpha_t falls
-from alpha to 0 percent over the training (in the code once an epoch).
-L_u = (all / kept) (1 / kept) sum over kept pixels of CE(p_j, label_j); kept: H_j below its percentile 100 - alpha_t
-L_c = mean over the classes c that occur, mean over anchors z of -log (e^{cos(z,z+)/tau} / sum_{z+,z-} e^{cos(z,.)/tau})
-z: the student's vectors for pixels of c with p^t_jc > delta_p; unlabelled ones have H_j in the lowest alpha_t percent.
-z+: the mean of the teacher's vectors for all these pixels, without delta_p. z-: from a memory, first in and first out,
-of the teacher's vectors for unlabelled pixels with H_j in the highest alpha_t percent where c ranks from low_rank to
-below high_rank, and for labelled pixels of other classes where c ranks below low_rank.
-Percentiles, z and z+ are those of all processes' batch. Padding counts for nothing. Other than in the code, the teacher
-predicts in evaluation mode, and the representation head takes the decoder's last features and has no dropout.
+$$ L = L_x + \lambda_u L_u + \lambda_c L_c $$
+$$ L_u = \frac{n}{n_{\text{kept}}^2} \sum_{j \text{ kept}} \operatorname{CE}(p_j, \hat y_j) $$
+$$ L_c = \operatorname{mean}_c \operatorname{mean}_z l(z) $$
+$$
+l(z) = - \log \frac{e^{\cos(z, z^+) / \tau}}{\sum_{z' \in \{z^+, z^-\}} e^{\cos(z, z') / \tau}}
+$$
+
+$H_j$ is the entropy of the teacher's prediction on the mixed images. $\alpha_t$ falls from $\alpha$ to 0 percent over
+the training (in the code once an epoch). Of the $n$ pixels those are kept whose $H_j$ is below its percentile
+$100 - \alpha_t$. $L_c$ is a mean over the classes $c$ that occur and over their anchors:
+
+- $z$: the student's vectors for pixels of $c$ with $p^t_{jc} > \delta_p$; of unlabelled pixels only those with $H_j$ in
+  the lowest $\alpha_t$ percent;
+- $z^+$: the mean of the teacher's vectors for all these pixels, without $\delta_p$;
+- $z^-$: drawn from a memory, first in and first out, of the teacher's vectors. It holds unlabelled pixels with $H_j$ in
+  the highest $\alpha_t$ percent where $c$ ranks from low_rank to below high_rank, and labelled pixels of other classes
+  where $c$ ranks below low_rank.
+
+Percentiles, $z$ and $z^+$ are those of all processes' batch. Padding counts for nothing. Other than in the code, the
+teacher predicts in evaluation mode, and the representation head takes the decoder's last features and has no dropout.
 
 Reference: Wang et al.: Semi-Supervised Semantic Segmentation Using Unreliable Pseudo-Labels. CVPR 2022.
 Code: Haochen-Wang409/U2PL at ab3d2be.
 
 Known to go wrong:
-- In the code z- must have the label c, so none are labelled pixels (issue 171), and the i-th of the classes that occur
-  takes z and z+ from class i (issue 111). The option `contrast` chooses between paper and code.
+- In the code $z^-$ must have the label $c$, so none are labelled pixels (issue 171), and the i-th of the classes that
+  occur takes $z$ and $z^+$ from class i (issue 111). The option `contrast` chooses between paper and code.
 - With two or three classes no unlabelled pixel is a negative by the default ranks; set low_rank to 1.
 - Nearly all pixels teach: a network that predicts badly at first stays so. From random weights raise supervised_share.
 """

@@ -1,13 +1,16 @@
-"""UniMatch (Yang et al., CVPR 2023): FixMatch with two strong views and a view whose features are perturbed.
+r"""UniMatch (Yang et al., CVPR 2023): FixMatch with two strong views and a view whose features are perturbed.
 
-L = 1/2 (L_x + 0.25 L_s1 + 0.25 L_s2 + 0.5 L_fp), each unlabelled term the FixMatch loss against the weak view
+$$ L = \tfrac12 (L_x + 0.25 L_{s1} + 0.25 L_{s2} + 0.5 L_{\text{fp}}) $$
+
+Each unlabelled term is the FixMatch loss against the weak view: $L_{s1}$ and $L_{s2}$ of the two strong views,
+$L_{\text{fp}}$ of the weak view with perturbed features.
 
 Reference: Yang, Qi, Feng, Zhang, Shi: Revisiting Weak-to-Strong Consistency in Semi-Supervised Semantic Segmentation.
 CVPR 2023.
 Code: LiheYoung/UniMatch at 0324f3d.
 
 Known to go wrong:
-- With fewer GPUs than the authors' four the batch is smaller, and with it the result; here the batch is a global one.
+- With fewer GPUs than the authors' four the batch is smaller, and the result worse; here the batch is a global one.
 - The authors quote 0.6 points as the range of repeated runs at VOC's classic lists, and their logs span more at 183
   labels (last epoch 76.70 ± 1.22).
 - Figures of the arXiv version and of the printed one differ (threshold and output stride on Cityscapes).

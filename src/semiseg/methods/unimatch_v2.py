@@ -1,12 +1,14 @@
-"""UniMatch V2 (Yang et al., TPAMI 2025): two strong views whose features lose complementary channels; a teacher labels.
+r"""UniMatch V2 (Yang et al., TPAMI 2025): two strong views that lose complementary channels; a teacher labels.
 
-L = 1/2 (L_x + 1/2 (L_s1 + L_s2)), each unlabelled term the FixMatch loss against the EMA teacher's weak view. For one
-half of the images m ~ Bernoulli(1/2) per channel of the encoder's features; view 1 keeps 2 m f and view 2 keeps
-2 (1 - m) f. The other half keeps all channels.
+$$ L = \tfrac12 \left( L_x + \tfrac12 (L_{s1} + L_{s2}) \right) $$
 
-The code drops exactly half of the images of each GPU; here it is half of the global batch. One m serves all four maps
-of a vision transformer, as in the code. The paper has no encoder whose maps differ in channels (ResNet): there each
-number of channels has its own m (our reading).
+Each unlabelled term is the FixMatch loss against the EMA teacher's weak view. For one half of the images
+$m \sim \operatorname{Bernoulli}(\tfrac12)$ is drawn for each channel of the encoder's features $f$: view 1 keeps
+$2 m f$ and view 2 keeps $2 (1 - m) f$. The other half keeps all channels.
+
+The code drops channels of exactly half of the images of each GPU; here it is half of the global batch. One $m$ serves
+all four maps of a vision transformer, as in the code. The paper has no encoder whose maps differ in channels (ResNet):
+there each number of channels has its own $m$ (our reading).
 
 Reference: Yang, Zhao, Zhao: UniMatch V2: Pushing the Limit of Semi-Supervised Semantic Segmentation. TPAMI 2025.
 Code: LiheYoung/UniMatch-V2 at f6afb4d.

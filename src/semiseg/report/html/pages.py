@@ -20,6 +20,7 @@ from semiseg.report.html import (
     answer,
     downloads,
     first_page,
+    formulas,
     interval_bar,
     logs,
     method_pages,
@@ -115,6 +116,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.globals["version"] = __version__
+    made.filters |= {"docstring": formulas.page, "sentence": formulas.line}
     return made
 
 
