@@ -1,4 +1,4 @@
-"""Write the index of the published studies into results/README.md, between its two markers.
+"""Write the index of the published studies into results/README.md, between its two markers, and results/ranks.svg.
 
 A study is published when git holds its files, or would hold them after `git add results`.
 """
@@ -9,6 +9,7 @@ import csv
 import subprocess
 from pathlib import Path
 
+from semiseg.report.plots import ranks
 from semiseg.report.rebuild import read_rows
 from semiseg.report.table import escape_markdown
 
@@ -49,10 +50,29 @@ def _answer(folder: Path) -> str:
     return rows[0]["sentence"] if rows else "no method can be compared yet"
 
 
+def ranked(folders: list[Path]) -> tuple[str, bytes | None]:
+    """What the studies say together: a text, and the plot of ranks if there are data sets enough."""
+    found = ranks.over_sets(ranks.read(folders))
+    if isinstance(found, str):
+        return found, None
+    shown = f"![{found.alt}]({ranks.NAME}.svg)"
+    return f"{found.sentence}\n\n{shown}\n\n{found.caption}", ranks.draw(found)["svg"]
+
+
 def page(text: str, folders: list[Path]) -> str:
     before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{index(folders)}\n{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}\n{index(folders)}\n\n{ranked(folders)[0]}\n{END}{rest.split(END)[1]}"
+
+
+def write(place: Path, folders: list[Path]) -> None:
+    """The index, and the plot beside it; one that cannot be drawn any more is removed."""
+    place.write_text(page(place.read_text(), folders))
+    plot, content = place.with_name(f"{ranks.NAME}.svg"), ranked(folders)[1]
+    if content is None:
+        plot.unlink(missing_ok=True)
+    else:
+        plot.write_bytes(content)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(), studies()))
+    write(PAGE, studies())

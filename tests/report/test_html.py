@@ -296,3 +296,14 @@ def test_several_suites_stand_in_one_index(report, tmp_path):
     assert all((tmp_path / link).exists() for link in index.links if not link.startswith("data:"))
     text = (tmp_path / "index.html").read_text()
     assert answer.answer(read_all(report / "tables"))[0] in unescape(text)
+    assert "need at least 3 data sets" in text and "so far there is 1 (pocket)" in text
+
+
+def test_the_index_ranks_methods_over_data_sets(report, tmp_path):
+    for name in ("one", "two", "three"):
+        shutil.copytree(report, tmp_path / name)
+        table = tmp_path / name / "tables/comparison.csv"
+        table.write_text(table.read_text().replace("pocket,pocket,", f"pocket,{name},"))
+    text = unescape(html.build_index(tmp_path).read_text())
+    assert "Over 3 data sets UniMatch has the best mean rank, 1.0 of 7" in text
+    assert 'src="data:image/svg+xml;base64,' in text and "Mean ranks: UniMatch 1.0, " in text

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from semiseg.base import files
+from tests.report.test_ranks import in_order
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES, BYTES, OF_EVALUATIONS = 250, 8 * 2**20, 4 * 2**20
 
@@ -54,6 +57,22 @@ def test_a_study_without_stored_evaluations_says_so(script):
 def test_the_index_is_current(script):
     page = (ROOT / "results/README.md").read_text()
     assert page == script["page"](page, script["studies"](ROOT)), "type `python scripts/results_index.py`"
+    plot = ROOT / "results/ranks.svg"
+    assert (plot.read_bytes() if plot.exists() else None) == script["ranked"](script["studies"](ROOT))[1]
+
+
+def test_the_index_ranks_methods_over_data_sets(script, tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        files.write_text(folder / "evaluations.npz", "")
+        rows = in_order(folder.name)
+        text = "\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)])
+        files.write_text(folder / "tables/comparison.csv", text)
+    words, plot = script["ranked"](folders)
+    assert "Over 3 data sets U2PL has the best mean rank" in words and "](ranks.svg)" in words
+    assert plot.startswith(b"<?xml")
+    (folders[0] / "evaluations.npz").unlink()
+    assert script["ranked"](folders)[1] is None, "a study of an earlier version does not count"
 
 
 @pytest.mark.parametrize(

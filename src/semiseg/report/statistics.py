@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
+from scipy.stats import studentized_range
 
 RESAMPLES = 10_000
 FEWER = 2_000  # for metrics beside mIoU: their standard errors are within 2 % of those of more
@@ -200,3 +201,14 @@ def leading(order: Sequence[Any], p_of: Callable[[Any, Any], float | None], leve
     """The first of `order` and all that cannot be told from it: their adjusted p value is not below the level."""
     top, *others = order
     return [top, *(one for one in others if (p := p_of(top, one)) is None or p >= level)]
+
+
+def critical_difference(methods: int, sets: int) -> float:
+    """Nemenyi's test: how far two mean ranks over `sets` data sets must be apart (Demšar 2006, section 3.2.2)."""
+    quantile = studentized_range.ppf(LEVEL, methods, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * sets)))
+
+
+def least_sets(methods: int) -> int:
+    """With fewer data sets not even a method that is first on each can be told from one that is last on each."""
+    return next(sets for sets in range(2, 100) if critical_difference(methods, sets) < methods - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from semiseg.report.cells import COMPARISON
 from semiseg.report.html.answer import answer
 from semiseg.report.html.pages import environment, write_page
+from semiseg.report.plots import ranks
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
 from semiseg.runs import collect
@@ -17,12 +19,17 @@ EARLIER = "Its tables were made by an earlier version."
 
 
 def build_index(results: Path) -> Path:
-    """List every suite below `results` whose report is there; its style is that of the first suite's report."""
+    """List every suite below `results` whose report is there, and rank the methods over their data sets.
+
+    The page has the style of the first suite's report.
+    """
     found = sorted(path.parents[1] for path in results.glob("*/report/index.html"))
     suites = [_summary(folder) for folder in found if _has_records(folder)]
     page = results / "index.html"
     assets = os.path.relpath(found[0] / "report" / "assets", results) + "/" if found else ""
-    write_page(environment(), "suites", page, suites=suites, assets=assets)
+    together = ranks.over_sets(ranks.read(found))
+    picture = "" if isinstance(together, str) else base64.b64encode(ranks.draw(together)["svg"]).decode()
+    write_page(environment(), "suites", page, suites=suites, assets=assets, ranks=together, picture=picture)
     return page
 
 

@@ -97,17 +97,28 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
+METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}  # neither dates nor versions
+
+
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """SVG and PNG without dates or versions, written whole."""
+    """SVG and PNG, written whole."""
+    for suffix, content in encoded(figure).items():
+        files.write_bytes(folder / f"{name}.{suffix}", content)
+
+
+def encoded(figure: Figure) -> dict[str, bytes]:
+    """The figure as SVG and PNG; it is closed."""
     import matplotlib.pyplot as plt
 
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")  # once for both files: it costs as much as drawing
-    for suffix, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+    found = {}
+    for suffix, metadata in METADATA.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata)
-        files.write_bytes(folder / f"{name}.{suffix}", buffer.getvalue())
+        found[suffix] = buffer.getvalue()
     plt.close(figure)
+    return found
 
 
 def leave_empty(folder: Path, name: str, title: str) -> None:
