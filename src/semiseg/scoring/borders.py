@@ -10,15 +10,14 @@ from torch import Tensor
 
 from semiseg.base.labels import IGNORE
 from semiseg.scoring.confusion import confusion_matrices
+from semiseg.scoring.widths import BORDER_SHARE
 
 AFFECTS_RESULTS = False
-
-SHARE = 0.01  # of the image's diagonal: the band reaches so far on both sides of a border
 
 
 def width(size: tuple[int, int]) -> int:
     """Pixels on each side of a border, at least one."""
-    return max(1, round(SHARE * math.hypot(*size)))
+    return max(1, round(BORDER_SHARE * math.hypot(*size)))
 
 
 def near_borders(label: Tensor) -> Tensor:

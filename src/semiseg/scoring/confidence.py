@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from semiseg.scoring.confusion import count
+from semiseg.scoring.widths import BINS
 
 AFFECTS_RESULTS = False
 
-# Equally wide in the square root of 1 - confidence, so that they are narrow near 1, where most pixels of a trained
-# network are: the last bin begins at 0.999, and none is wider than 0.07.
-BINS = 32
 _CELLS = 2 * BINS + 1  # of an image: wrong, right, and one for pixels without a label
-
-CENTRES = 1 - ((BINS - np.arange(BINS) - 0.5) / BINS) ** 2  # the confidence that a pixel of a bin is taken to have
 
 
 def histograms(prediction: Tensor, confidence: Tensor, label: Tensor, classes: int) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.scoring.confidence import BINS, histograms
+from semiseg.scoring.confidence import histograms
 from semiseg.scoring.metric import REGISTRY
 from semiseg.scoring.metrics.boundary_miou import BoundaryMiou
 from semiseg.scoring.metrics.calibration_error import CalibrationError
@@ -15,6 +15,7 @@ from semiseg.scoring.metrics.image_miou import ImageMiou
 from semiseg.scoring.metrics.miou import Miou
 from semiseg.scoring.metrics.worst_tenth import WorstTenth
 from semiseg.scoring.selection import mean_iou
+from semiseg.scoring.widths import BINS
 
 CLASSES = 5
 

@@ -1,6 +1,6 @@
 """Expected calibration error: by how much confidence and accuracy differ, over bins of confidence, weighted by pixels.
 
-Guo et al., ICML 2017, with the bins of `semiseg.scoring.confidence`, which are narrow where most pixels are. A pixel
+Guo et al., ICML 2017, with the bins of `semiseg.scoring.widths`, which are narrow where most pixels are. A pixel
 has the confidence of the middle of its bin.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from semiseg.scoring.confidence import CENTRES
 from semiseg.scoring.metric import Metric
+from semiseg.scoring.widths import CENTRES
 
 AFFECTS_RESULTS = False
 
