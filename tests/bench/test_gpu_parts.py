@@ -102,6 +102,13 @@ def test_determinism_compares_the_bits_of_two_trainings(images, monkeypatch):
     assert not any(row["same_bits"] for row in gpu_parts.determinism(images))
 
 
+def test_the_threshold_is_found_in_both_ways(images, monkeypatch):
+    monkeypatch.setattr(gpu_parts, "SECONDS", {32: 1})
+    rows = gpu_parts.threshold(images)
+    assert [(line["case"], line["what"]) for line in rows] == [("32", "topk"), ("32", "kthvalue")]
+    assert all(line["median_ms"] > 0 for line in rows)
+
+
 def test_evaluation_is_that_of_the_engine(images, monkeypatch):
     called = []
     real = step_speed.made_images

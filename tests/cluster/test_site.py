@@ -31,6 +31,11 @@ def test_mistakes_are_answered_with_the_file_and_the_key(tmp_path, text):
         load(path, {})
 
 
+def test_a_mistake_in_the_environment_is_not_looked_for_in_the_file(tmp_path):
+    with pytest.raises(UserError, match=r"^environment variables SEMISEG_SLURM_…: requeue: .* \(found 'maybe'\)$"):
+        load(tmp_path / "site.yaml", {"SEMISEG_SLURM_REQUEUE": "maybe"})
+
+
 def test_the_nearest_key_is_named(tmp_path):
     path = tmp_path / "site.yaml"
     path.write_text("partitoin: gpu\n")

@@ -19,6 +19,7 @@ from semiseg.inference import export
 from semiseg.inference.trained import Trained
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
+from semiseg.report.data_terms import terms_of
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -67,6 +68,7 @@ def test_the_model_card_says_what_was_trained_on_what_and_how_good_it_is(finishe
     assert low < miou < high
     hashes = json.loads((run / "record.json").read_text())["hashes"]
     assert hashes["data"] in body and hashes["split"] in body and "background, square, stripe" in body
+    assert f"terms of the data: {terms_of('pocket')}; start weights have terms of their own" in body
     for title in ("Data", "Metrics", "Intended use", "Limits", "Provenance"):
         assert f"## {title}\n" in body
 

@@ -113,3 +113,20 @@ def test_nothing_in_a_step_waits_for_the_gpu(case, build):
             training.step(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize(
+    ("method", "wanted", "joint"),
+    [
+        ("fixmatch", "official", True),
+        ("fixmatch", "separate", False),
+        ("cps", "official", False),
+        ("cps", "joint", True),
+    ],
+)
+def test_the_recipe_decides_whether_images_share_their_statistics(method, wanted, joint, build):
+    training = build(method, batch_norm=wanted)
+    told, losses = [], training.method.losses
+    training.method.losses = lambda batch, step: (told.append(step.joint), losses(batch, step))[1]
+    train_steps(training, 1)
+    assert told == [joint]

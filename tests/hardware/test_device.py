@@ -187,6 +187,24 @@ def test_all_parts_of_a_network_say_it_once(monkeypatch):
     assert len(said) == 1
 
 
+def test_images_of_any_size_are_seen_without_a_search(process):
+    """Diagnostics show whole images to the networks of a training, whose crops have one size."""
+    from semiseg.models.student import SecondPlayer, Student
+
+    class Net(nn.Module):
+        def forward(self, x):
+            searched.append(torch.backends.cudnn.benchmark)
+            return x
+
+        encode = decode = forward
+
+    searched, image = [], torch.zeros(1, 3, 2, 2)
+    torch.backends.cudnn.benchmark = True
+    student, player = (kind(Net(), Speed(FAST, CPU), print) for kind in (Student, SecondPlayer))
+    student.eager(image), player.eager(image), student(image), player(image)
+    assert searched == [False, False, True, True]
+
+
 def test_out_of_memory_is_not_taken_for_a_failing_compiler(monkeypatch):
     monkeypatch.setattr(torch, "compile", Failing(torch.OutOfMemoryError("full")))
     said = []

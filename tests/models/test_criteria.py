@@ -159,8 +159,15 @@ def test_the_mean_can_be_taken_over_processes(criterion) -> None:
     torch.testing.assert_close((total_a + total_b) / (count_a + count_b), criterion(logits, label))
 
 
-def test_the_threshold_of_hard_examples_is_the_same_by_either_way():
+class OnGpu(torch.Tensor):
+    is_cuda = property(lambda self: True)
+
+
+def test_the_threshold_of_hard_examples_is_the_same_by_either_way(monkeypatch):
     """A GPU takes topk, a CPU kthvalue."""
+    with monkeypatch.context() as without:
+        without.setattr(torch, "kthvalue", None)
+        assert float(criteria.kth_smallest(torch.tensor([3.0, 1.0, 2.0]).as_subclass(OnGpu), 2)) == 2.0
     values = torch.rand(5000, generator=torch.Generator().manual_seed(0))
     for k in (1, 700, 5000):
         assert criteria.kth_smallest(values, k) == values.sort().values[k - 1]

@@ -86,6 +86,7 @@ def test_beside_a_gpu_images_are_read_ahead_into_pinned_memory(monkeypatch):
     store, network, readers, pinned = Pictures(), Brightness(), [], []
     plain = Evaluator(store, PROTOCOL, 2, 2, SPEED).matrices(network, list(store.images))
     evaluator = Evaluator(store, PROTOCOL, 2, 2, SPEED)
+    assert Evaluator(store, PROTOCOL, 2, 2, SimpleNamespace(device=torch.device("cuda"))).reads_ahead
     evaluator.reads_ahead = True
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: (pinned.append(len(self)), self)[1])
     read = store.image

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from semiseg.cli import COMMANDS
+from semiseg.commands import report
 from tests import tiny
 from tests.browser.conftest import Browser, driver  # noqa: F401 - a fixture
 from tests.workflow.conftest import ENVIRONMENT, REPOSITORY
@@ -30,6 +32,9 @@ def test_hosted_jobs_call_commands_that_exist(name):
     lines = [line.split() for command in commands for line in command.splitlines()]
     called = {words[1] for words in lines if words[:1] == ["make"]}
     assert called and called <= targets
+    ours = [words[1:] for words in lines if words[:1] == ["semiseg"]]
+    assert all(words[0] in COMMANDS for words in ours)
+    assert all(words[1] in report.PARTS for words in ours if words[0] == "report")
 
 
 def test_both_places_of_the_snakefile_plan_the_same(study):

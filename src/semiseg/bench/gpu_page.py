@@ -56,6 +56,13 @@ SECTIONS = {
         {"method": "Method", "deterministic": "`deterministic`", "same_bits": "Same bits", "steps": "Steps",
          "median_ms": "ms per step", "times_as_long": "Times as long"},
     ),
+    "threshold": Section(
+        "The threshold of OHEM",
+        "The 200,000-th smallest of the probabilities of 8 crops, by the way that is taken on GPUs (topk) and by the "
+        "one that is taken on CPUs.",
+        {"case": "Crop", "what": "Way", "n": "n", "median_ms": "ms", "quartile_low_ms": "25 %",
+         "quartile_high_ms": "75 %"},
+    ),
     "evaluation": Section(
         "Evaluation",
         "Whole images, read from the store, through ResNet-101 to confusion matrices.",

@@ -38,6 +38,7 @@ EAGER = {"compile": False}
 WAYS = {"eager": EAGER, "plain": {"plain": True}}
 COMPILED = {"compiled": {}, "eager": EAGER}
 TIMED = 4.0  # seconds of one comparison
+MIN_KEPT = 200_000  # of the suite cityscapes
 REPEATED, REPEATED_CROP = 10, 321  # steps and crop of a training that is done twice
 
 
@@ -50,6 +51,7 @@ def parts() -> list[Part]:
         Part("waiting", "waiting", "does anything in a step wait for the GPU? every method", 60, waiting),
         Part("determinism", "determinism", "a training twice, with and without `deterministic`", 60, determinism),
         *steps[513],
+        Part("threshold", "threshold", "the threshold of OHEM in two ways, of 8 crops", 10, threshold),
         Part("evaluation", "evaluation", "whole images through ResNet-101 to confusion matrices", 30, evaluation),
         *steps[801],
         Part("precision", "precision", "a cell of pocket in bf16 and in fp32, three seeds each", 120, precision),
@@ -175,6 +177,21 @@ def _trained(method: str, engine: dict[str, Any], images: Path) -> tuple[str, fl
     seconds = _steps(training, REPEATED)
     student = training.state.trained["student"]
     return state_sha256(student.state_dict()), statistics.median(seconds[REPEATED // 2 :])
+
+
+def threshold(images: Path) -> Rows:
+    """The k-th smallest of a batch's probabilities, as `criteria.ohem` needs it; the first way is the one it takes."""
+    device, rows = choose_device(), []
+    for crop in SECONDS:
+        values = torch.rand(BATCHES[0] * crop * crop, device=device)
+        k = min(MIN_KEPT, len(values))
+        ways = {
+            "topk": lambda v=values, k=k: torch.topk(v, k, largest=False, sorted=False).values.amax(),
+            "kthvalue": lambda v=values, k=k: torch.kthvalue(v, k).values,
+        }
+        times = alternate(list(ways.values()), TIMED, device)
+        rows += [row(f"{crop}", way, found, 1) for way, found in zip(ways, times, strict=True)]
+    return rows
 
 
 def evaluation(images: Path) -> Rows:

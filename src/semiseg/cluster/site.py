@@ -82,13 +82,18 @@ def load(path: Path = PATH, environment: Mapping[str, str] | None = None) -> Sit
             raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected lines such as `partition: gpu`")
-    for name in Site.model_fields:
-        if environment.get(PREFIX + name.upper()):
-            values[name] = environment[PREFIX + name.upper()]
+    given = {
+        name: environment[PREFIX + name.upper()] for name in Site.model_fields if environment.get(PREFIX + name.upper())
+    }
+    _validated(given, f"environment variables {PREFIX}…")
+    return _validated(values | given, str(path))
+
+
+def _validated(values: dict[str, Any], source: str) -> Site:
     try:
         return Site.model_validate(values)
     except ValidationError as error:
-        raise UserError(explain(error, Site, path)) from None
+        raise UserError(explain(error, Site, source)) from None
 
 
 @functools.cache

@@ -9,7 +9,9 @@ L = {} & L_x(f_1) + L_x(f_2) \\
 $$
 
 $\text{mix}$ is CutMix. Without it the two cross terms run over labelled and unlabelled images as they are.
-Padding of unlabelled images has no loss; in the code it takes part.
+Padding of unlabelled images has no loss; in the code it takes part. The engine and the evaluation differ from the code
+in other things. The code warms up with k/w, not (k + 1)/w, and its decay starts at iteration 0, not after the warm-up.
+Its sliding windows sum logits, where `border: shift` sums probabilities, and it pads images smaller than the window.
 
 Reference: Chen, Yuan, Zeng, Wang: Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision. CVPR 2021.
 Code: charlesCXK/TorchSemiSeg at 5e0c29c.

@@ -13,6 +13,7 @@ Known to go wrong:
 - With fewer GPUs than the authors' four the batch is smaller, and the result worse; here the batch is a global one.
 - The authors quote 0.6 points as the range of repeated runs at VOC's classic lists, and their logs span more at 183
   labels (last epoch 76.70 ± 1.22).
+- In the code the learning rate is one iteration behind: the first two iterations share the base rate.
 - Figures of the arXiv version and of the printed one differ (threshold and output stride on Cityscapes).
 """
 
