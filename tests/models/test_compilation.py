@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from semiseg.hardware import batch_norm
 from semiseg.hardware.device import Speed
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
+from semiseg.params import loading
 from tests.engine.conftest import METHODS, SGD, build, prepared, train_steps
 from tests.engine.test_plain import FAST, with_compilation
 from tests.forked import forked
@@ -27,7 +30,14 @@ NETWORKS = [
     ({"architecture": "fpn", "encoder": "tu-mobilenetv2_100"}, "pixel"),
     ({"architecture": "dpt", "encoder": "tiny_vit"}, "pixel"),
 ]
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 TRACED_WHOLE = NETWORKS[:2]  # in seconds; the others are slow
+
+
+def test_every_architecture_of_the_shipped_suites_is_traced():
+    shipped = loading.load(PARAMS).suites.values()
+    wanted = {(suite.recipe.network.architecture, suite.recipe.network.auxiliary_head) for suite in shipped}
+    assert wanted <= {(one["architecture"], one.get("auxiliary_head", False)) for one, _ in NETWORKS}
 
 
 @pytest.mark.parametrize(
