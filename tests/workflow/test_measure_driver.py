@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.workflow import measure_driver
 
 
@@ -10,3 +12,9 @@ def test_it_counts_jobs_time_and_memory():
     assert row["jobs"] == 12  # data, split, five trainings, their scores, tables, plots, report, all
     assert row["median_ms"] > 500
     assert 50 < row["peak_mib"] < 400
+
+
+@pytest.mark.slow
+def test_finished_runs_leave_nothing_to_do():
+    row = measure_driver.measured_finished(runs=5, times=1)
+    assert row["median_ms"] > 500 and row["what"] == "snakemake, no-op"
