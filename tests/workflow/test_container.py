@@ -1,11 +1,15 @@
-"""workflow/container.def against the repository: what it copies, installs and calls. Nothing here builds it."""
+"""workflow/container.def against the repository: what it copies, installs and calls. Nothing here builds it for real;
+the script that does is run with a buildah that only notes what it is asked for."""
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,15 +18,14 @@ import pytest
 from tests.workflow.conftest import ENVIRONMENT, REPOSITORY
 
 DEFINITION = REPOSITORY / "workflow/container.def"
+SCRIPT = REPOSITORY / "scripts/container_with_buildah.py"
 SECTIONS = {"help", "files", "post", "environment", "test", "runscript"}
 
 
 @pytest.fixture(scope="module")
 def parsed() -> tuple[dict[str, str], dict[str, str]]:
     """The header's entries, and the text of each section."""
-    header, *parts = re.split(r"^%(?=\w)", DEFINITION.read_text(), flags=re.M)
-    entries = dict(line.split(": ", 1) for line in header.splitlines() if line.strip())
-    return entries, {name: text for name, _, text in (part.partition("\n") for part in parts)}
+    return runpy.run_path(str(SCRIPT))["parse"](DEFINITION.read_text())
 
 
 def copied(sections: dict[str, str]) -> dict[str, Path]:
@@ -71,3 +74,48 @@ def test_debian_has_the_packages(parsed):
     for package in (word for word in shlex.split(line) if not word.startswith("-")):
         done = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True)
         assert f"{package}:" in done.stdout, package
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Runs the script; returns what it says on stderr and buildah's commands."""
+    notes, buildah = tmp_path / "notes", tmp_path / "buildah"
+    buildah.write_text(
+        '#!/bin/sh\necho "$@" | tr "\\n" " " >>"$NOTES"; echo >>"$NOTES"\n'
+        'case "$1" in from) echo box;; run) case "$*" in *"$FAILS"*) exit 3;; esac;; esac\n'
+    )
+    buildah.chmod(0o755)
+
+    def run(*arguments: str, fails: str = "nothing") -> tuple[str, list[str]]:
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        environment = ENVIRONMENT | {"PATH": path, "NOTES": str(notes), "FAILS": fails}
+        done = subprocess.run([sys.executable, SCRIPT, *arguments], env=environment, capture_output=True, text=True)
+        return done.stderr, [line.strip() for line in notes.read_text().splitlines()]
+
+    return run
+
+
+def test_buildah_does_what_the_definition_says_and_tests_before_it_commits(parsed, built):
+    error, told = built("--tag", "mine", "--run=--volume=/a:/b")
+    assert error == ""
+    header, sections = parsed
+    files = len(copied(sections))
+    verbs = [line.split()[0] for line in told]
+    assert verbs == ["from", *["copy"] * files, "run", "run", "config", "commit", "rm"]
+    assert told[0] == f"from {header['From']}"
+    post, test = (line for line in told if line.startswith("run "))
+    assert (
+        post.startswith("run --volume=/a:/b box -- sh -c") and "pip install -r /opt/semiseg/requirements.lock" in post
+    )
+    assert "semiseg --version" in test and "OMP_NUM_THREADS" in test
+    assert "commit --quiet box mine" in told[-2] and "exec semiseg" in told[-3]
+
+
+def test_an_image_that_fails_its_test_is_not_committed(built, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    error, told = built("--base", str(base), fails="semiseg --version")
+    verbs = [line.split()[0] for line in told]
+    assert error.startswith("`buildah run` ended with 3") and error.count("\n") == 1
+    assert "commit" not in verbs and verbs[-1] == "rm"
+    assert told[:2] == ["from scratch", f"add --quiet box {base} /"]
