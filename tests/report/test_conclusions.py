@@ -71,7 +71,7 @@ def test_nothing_is_bold_where_nothing_can_be_told_apart(tmp_path):
     made = built(tmp_path, rows)
     assert [row["leading"] for row in made["comparison"].rows] == [True] * 3
     assert not any(row["bold"] for row in made["comparison"].rows)
-    assert "none of the 3 cells can be told from the top" in made["leaders"].rows[0]["sentence"]
+    assert "none of the 3 cells differs significantly from the top" in made["leaders"].rows[0]["sentence"]
 
 
 def test_each_row_shows_the_baseline_that_was_subtracted(tmp_path):
@@ -168,7 +168,7 @@ def test_arms_of_several_seeds_are_bold_when_they_differ_from_the_default(tmp_pa
 
 def test_words_for_an_interval_say_no_more_than_was_varied():
     assert leaders.covered("seeds") == "other seeds, with one draw of the labelled images"
-    assert leaders.covered("seeds+images") == "other seeds and other test images, with one draw of the labelled images"
+    assert leaders.covered("seeds+images") == "other seeds and test images, with one draw of the labelled images"
     assert leaders.covered("seeds+lists+images").count("draws of the labelled images") == 1
     assert "one draw" not in leaders.covered("seeds+lists+images")
 
@@ -176,7 +176,7 @@ def test_words_for_an_interval_say_no_more_than_was_varied():
 def test_a_gain_that_is_not_told_from_zero_is_called_so(tmp_path):
     noisy = (-6.0, 5.0, 4.0, -3.0, 1.0)
     made = built(tmp_path, seeds("supervised", 40) + seeds("unimatch", 41, spread=noisy) + seeds("scl", 30))
-    assert "not told from zero after Holm" in made["leaders"].rows[0]["sentence"]
+    assert "not significant after Holm" in made["leaders"].rows[0]["sentence"]
 
 
 def test_health_notes_are_found_without_being_asked(tmp_path):
@@ -209,7 +209,7 @@ def test_several_lists_are_one_row_whose_interval_covers_them(tmp_path):
     assert over["delta_vs_supervised"] == pytest.approx(5.9) and over["delta_ci_low"] < 0
     single = [row for row in made["comparison"].rows if row["method"] == "unimatch"]
     assert len(single) == 3 and all(row["delta_covers"] == "seeds" and row["delta_ci_low"] > 0 for row in single)
-    assert "other draws of the labelled images" in made["leaders"].rows[0]["sentence"]
+    assert "other seeds and draws of the labelled images" in made["leaders"].rows[0]["sentence"]
     assert "comparison_over_lists" not in built(tmp_path, rows[:6])
 
 

@@ -141,11 +141,18 @@ def test_a_tab_is_sorted_by_gain_and_has_at_most_eight_columns(report):
 
 def test_a_tab_answers_in_the_order_of_the_questions(report):
     place = first_page.places(read_all(report / "tables"))[0]
-    order = ["Leading group", "Surely better", "Cost", "Gap to all labels", "Read with care"]
+    order = ["Leading group", "Significantly better", "Cost", "Gap to all labels", "Read with care"]
     asked = [question for question, _ in place.points]
     assert asked == [question for question in order if question in asked] and asked[:4] == order[:4]
     text = (report / "report" / "index.html").read_text()
     assert text.index('class="ran"') < text.index("Leading group") < text.index("differences-12") < text.index("<table")
+
+
+def test_the_tab_of_all_labels_says_why_no_method_leads(report):
+    made = read_all(report / "tables")
+    rows = [row for row in made["comparison"].rows if row["partition"] == "full" and row["miou_last_mean"] is not None]
+    assert {row["method"] for row in rows} == {"supervised"}
+    assert answer.points(rows, made)[0] == ("Leading group", [answer.ALL_LABELS])
 
 
 def test_tables_are_listed_in_groups(report):

@@ -41,11 +41,11 @@ def test_fewer_sets_than_the_least_can_tell_nothing_apart():
     for methods in (3, 7, 15):
         least = statistics.least_sets(methods)
         assert statistics.critical_difference(methods, least) < methods - 1
-        assert statistics.critical_difference(methods, least - 1) >= methods - 1, "unanimous ranks are not told apart"
+        assert statistics.critical_difference(methods, least - 1) >= methods - 1, "unanimous ranks are not significant"
 
 
 def test_nemenyis_test_errs_as_rarely_as_it_claims():
-    """Methods that are alike: in at most 5 % of the studies are any two told apart."""
+    """Methods that are alike: in at most 5 % of the studies do any two differ significantly."""
     random = np.random.default_rng(0)
     for sets in (3, 5, 8):
         drawn = random.random((4000, sets, len(METHODS))).argsort(-1).argsort(-1).mean(1)
@@ -89,13 +89,13 @@ def test_what_differs_by_less_than_the_critical_difference_is_joined_by_a_bar():
     assert found.labels[0] == "U2PL" and found.critical == pytest.approx(4.03, abs=0.01)
     assert found.bars == [(0, 4), (1, 5), (2, 6)]
     assert "Over 5 data sets U2PL has the best mean rank, 1.0 of 7" in found.sentence
-    assert "surely before Mean Teacher, Supervised." in found.sentence
+    assert "significantly better than Mean Teacher, Supervised." in found.sentence
 
 
 def test_ranks_that_are_chance_are_called_so():
     orders = [METHODS, tuple(reversed(METHODS)), (*METHODS[3:], *METHODS[:3])]
     rows = [row for name, order in zip("abc", orders, strict=True) for row in in_order(name, order)]
-    assert "no more than chance would make them" in ranks.over_sets(rows).sentence
+    assert "do not differ significantly" in ranks.over_sets(rows).sentence
 
 
 def test_too_little_is_a_sentence():

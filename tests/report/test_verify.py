@@ -60,7 +60,7 @@ def test_an_edited_cell_is_named(clone, capsys, without_plots):
     with pytest.raises(SystemExit) as stop:
         main(["report", "verify", str(clone)])
     said = capsys.readouterr().out
-    assert stop.value.code == 1 and "1 differences" in said
+    assert stop.value.code == 1 and ": 1 difference from" in said
     assert "tables/comparison.csv, line" in said and "cutmix_seg default 12" in said
     assert f"miou_last_mean: it says '99.9', the records '{figure}'" in said
 
@@ -81,7 +81,7 @@ def test_the_page_is_compared_too(clone, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["report", "verify", str(clone)])
     said = capsys.readouterr().out
-    assert stop.value.code == 1 and "README.md differs from line" in said and "1 differences" in said
+    assert stop.value.code == 1 and "README.md differs from line" in said and ": 1 difference from" in said
 
 
 def test_an_edited_score_does_not_fit_its_matrices(clone, without_plots):

@@ -68,7 +68,8 @@ def _verify(folder: Path | None) -> None:
     if len(differences) > verify.SHOWN:
         print(f"and {len(differences) - verify.SHOWN} more")
     if differences:
-        print(f"{folder}: {len(differences)} differences from the files rebuilt from its stored evaluations")
+        count = f"{len(differences)} difference{'' if len(differences) == 1 else 's'}"
+        print(f"{folder}: {count} from the files rebuilt from its stored evaluations")
         sys.exit(1)
     print(f"{folder}: {compared} files equal those rebuilt from its records and stored evaluations")
 

@@ -1,4 +1,4 @@
-"""Two reports side by side: which cells changed, and whether by more than chance."""
+"""Two reports side by side: which cells changed, and whether significantly."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def compare(ours: Records, theirs: Records, name: str) -> Table:
         COLUMNS,
         VIEWS,
         tuple(rows),
-        "Bold: changed by more than chance after Holm's correction. Cells of other lists are not subtracted.",
+        "Bold: a significant change after Holm's correction. Cells of other lists are not subtracted.",
     )
 
 

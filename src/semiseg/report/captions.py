@@ -1,4 +1,4 @@
-"""Titles and captions of all plots, for the pages, for `snakemake --report` and for whoever copies a figure."""
+"""Titles and captions of all plots, for the pages, for `snakemake --report` and for figures that are used elsewhere."""
 
 from __future__ import annotations
 
@@ -7,35 +7,41 @@ from collections.abc import Iterable
 CAPTIONS = {
     "label_efficiency": (
         "Label efficiency",
-        "mIoU after the last iteration against the number of labelled images, of the network that each method "
-        "reports. Lines are means over seeds, one for each family of lists, bands one standard deviation (none with "
-        "one seed); hollow diamonds are published figures of the same protocol.",
+        "mIoU after the last iteration against the number of labelled images, for the network that each method "
+        "reports. A line is the mean over seeds, one line for each family of lists; a band is one standard deviation "
+        "(none with one seed). Hollow diamonds are published figures of the same protocol.",
     ),
     "differences": (
         "Differences to supervised",
         "mIoU minus that of the supervised baseline on the same labelled images, same network and head, with "
-        "95 % intervals, by gain. Filled: told from zero after Holm's correction. Small dots: single trainings.",
+        "95 % intervals, sorted by gain. Filled: significant after Holm's correction. Small dots: single trainings.",
     ),
     "training_curves": (
         "Training curves",
-        "mIoU of the reported network on the evaluated set during training at {partition} labels. Lines are "
-        "means over seeds, bands one standard deviation. Nothing was selected by these curves.",
+        "mIoU of the reported network on the evaluated set during training at {partition} labels. A line is the mean "
+        "over seeds, a band one standard deviation. Nothing was selected by these curves.",
     ),
     "pseudo_labels": (
         "Pseudo-labels",
         "Share of selected pixels, and accuracy of their pseudo-labels everywhere, near borders between classes and "
-        "inside, on unlabelled images at {partition} labels. The hidden masks serve this diagnosis only; no method "
-        "sees them.",
+        "inside, on unlabelled images at {partition} labels. The hidden masks are used for this diagnosis only; no "
+        "method sees them.",
     ),
     "losses": (
         "Losses",
-        "Named losses during training at {partition} labels, one panel per method, first seed, means over "
-        "whole windows of ten points. Losses of different methods are not comparable with each other.",
+        "Named losses during training at {partition} labels, one panel for each method, of its first seed; a point is "
+        "the mean of a whole window of ten. Losses of different methods are not comparable with each other.",
     ),
     "class_iou": (
         "IoU by class",
         "IoU of every class after the last iteration at {partition} labels, mean over seeds. Empty: the class "
-        "occurs in neither ground truth nor prediction.",
+        "is in neither ground truth nor prediction.",
+    ),
+    "class_differences": (
+        "Differences by class",
+        "IoU of every class minus that of the supervised baseline at {partition} labels: mean and half of its 95 % "
+        "interval. Bold (or a dot, where there are many classes): significant after Holm's correction over all methods "
+        "and classes.",
     ),
     "confusion": (
         "Confusion matrices",
@@ -46,18 +52,20 @@ CAPTIONS = {
     "cost": (
         "Gain against cost",
         "mIoU minus supervised against the mean time of a training (of the GPU, or of the CPU where there is none) at "
-        "{partition} labels. The line joins the frontier, whose cells are named: nothing cheaper gains as much.",
+        "{partition} labels. The line is the frontier: nothing cheaper gains as much as the cells "
+        "that it joins, which are named.",
     ),
     "field_order": (
         "Our gains beside published gains",
-        "Gain over supervised of each method, ours against that of the published column that shares most methods with "
-        "this study. Vertical lines are 95 % intervals of our gains. Data, network and schedule differ.",
+        "Gain over supervised of each method, ours against the published one. The published column is the one that "
+        "shares most methods with this study. Vertical lines are 95 % intervals of our gains. Data, network and "
+        "schedule differ.",
     ),
     "ablation": (
         "Ablation: {name}",
-        "mIoU after the last iteration by arm; points are seeds, the bar is their mean, the dashed line the "
-        "supervised baseline of the same labelled images. Right, where the paper has such a table: its own "
-        "figures, of another data set and network.",
+        "mIoU after the last iteration by arm; points are seeds, the bar is their mean, and the dashed line is the "
+        "supervised baseline on the same labelled images. On the right, where the paper has such a table, are its own "
+        "figures, from another data set and network.",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Under which terms the images of a kind of data set may be used, as bundles and model cards say it."""
+"""Terms of use of each kind of data set's images, for bundles and model cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The field's published figures as one tidy table: what was reported, under which protocol, and where it was read."""
+"""The field's published figures as one tidy table: each with its protocol and the source that it was read from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How methods are written and told apart, the same in every table, plot and page; their own files say how."""
+"""Names, labels and order of methods, the same in every table, plot and page; they come from the methods' files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAIN_VARIANTS = ("default", "adv_semi")
 
 
 def title(method: str) -> str:
-    """As the method's file writes it; a method that is not here any more keeps its plain name."""
+    """As the method's file writes it; a method whose file is gone keeps its plain name."""
     kind = _kind(method)
     return (kind and kind.title) or method
 

@@ -76,7 +76,7 @@ def choose(
     read: Mapping[str, tuple[np.ndarray, np.ndarray]], runs: Mapping[str, Run],
     predictions: Mapping[str, Mapping[str, np.ndarray]], classes: int,
 ) -> list[tuple[str, str]]:  # fmt: skip
-    """(image, reason): worst, median and best by the methods' mean difference to supervised in the image's mIoU.
+    """(image, reason): worst, median and best by the methods' mean difference to supervised in image mIoU.
 
     Student to student, teacher to teacher and within one head, as everywhere.
     """

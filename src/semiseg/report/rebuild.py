@@ -54,7 +54,7 @@ def rebuilt_copy(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Pa
 
 
 def complete(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """In a clone, which has but some of the files, make the others; the pages are made from them."""
+    """A clone has only some of the files; make the others, from which the pages are made."""
     if (folder / "tables/index.json").exists() and (folder / "plots/captions.json").exists():
         return
     suite_evaluations.read(folder / suite_evaluations.NAME)

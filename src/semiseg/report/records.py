@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,15 @@ from semiseg.report.cells import BASELINE, COMPARISON, FULL, SETTING, STRONG, Ce
 from semiseg.runs import suite_evaluations
 from semiseg.runs.suite_evaluations import StoredRun
 from semiseg.scoring import metric as metrics
+from semiseg.scoring.class_iou import ClassIou
 
 MIOU = "miou"
+CLASSES = "class_iou"
+
+
+def of_class(number: int) -> str:
+    """The name of the metric that is one class's IoU."""
+    return f"{CLASSES}:{number}"
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,9 @@ class Records:
         """A metric of a run after the last iteration; None where it has not been measured."""
         if metric == MIOU:
             return run.miou("last", network)
+        if metric.startswith(CLASSES):
+            scores = run.rule("last", network)
+            return scores and scores["per_class"][_number(metric)]
         measured = metrics.REGISTRY.load(metric)
         counts = run.counts(measured.needs, network)
         return None if counts is None else measured.value(counts)
@@ -188,7 +198,10 @@ class Records:
         return self._drawn[key]
 
     def _bootstrap(self, run: Run, network: str, metric: str) -> Bootstrap | None:
-        measured = metrics.REGISTRY.load(metric)
+        if metric.startswith(f"{CLASSES}:"):  # all classes are drawn at once
+            whole = self.bootstrap(run, network, CLASSES)
+            return whole and replace(whole, centred=whole.centred[:, _number(metric)])
+        measured = ClassIou if metric == CLASSES else metrics.REGISTRY.load(metric)
         counts = run.counts(measured.needs, network)
         if counts is None:
             return None
@@ -196,7 +209,7 @@ class Records:
         resamples = self.resamples if metric == MIOU else min(self.resamples, statistics.FEWER)
         table, unit_of = measured.table(counts), statistics.units(len(counts), groups, self.block)
         drawn = statistics.resampled(lambda weights: measured.score(weights, table), unit_of, resamples)
-        return Bootstrap((tuple(images), tuple(groups or ())), int(unit_of.max()) + 1, drawn - drawn.mean())
+        return Bootstrap((tuple(images), tuple(groups or ())), int(unit_of.max()) + 1, drawn - drawn.mean(0))
 
     def covariance(self, one: Run, other: Run, network: str, metric: str) -> float:
         key = (frozenset((one.stored, other.stored)), network, metric)
@@ -204,6 +217,10 @@ class Records:
             ours, theirs = (self.bootstrap(run, network, metric).centred for run in (one, other))
             self._drawn[key] = float(ours @ theirs) / (len(ours) - 1)
         return self._drawn[key]
+
+
+def _number(metric: str) -> int:
+    return int(metric.partition(":")[2])
 
 
 def _alike(one: Cell, other: Cell, keys: Iterable[str] = SETTING) -> bool:

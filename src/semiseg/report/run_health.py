@@ -1,4 +1,4 @@
-"""What a reader must know before believing a figure, found in records and stored evaluations without being asked."""
+"""What a reader must know before believing a figure, found automatically in records and stored evaluations."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from semiseg.runs.needs import NOT_RUN
 from semiseg.runs.training_log import Point
 
 BANNER, WARNING, NOTE = "banner", "warning", "note"
-RISING = 1.0  # points of mIoU gained in the last quarter of a training: it had not come to its end
-SELECTED = 0.01  # share of pixels below which a method learns from no pseudo-label worth mentioning
+RISING = 1.0  # points of mIoU gained in the last quarter of a training: it had not converged
+SELECTED = 0.01  # share of pixels below which a method has hardly any pseudo-label
 COLLAPSED = 0.5  # IoU in percent below which a class is not found
 UNLIKE = "unlike_trainings"
 GREW = 1.5  # a loss that ends above so many times its value in the middle of the training
@@ -58,7 +58,7 @@ def _in_ablations_only(records: Records) -> Iterator[Cell]:
 
 
 def _undertrained(records: Records) -> Iterator[Finding]:
-    """The supervised curve: do more labels help, and had the trainings come to an end?"""
+    """The supervised curve: do more labels help, and had the trainings converged?"""
     for curve in supervised_curves(records):
         first, last = curve[0], curve[-1]
         if len(curve) > 1 and not rises(records, first, last):
@@ -121,7 +121,7 @@ def _late_gain(run: Run) -> tuple[float, int] | None:
 
 
 def dirty(records: Records) -> Iterator[Finding]:
-    """Pages alone say so: tables are a function of specs and evaluations."""
+    """Shown on pages only, because tables depend on specs and evaluations alone."""
     runs = [run for run in records.runs if run.done and ((run.record or {}).get("git") or {}).get("dirty")]
     if runs:
         total = sum(run.done for run in records.runs)
@@ -151,7 +151,7 @@ def _nothing_selected(records: Records, cell: Cell) -> Iterator[Finding]:
         mean = 100 * float(np.mean([share for _, share in shares]))
         yield Finding(
             "nothing_selected", WARNING,
-            f"learns from next to no pseudo-label at the end: {mean:.2g} % of the pixels are selected", cell, few,
+            f"hardly any pseudo-label at the end: {mean:.2g} % of the pixels are selected", cell, few,
         )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def _grew(points: Sequence[Point]) -> bool:
 
 
 def accepted_code(records: Records, cell: Cell) -> Iterator[Finding]:
-    """Results of earlier code that `semiseg adopt --accept-code` let stand."""
+    """Results of earlier code that were accepted by `semiseg adopt --accept-code`."""
     reasons: dict[str, list[Run]] = {}
     for run in cell.finished:
         for accepted in (run.record or {}).get("accepted_code", ()):
@@ -200,7 +200,7 @@ def accepted_code(records: Records, cell: Cell) -> Iterator[Finding]:
 
 
 def unlike_trainings(records: Records, cell: Cell) -> Iterator[Finding]:
-    """A mean over trainings that differ in more than their seed."""
+    """Is the mean over trainings that differ in more than their seed?"""
     several = {what: values for what, values in cell.computed.items() if len(values) > 1}
     if several:
         of = [f"{what} {_counted(values)}" for what, values in several.items()]
@@ -215,7 +215,7 @@ def _counted(values: Mapping[str, Sequence[Run]]) -> str:
 
 
 def unlike_baseline(records: Records, cell: Cell) -> Iterator[Finding]:
-    """The difference to supervised is then also one of precision, device or start weights."""
+    """Does the baseline differ in precision, device or start weights? Then the difference has these in it."""
     baseline = records.baseline(cell)
     if baseline is None or baseline is cell:
         return

@@ -1,4 +1,4 @@
-"""How sure a difference is: what is resampled, and what an interval therefore speaks for.
+"""How certain a difference is: what is resampled, and what an interval therefore covers.
 
 Three things are varied, and only what a study did vary is in an interval:
 
@@ -9,8 +9,8 @@ Three things are varied, and only what a study did vary is in an interval:
 - images: other test images. They are many, and a score is a function of sums over them, so they are bootstrapped from
   what each image contributes. Test images of one drive or video are drawn together.
 
-Variances are added, and the degrees of freedom of the sum are Satterthwaite's (1946). A single training speaks for its
-test images alone: it has an interval and no p value, because another seed may differ by more.
+Variances are added, and the degrees of freedom of the sum are Satterthwaite's (1946). The interval of a
+single training covers test images alone. It has no p value, because another seed may differ by more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Score = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its standard error; `covers` says which choices the error speaks for."""
+    """A mean with its standard error; `covers` says which choices the error covers."""
 
     estimate: float
     error: float | None  # None: nothing was varied, and the estimate stands alone
@@ -166,7 +166,7 @@ def over_all(
 
     The spread over trainings already holds what each does to single images, so the part of the images that is added is
     the part that trainings have in common: the mean covariance of the bootstrap distributions of different lists, or of
-    different seeds where there is one list. Speaking for more never makes an interval narrower.
+    different seeds where there is one list. Covering more never makes an interval narrower.
     """
     drawn = list(drawn) if drawn is not None else [(None, seed) for seed in range(len(values))]
     trainings = over_trainings(values, drawn)
@@ -198,7 +198,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def leading(order: Sequence[Any], p_of: Callable[[Any, Any], float | None], level: float = 1 - LEVEL) -> list[Any]:
-    """The first of `order` and all that cannot be told from it: their adjusted p value is not below the level."""
+    """The first of `order`, and all whose difference from it is not significant: adjusted p not below the level."""
     top, *others = order
     return [top, *(one for one in others if (p := p_of(top, one)) is None or p >= level)]
 
@@ -210,5 +210,5 @@ def critical_difference(methods: int, sets: int) -> float:
 
 
 def least_sets(methods: int) -> int:
-    """With fewer data sets not even a method that is first on each can be told from one that is last on each."""
+    """With fewer data sets, even a method that is first on each does not differ significantly from one that is last."""
     return next(sets for sets in range(2, 100) if critical_difference(methods, sets) < methods - 1)

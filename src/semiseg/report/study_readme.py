@@ -30,7 +30,7 @@ VIEWS = (
 )
 READING = (
     "mIoU in percent after the last iteration, mean ± standard deviation over runs. Baseline: the supervised network "
-    "of the same kind and head, which the difference is taken to, with its 95 % interval. Time: of one training, on "
+    "of the same kind and head. Difference: to it, with its 95 % interval. Time: of one training, on "
     "the {device}. Bold: the leading group, where some cells are outside of it."
 )
 
@@ -115,7 +115,7 @@ def _gain(row: Row) -> float:
 
 
 def _time(row: Row, costs: Iterable[Row]) -> str | None:
-    """Mean over lists, where the row stands for several."""
+    """Mean over lists, if the row is of several."""
     keys = ("partition", "method", "variant", "head")
     same = [one for one in costs if one["kind"] == COMPARISON and all(one[key] == row[key] for key in keys)]
     known = [spent for one in same if (spent := one[cost.clock(one)])]
@@ -150,18 +150,22 @@ def _missing(records: Records) -> list[str]:
 
 def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
     covers = {row["gain_covers"] for row in tables["leaders"].rows if row["gain_covers"]}
-    said = [f"The intervals speak for {leaders.covered(one)}." for one in sorted(covers)]
+    said = [f"The intervals cover {leaders.covered(one)}." for one in sorted(covers)]
     said += filter(None, [sensitivity.sentences(records)])
-    said += ["One recipe for all methods: with other networks, schedules or options they may stand in another order."]
+    said += ["All methods share one recipe; with other networks, schedules or options their order may be another."]
     said += [finding.text for finding in run_health.dirty(records)]
     found: dict[str, list[str]] = {}
+    kinds: dict[str, set[str]] = {}
     for row in tables["health"].rows:
-        if row["severity"] == run_health.WARNING:
-            found.setdefault(row["text"], []).append(f"{row['label']} ({_labels(row)})" if row["label"] else "")
+        whom = f"{row['label']} ({_labels(row)})" if row["label"] else ""
+        seen = row["kind"] in kinds.setdefault(whom, set()) and whom  # of another list; the table of health has each
+        if row["severity"] == run_health.WARNING and not seen:
+            kinds[whom].add(row["kind"])
+            found.setdefault(row["text"], []).append(whom)
     said += [f"{_words(dict.fromkeys(whom))}: {escape_markdown(words)}." for words, whom in found.items()]
     readings = {names.title(run.method) for run in records.runs if run.row.get("fidelity") == "our reading"}
     if readings:
-        said.append(f"{_words(sorted(readings))}: the paper leaves parts open, and no official code fills them.")
+        said.append(f"{_words(sorted(readings))}: the paper leaves parts open, and there is no official code.")
     return said
 
 
@@ -182,8 +186,8 @@ def _files(tables: Mapping[str, Table], drawn: Mapping[str, Any]) -> str:
     plots = [f"[{drawn['captions'][name]['title']}](plots/{name}.svg)" for name in drawn["order"]]
     return _bullets([
         f"Tables: {', '.join(listed)}", *([f"Plots: {', '.join(plots)}"] if plots else []),
-        "[records.jsonl](records.jsonl): one line for each run", "[evaluations.npz](evaluations.npz): what the figures "
-        "are made from, the confusion matrices of every image",
+        "[records.jsonl](records.jsonl): one line for each run", "[evaluations.npz](evaluations.npz): the confusion "
+        "matrices of every image, from which all figures are made",
     ])  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A table: rows of plain values, and how they are shown. Written as CSV for programs, Markdown and LaTeX for people."""
+"""A table: rows of plain values, and how they are shown. Written as CSV, Markdown, LaTeX and JSON."""
 
 from __future__ import annotations
 
@@ -114,20 +114,21 @@ class Table:
         return "\n\n".join([*parts, *([escape_markdown(self.note)] if self.note else [])]) + "\n"
 
     def latex(self) -> str:
-        layout = "".join("l" if view.kind in WORDS else "r" for view in self.views)
-        lines = [
-            r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(self.caption)}}}",
-            rf"\label{{tab:{self.name.replace('_', '-')}}}", rf"\begin{{tabular}}{{{layout}}}", r"\toprule",
-            " & ".join(escape_latex(view.title) for view in self.views) + r" \\", r"\midrule",
-        ]  # fmt: skip
-        for row in self.rows:
-            cells = [escape_latex(view.text(row)) for view in self.views]
-            lines.append(" & ".join(_marked(self.views, row, cells, r"\textbf{{{}}}")) + r" \\")
-        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-        return "\n".join(lines) + "\n"
+        import pandas as pd
+
+        texts = [
+            _marked(self.views, row, [escape_latex(view.text(row)) for view in self.views], r"\textbf{{{}}}")
+            for row in self.rows
+        ]
+        shown = pd.DataFrame(texts, columns=[escape_latex(view.title) for view in self.views])
+        return shown.style.hide(axis="index").to_latex(
+            caption=escape_latex(self.caption), label=f"tab:{self.name.replace('_', '-')}", hrules=True,
+            position_float="centering",
+            column_format="".join("l" if view.kind in WORDS else "r" for view in self.views),
+        )  # fmt: skip
 
     def write(self, folder: Path) -> None:
-        """CSV, Markdown and LaTeX, and JSON for the plots and pages, which compute nothing again."""
+        """CSV, Markdown and LaTeX, and JSON, from which plots and pages are made."""
         files.write_text(folder / f"{self.name}.csv", self.csv())
         files.write_text(folder / f"{self.name}.md", self.markdown())
         files.write_text(folder / f"{self.name}.tex", self.latex())
@@ -165,7 +166,7 @@ def _csv_value(value: Any) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Ten significant digits: far more than the figures carry, and none of a platform's last bits."""
+    """Ten significant digits: more than the figures need, without the last bits, in which platforms differ."""
     if isinstance(value, Mapping):
         return {key: _rounded(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Are a study's tables, plots and README.md those of its records and stored evaluations? All are made and compared."""
+"""Rebuild a study's tables, plots and README.md from its records and stored evaluations, and compare."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _compare(name: Path, committed: Path, again: Path) -> Iterator[str]:
 def _cells(name: Path, committed: Path, again: Path) -> Iterator[str]:
     theirs, ours = (list(csv.DictReader(path.read_text().splitlines())) for path in (committed, again))
     if len(theirs) != len(ours) or (ours and list(theirs[0]) != list(ours[0])):
-        yield f"{name}: has other rows or columns than the table that the records give"
+        yield f"{name}: its rows or columns are not those of the table that the records give"
         return
     for number, (their, our) in enumerate(zip(theirs, ours, strict=True), 2):
         for column in our:

@@ -1,4 +1,4 @@
-"""What the first page says: what was run, who leads, how surely, at what cost, and what to be careful with."""
+"""What the first page says: what was run, who leads, with what significance and cost, and what to be careful with."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from semiseg.report.tables import cost, headline
 Row = Mapping[str, Any]
 Tables = Mapping[str, Table]
 NOTHING = "No method can be compared with the supervised baseline yet."
+ALL_LABELS = "With all labels no unlabelled image is left, so supervised training stands alone here."
 # Kind of a finding -> how the first page sums it up; the table of health has each in full.
 SUMMED_UP = {
-    "nothing_selected": "Learns from next to no pseudo-label at the end",
+    "nothing_selected": "Hardly any pixel has a pseudo-label at the end",
     "collapsed_class": "A class is never found",
     "failed": "Trainings failed",
-    UNLIKE: "The mean is over trainings that differ in precision, device or start weights",
+    UNLIKE: "The mean is over trainings with different precision, device or start weights",
 }
 
 
@@ -41,7 +42,7 @@ def unfinished(tables: Tables) -> list[str]:
     cells = [row for row in rows if row["state"] not in ("done", "not_applicable")]
     said = [f"{len(cells)} of {len(rows)} cells are not finished."] if cells else []
     if max((row["seeds"] for row in rows), default=0) == 1:
-        said.append("One seed was run: differences as large as another seed makes cannot be told from chance here.")
+        said.append("One seed was run, so no difference can be compared with what another seed would change.")
     return said
 
 
@@ -71,8 +72,9 @@ def points(rows: Sequence[Row], tables: Tables) -> list[tuple[str, list[str]]]:
         row for row in tables["leaders"].rows if all(row[key] == rows[0][key] for key in ("split_family", "partition"))
     ]
     led.sort(key=lambda row: -row["candidates"])
-    found = [("Leading group", [row["leads"] for row in led] or [NOTHING])]
-    found.append(("Surely better", [row["surely"] for row in led if row["surely"]]))
+    alone = ALL_LABELS if rows[0]["partition"] == FULL else NOTHING
+    found = [("Leading group", [row["leads"] for row in led] or [alone])]
+    found.append(("Significantly better", [row["surely"] for row in led if row["surely"]]))
     if led:
         found.append(("Cost", _cost(led[0], _at(led[0], rows), tables)))
         found.append(("Gap to all labels", _gap(led[0])))
@@ -85,7 +87,7 @@ def _at(place: Row, rows: Iterable[Row]) -> list[Row]:
 
 
 def _cost(place: Row, here: Sequence[Row], tables: Tables) -> list[str]:
-    """Of the top, and of the cheapest of the leading group."""
+    """Costs of the top method and of the cheapest one of the leading group."""
     base = next((seconds for row in here if row["role"] == BASELINE and (seconds := spent(row, tables))), None)
     leading = [(seconds, row) for row in here if row["leading"] and (seconds := spent(row, tables))]
     if not base or not leading:
@@ -103,7 +105,7 @@ def _cost(place: Row, here: Sequence[Row], tables: Tables) -> list[str]:
 
 
 def _gap(place: Row) -> list[str]:
-    """Of the way from supervised with these labels to supervised with all."""
+    """Share of the gap between supervised with these labels and supervised with all labels."""
     if place["gap_closed"] is None:
         return []
     return [f"{place['top']} closes {place['gap_closed']:.0f} % of the gap between supervised and all labels."]

@@ -1,4 +1,4 @@
-"""What a reader may take along: every table as CSV and LaTeX, the records, and the papers as BibTeX."""
+"""Files for download: every table as CSV and LaTeX, the records, and the papers as BibTeX."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ YEAR = re.compile(r"\b(?:19|20)\d\d\b(?!\.\d)")  # and not the number of a prepr
 
 
 def write(suite_dir: Path, report: Path, tables: dict[str, Table], used: Iterable[str]) -> list[tuple[str, str]]:
-    """Copies into report/downloads, so that the report can be passed on alone; (words, link) of the most asked for."""
+    """Copy them into report/downloads, beside the pages; returns (words, link) of the main ones."""
     folder = report / "downloads"
     for table in tables.values():
         files.write_text(folder / f"{table.name}.csv", table.csv())

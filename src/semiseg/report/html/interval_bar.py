@@ -22,7 +22,7 @@ def scale(view: View, rows: Iterable[Row]) -> tuple[float, float] | None:
 
 
 def draw(view: View, row: Row, limits: tuple[float, float] | None, sure: bool) -> Markup:
-    """The text beside it says the same: nothing is lost where the drawing is not seen."""
+    """The text beside it has the same figures, for readers who do not see the drawing."""
     if limits is None or not view.of(row) or limits[0] == limits[1]:
         return Markup("")
     estimate, *ends = _values(view, row)
@@ -43,7 +43,7 @@ def draw(view: View, row: Row, limits: tuple[float, float] | None, sure: bool) -
 
 
 def sure(row: Row) -> bool:
-    """Told from zero after Holm's correction."""
+    """Is the difference significant after Holm's correction?"""
     p = row.get("delta_p_holm", row.get("p_holm"))
     return p is not None and p < LEVEL
 

@@ -18,7 +18,7 @@ ABSENT = "The log lies where the run was trained, which is not here.\n"
 
 
 def write(records: Records, report: Path, names: dict[str, str]) -> None:
-    """report/logs/<name>.txt of every run that has something to tell; `names`: run -> name of its page."""
+    """report/logs/<name>.txt of every finished or failed run that has a log; `names`: run -> name of its page."""
     folder = report / "logs"
     wanted = {folder / f"{names[run.row['run']]}.txt": run for run in records.runs if has_log(run, report)}
     for path in folder.glob("*.txt") if folder.is_dir() else ():

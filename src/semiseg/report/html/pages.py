@@ -198,7 +198,9 @@ def _why_no_pictures(viewer: list[Any], dataset: Mapping[str, Any], read_image: 
             "params.yaml says “redistributable: true” of their data set."
         )
     return (
-        "No finished run kept predictions." if read_image else "The images were not at hand when this report was made."
+        "No finished run kept predictions."
+        if read_image
+        else "The images were not on the machine that made this report."
     )
 
 
@@ -213,7 +215,7 @@ def _shown(records: Records) -> dict[str, Any]:
 
 
 def _states(records: Records) -> dict[str, list[dict[str, Any]]]:
-    """The runs that are not finished, by state; those that cannot be are no news."""
+    """The runs that are not finished, by state; those that are not applicable are left out."""
     found: dict[str, list[dict[str, Any]]] = {}
     for run in records.runs:
         if run.row["run"] and not run.done and run.state != "not_applicable":

@@ -1,4 +1,4 @@
-"""What two runs differ in: all settings of all runs, without those that every run has alike."""
+"""The settings in which runs differ: those of all runs, without the ones that are the same in every run."""
 
 from __future__ import annotations
 

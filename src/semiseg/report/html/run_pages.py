@@ -132,7 +132,7 @@ def _classes(run: Run) -> list[tuple[str, dict[str, float | None]]]:
 
 
 def _curves(run: Run) -> list[tuple[str, Any]]:
-    """(title, chart): mIoU from the record, losses and pseudo-labels from the run's own log where it is at hand."""
+    """(title, chart): mIoU from the record, losses and pseudo-labels from the run's own log where there is one."""
     charts = []
     if run.done:
         series = {
@@ -162,7 +162,7 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def provenance(records: Records) -> list[tuple[str, list[tuple[str, int]]]]:
-    """What all runs were made with, and by how many: one line each when everything is as it should be."""
+    """What all runs were made with, and by how many: one line each where all runs agree."""
     found: dict[str, Counter[str]] = {}
     for run in records.runs:
         for key, value in _facts(run.record or {}):

@@ -34,7 +34,7 @@ def _ablated(table: Table) -> str:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Row minus column; `cells` by (row, column): text, words of its p value, and +1, -1 or 0 as it is told apart."""
+    """Row minus column; `cells` by (row, column): text, p value in words, and +1, -1 or, if not significant, 0."""
 
     title: str
     labels: list[str]
@@ -42,7 +42,7 @@ class Matrix:
 
 
 def matrices(pairs: Table) -> list[Matrix]:
-    """The highest first, so that what leads stands in the upper rows."""
+    """The best cell first, so that the leading group is in the upper rows."""
     places: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in sorted(pairs.rows, key=partition_order):
         places.setdefault((row["split_family"], row["partition"], row["head"]), []).append(row)

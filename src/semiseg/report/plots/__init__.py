@@ -19,6 +19,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "pseudo_labels": lines.pseudo_labels,
     "losses": lines.losses,
     "class_iou": class_plots.class_iou,
+    "class_differences": class_plots.class_differences,
     "confusion": class_plots.confusion,
     "cost": lines.cost,
     "field_order": gains.field_order,
@@ -28,7 +29,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
 def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Draw every plot that the records allow into <suite_dir>/plots; the tables must have been built.
 
-    In place of one that they do not allow stands an SVG that says so: the rules promise the same files every time.
+    An SVG with a sentence replaces a plot that they do not allow, because the rules promise the same files every time.
     """
     suite_dir = Path(suite_dir)
     records, folder = Records(suite_name, suite_dir, rows), suite_dir / "plots"
@@ -58,7 +59,7 @@ def _draw(name: str, records: Records, tables: Mapping[str, Any]) -> Any:
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """A plot of an earlier build that cannot be drawn any more would be believed."""
+    """Remove plots of an earlier build that cannot be drawn any more: a reader would believe them."""
     for path in folder.glob("*.*"):
         if path.suffix in (".svg", ".png") and path.name not in names:
             path.unlink()

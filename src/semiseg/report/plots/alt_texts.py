@@ -1,4 +1,4 @@
-"""What is to be seen in each plot, in a sentence or two, for those who do not see it: figures, not titles."""
+"""A sentence or two on each plot for readers who do not see it: the figures that it shows."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ def of_study(drawn: Sequence[str], tables: Mapping[str, Table], partition: str) 
     texts: dict[str, Callable[[], str]] = {
         "label_efficiency": lambda: label_efficiency(rows),
         "differences": lambda: differences(rows),
-        "training_curves": lambda: f"One line for each method; at the end {_range(focus, 'miou_last_mean')}.",
+        "training_curves": lambda: f"One line for each method. At the end {_range(focus, 'miou_last_mean')}.",
         "pseudo_labels": lambda: pseudo_labels(tables, partition),
-        "losses": lambda: f"A panel with the losses of each of {len(focus)} methods.",
+        "losses": lambda: f"One panel for each of {len(focus)} methods, with its losses over the iterations.",
         "class_iou": lambda: (
-            f"A matrix of methods and classes; their means over classes: {_range(focus, 'miou_last_mean')}."
+            f"A matrix of methods and classes. Of the means over classes, {_range(focus, 'miou_last_mean')}."
         ),
-        "confusion": lambda: "Confusion matrices of the supervised baseline and of the highest method, side by side.",
+        "class_differences": lambda: class_differences(tables["classes"].rows, partition),
+        "confusion": lambda: (
+            "Confusion matrices of the supervised baseline and of the method with the highest mIoU, side by side."
+        ),
         "field_order": lambda: field_order(tables["field_order"].rows[0]),
         "cost": lambda: cost([row | _seconds(row, tables) for row in focus]),
     }
@@ -48,7 +51,7 @@ def label_efficiency(rows: Sequence[Row]) -> str:
         top = max(here, key=lambda row: row["miou_last_mean"])
         than = f", supervised {base['miou_last_mean']:.1f}" if base and base is not top else ""
         said.append(f"{names.of(top)} {top['miou_last_mean']:.1f}{than} with {size:,} labels")
-    return f"The highest mIoU: {'; '.join(said)}."
+    return f"Highest mIoU: {'; '.join(said)}."
 
 
 def differences(rows: Sequence[Row]) -> str:
@@ -62,9 +65,17 @@ def differences(rows: Sequence[Row]) -> str:
     where = [f" at {row['partition']} labels" if len(places) > 1 else "" for row in known]
     ends = [f"{names.of(known[end])} {known[end]['delta_vs_supervised']:+.1f}{where[end]}" for end in (0, -1)]
     return (
-        f"{len(above)} of {len(known)} differences are above zero, {len(sure)} of them surely; "
-        f"from {' down to '.join(ends)} points."
+        f"{len(above)} of {len(known)} differences are above zero, {len(sure)} of them significantly. "
+        f"They go from {' down to '.join(ends)} points."
     )
+
+
+def class_differences(rows: Sequence[Row], partition: str) -> str:
+    here = [row for row in rows if str(row["partition"]) == partition]
+    sure = [row for row in here if row["separated"]]
+    low, high = (choose(here, key=lambda row: row["difference"]) for choose in (min, max))
+    ends = [f"{names.of(row)} {row['difference']:+.1f} on {row['class']}" for row in (high, low)]
+    return f"From {' down to '.join(ends)} points; {len(sure)} of {len(here)} differences are significant."
 
 
 def cost(rows: Sequence[Row]) -> str:
@@ -76,17 +87,17 @@ def cost(rows: Sequence[Row]) -> str:
 
 def field_order(row: Row) -> str:
     gains = zip(row["compared"].split(", "), row["published_gains"], row["our_gains"], strict=True)
-    return f"Published gain, and ours: {'; '.join(f'{name} {their:+.1f}, {our:+.1f}' for name, their, our in gains)}."
+    return f"Published gain, then ours: {'; '.join(f'{name} {their:+.1f}, {our:+.1f}' for name, their, our in gains)}."
 
 
 def pseudo_labels(tables: Mapping[str, Table], partition: str) -> str:
     table = tables.get("pseudo_labels")
     rows = [row for row in table.rows if str(row["partition"]) == partition] if table else []
     if not rows:
-        return "Shares of selected pixels and their accuracy over the training, a line for each method."
+        return "Share of selected pixels and accuracy of their pseudo-labels during training, one line for each method."
     return (
-        f"At the end, selected pixels in percent: {_range(rows, 'confident_share_mean')}; "
-        f"of these right: {_range(rows, 'pseudo_accuracy_mean')}."
+        f"Selected pixels in percent at the end: {_range(rows, 'confident_share_mean')}. "
+        f"Correct among these, in percent: {_range(rows, 'pseudo_accuracy_mean')}."
     )
 
 
@@ -101,7 +112,7 @@ def _range(rows: Sequence[Row], key: str) -> str:
     if not known:
         return "none"
     low, high = (choose(known, key=lambda row: row[key]) for choose in (min, max))
-    return f"{names.of(high)} has the most, {high[key]:.1f}, {names.of(low)} the least, {low[key]:.1f}"
+    return f"{names.of(high)} has the highest value, {high[key]:.1f}, and {names.of(low)} the lowest, {low[key]:.1f}"
 
 
 def _seconds(row: Row, tables: Mapping[str, Table]) -> dict[str, Any]:

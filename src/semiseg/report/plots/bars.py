@@ -84,7 +84,7 @@ def _one(axes: Axes, place: int, row: Row, look: Mapping[str, Any], seeds: Seque
 
 
 def ablation(records: Records, tables: dict[str, Table], name: str) -> Figure | None:
-    """Our arms, and beside them the paper's own where it has any."""
+    """Our arms, and beside them the paper's own, if there are any."""
     import matplotlib.pyplot as plt
 
     rows = list(tables[f"ablation_{name}"].rows)

@@ -1,7 +1,8 @@
-"""Plots by class: IoU heat map and confusion matrices."""
+"""Plots by class: IoU, differences in IoU, and confusion matrices."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ from semiseg.report import names
 from semiseg.report.cells import BASELINE, METHOD, Cell
 from semiseg.report.plots import frames
 from semiseg.report.records import Records
-from semiseg.report.table import Table
+from semiseg.report.table import Row, Table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ANNOTATED = 12  # up to so many classes the cells carry their figure
@@ -40,6 +42,55 @@ def class_iou(records: Records, tables: dict[str, Table]) -> Figure | None:
     return figure
 
 
+def class_differences(records: Records, tables: dict[str, Table]) -> Figure | None:
+    """A row for each method of the split and head with most methods, the largest gain in mIoU first."""
+    import matplotlib.pyplot as plt
+    import seaborn
+
+    rows = differences_in_focus(records, tables)
+    if not rows:
+        return None
+    classes = list(dict.fromkeys(row["class"] for row in rows))
+    known = {(names.of(row), row["class"]): row for row in rows}
+    labels = list(dict.fromkeys(label for label, _ in known))
+    values = np.array(
+        [[known.get((label, name), {}).get("difference", np.nan) for name in classes] for label in labels]
+    )
+    order = np.argsort(-np.nanmean(values, axis=1), kind="stable")
+    few, most = len(classes) <= ANNOTATED, float(np.nanmax(np.abs(values)))
+    figure, axes = plt.subplots(figsize=(2.8 + (0.78 if few else 0.4) * len(classes), 1.6 + 0.42 * len(labels)))
+    seaborn.heatmap(
+        values[order], ax=axes, vmin=-most, vmax=most, cmap="PuOr_r", xticklabels=_plain(classes),
+        yticklabels=[labels[place] for place in order], cbar_kws={"label": "IoU minus supervised (points)"},
+    )  # fmt: skip
+    for place, label in enumerate(labels[place] for place in order):
+        for column, name in enumerate(classes):
+            _difference(axes, column + 0.5, place + 0.5, known.get((label, name)), few, most)
+    axes.tick_params(axis="x", rotation=60)
+    axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def differences_in_focus(records: Records, tables: dict[str, Table]) -> list[Row]:
+    """Rows of the table of classes at the plots' number of labels, of the list and head that most of them have."""
+    focus = frames.focus(records)
+    rows = [row for row in tables["classes"].rows if focus and str(row["partition"]) == str(focus[0].partition)]
+    count = Counter((row["split_family"], row["head"]) for row in rows)
+    return [row for row in rows if (row["split_family"], row["head"]) == count.most_common(1)[0][0]]
+
+
+def _difference(axes: Axes, x: float, y: float, row: Row | None, few: bool, most: float) -> None:
+    if row is None:
+        return
+    look = {"ha": "center", "va": "center", "color": "white" if abs(row["difference"]) > 0.65 * most else "black"}
+    if few:
+        half = "" if row["ci_low"] is None else f"\n±{(row['ci_high'] - row['ci_low']) / 2:.1f}"
+        weight = "bold" if row["separated"] else "normal"
+        axes.text(x, y, f"{row['difference']:+.1f}{half}", weight=weight, fontsize="x-small", **look)
+    elif row["separated"]:
+        axes.text(x, y, "•", **look)
+
+
 def confusion(records: Records, tables: dict[str, Table]) -> Figure | None:
     import matplotlib.pyplot as plt
     import seaborn
@@ -63,7 +114,7 @@ def confusion(records: Records, tables: dict[str, Table]) -> Figure | None:
 
 
 def _compared(cells: Sequence[Cell]) -> list[Cell]:
-    """The baseline, and the best method with its head: the one that the leading group starts with, if any leads it."""
+    """The baseline, and the best method with its head."""
     baseline = [cell for cell in cells if cell.role == BASELINE][:1]
     methods = [cell for cell in cells if cell.role == METHOD and all(cell.head == one.head for one in baseline)]
     return baseline + sorted(methods, key=lambda cell: -cell.mean())[:1]

@@ -118,7 +118,7 @@ def cost(records: Records, tables: dict[str, Table]) -> Figure | None:
 
 
 def gain_against_cost(rows: Sequence[Row], seconds: str) -> Figure | None:
-    """`seconds` of a training against the gain over supervised; the frontier is a line, its cells carry their names."""
+    """`seconds` of a training against the gain over supervised; the frontier is a line through cells with names."""
     import matplotlib.pyplot as plt
 
     known = [row for row in rows if row["delta_vs_supervised"] is not None or row["role"] == BASELINE]

@@ -28,8 +28,8 @@ METHODS = 6  # Friedman's chi-square needs more than five; a data set with fewer
 BLOCK = ("suite", "split_family", "partition", "head")
 CAPTION = (
     "Mean rank over {sets} data sets ({listed}) of the methods that all of them compare; rank 1 is the largest gain "
-    "over supervised. A bar joins methods that cannot be told apart: their mean ranks differ by less than the critical "
-    "difference of {critical:.1f} (Nemenyi, 5 %)."
+    "over supervised. A bar joins methods without a significant difference: their mean ranks differ by less than the "
+    "critical difference of {critical:.1f} (Nemenyi, 5 %)."
 )
 
 Gains = Mapping[str, float]
@@ -50,7 +50,7 @@ class Ranks:
 
     @property
     def bars(self) -> list[tuple[int, int]]:
-        """(first, last) of each longest run of methods that cannot be told apart."""
+        """(first, last) of each longest run of methods without a significant difference."""
         found: list[tuple[int, int]] = []
         for first, rank in enumerate(self.mean):
             last = max(place for place, other in enumerate(self.mean) if other - rank < self.critical)
@@ -76,12 +76,12 @@ class Ranks:
         over = f"Over {len(self.of_set)} data sets"
         said = f"{over} {first} has the best mean rank, {self.mean[0]:.1f} of {len(self.labels)}"
         if self.p >= 1 - statistics.LEVEL:
-            return f"{said}, but the ranks differ no more than chance would make them (Friedman, p = {self.p:.2f})."
+            return f"{said}, but the ranks do not differ significantly (Friedman, p = {self.p:.2f})."
         said = f"{said} (Friedman, p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'})"
         below = [label for label, rank in zip(self.labels, self.mean, strict=True)
                  if rank - self.mean[0] >= self.critical]  # fmt: skip
-        surely = f"surely before {', '.join(below)}" if below else f"and cannot be told from {last}, the last"
-        return f"{said}, {surely}."
+        better = f"significantly better than {', '.join(below)}"
+        return f"{said}, {better if below else f'but not significantly better than {last}, the last'}."
 
 
 def read(folders: Iterable[Path]) -> list[Mapping[str, str]]:

@@ -27,7 +27,7 @@ def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -
 
 
 def write(records: Records, folder: Path) -> list[Table]:
-    """All tables of the records, and nothing of an earlier build beside them: it would be believed."""
+    """Write all tables of the records, and remove those of an earlier build, which a reader would believe."""
     made = assemble(records)
     for table in made:
         table.write(folder)
@@ -42,6 +42,7 @@ def assemble(records: Records) -> list[Table]:
     from semiseg.report import run_health as look
     from semiseg.report.tables import (
         ablations,
+        classes,
         comparison,
         corruptions,
         cost,
@@ -68,6 +69,7 @@ def assemble(records: Records) -> list[Table]:
         comparison.controls(records),
         pairs.build(groups.values()),
         metrics.build(records if pooled is None else pooled),
+        classes.build(records if pooled is None else pooled),
         corruptions.build(records),
         pseudo_labels.build(records),
         health.build(findings),
@@ -83,7 +85,7 @@ def assemble(records: Records) -> list[Table]:
 
 
 def _with_unlike_trainings(table: Table, findings: Sequence[Finding]) -> Table:
-    """No table has a mean over unlike trainings without a sentence that says so."""
+    """Add a sentence to each table that has a mean over unlike trainings."""
     cells = [f"{names.of(one.cell)} ({one.cell.partition})" for one in findings if one.kind == UNLIKE]
     if not cells or table.name == "health":
         return table

@@ -98,7 +98,7 @@ def default_arm(records: Records, cells: Sequence[Cell]) -> Cell | None:
 
 
 def _row(records: Records, cell: Cell, default: Cell | None) -> dict[str, Any]:
-    """The supervised arm of a method that reports its teacher is compared by its teacher."""
+    """One arm's row. A supervised arm is compared by the network that the method reports."""
     row = comparison.identity(cell) | comparison.figures(cell)
     looks = (run_health.accepted_code, run_health.unlike_trainings)
     if noted := [finding for look in looks for finding in look(records, cell)]:
@@ -128,7 +128,7 @@ def _same_place(one: Cell, other: Cell) -> bool:
 
 
 def _other_seeds(rows: Sequence[Mapping[str, Any]], default: Cell | None) -> str:
-    """Why the default arm's figure is not the comparison's, where it is not."""
+    """Why the default arm's figure differs from the comparison's, if it does."""
     for row in rows:
         if default is None or row["variant"] != default.variant or row["method"] != default.method:
             continue
@@ -141,7 +141,7 @@ def _other_seeds(rows: Sequence[Mapping[str, Any]], default: Cell | None) -> str
 
 
 def _option(cells: Sequence[Cell]) -> str | None:
-    """The one option that tells the arms apart, when it is a single one."""
+    """The option in which the arms differ, if it is a single one."""
     blocks = [cell.options or {} for cell in cells]
     names_of = sorted({key for block in blocks for key in block})
     varied = [key for key in names_of if len({str(block.get(key)) for block in blocks}) > 1]

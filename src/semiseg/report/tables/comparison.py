@@ -59,10 +59,10 @@ VIEWS = (
     View("State", ("state",), "state"),
 )  # fmt: skip
 NOTE = (
-    "Bold: the leading group, which is the top of its split and head and all that cannot be told from it after Holm's "
-    "correction over all pairs; only where at least three cells of several trainings are compared and one of them is "
-    "outside the group. Figures of different lists or heads are never subtracted. “best” was selected by its score on "
-    "the selection set."
+    "Bold: the leading group, which is the top of its split and head and all that do not differ significantly from it "
+    "after Holm's correction over all pairs; only where at least three cells of several trainings are compared and "
+    "one of them is outside the group. Figures of different lists or heads are never subtracted. “best” was selected "
+    "by its score on the selection set."
 )
 
 

@@ -108,7 +108,7 @@ def _needed(row: Mapping[str, Any], by_run: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _spent(chains: list[list[dict[str, Any]]]) -> dict[str, float | None]:
-    """What is not known of one training is not known of their sum."""
+    """A sum is unknown if it is unknown for one of its trainings."""
     memory = [known for chain in chains for record in chain if (known := record.get("peak_memory_mib")) is not None]
     return {key: _mean([_sum([record.get(key) for record in chain]) for chain in chains]) for key in SUMS} | {
         "peak_memory_mib": max(memory, default=None)
@@ -130,12 +130,12 @@ def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float |
 
 
 def clock(*rows: Mapping[str, Any]) -> str:
-    """The seconds by which trainings are compared: on CPUs not the wall's, which tell of what else was running."""
+    """The time by which trainings are compared: of the GPU, else of the CPU; wall time depends on other processes."""
     return "gpu_seconds" if all(row["gpu_seconds"] for row in rows) else "cpu_seconds"
 
 
 def frontier(rows: Iterable[Mapping[str, Any]], spent: str) -> list[Mapping[str, Any]]:
-    """Rows whose gain no row that costs as little or less has reached, the cheapest first; a baseline gains nothing."""
+    """Rows that gain more than every other row of the same or a lower cost, cheapest first; a baseline's gain is 0."""
     found: list[Mapping[str, Any]] = []
     for row in sorted((row for row in rows if row[spent]), key=lambda row: (row[spent], -_gain(row))):
         if not found or _gain(row) > _gain(found[-1]):

@@ -1,6 +1,6 @@
 """What DVC compares between commits and experiments: every finished cell's mIoU as metrics, and as points of plots.
 
-A cell without a figure is absent from these files, never a zero; the tables say what has become of it.
+A cell without a figure is absent from these files, never a zero; the tables show its state.
 """
 
 from __future__ import annotations

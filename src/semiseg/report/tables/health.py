@@ -1,4 +1,4 @@
-"""Notes on what a reader must know before believing a figure, as a table."""
+"""What a reader must know before believing a figure, as a table."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def build(findings: Sequence[Finding]) -> Table:
         for one in findings
     ]  # fmt: skip
     return Table(
-        "health", "Health", "What was found in the records without being asked.", COLUMNS, VIEWS, tuple(rows),
+        "health", "Health", "Found automatically in the study's records.", COLUMNS, VIEWS, tuple(rows),
         "" if rows else "Nothing was found.",
     )  # fmt: skip

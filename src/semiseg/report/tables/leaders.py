@@ -1,4 +1,4 @@
-"""The answer of each split and head: who leads, by how much, and who is surely above the baselines."""
+"""The answer of each split and head: who leads, by how much, and who is significantly above the baselines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from semiseg.report import names
-from semiseg.report.cells import METHOD, STRONG, partition_order
+from semiseg.report.cells import FULL, METHOD, STRONG, partition_order
 from semiseg.report.run_health import BANNER, Finding
 from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables.pairs import LEVEL
@@ -20,7 +20,11 @@ COLUMNS = (
 VIEWS = (
     View("Labels", ("partition",)),
     View("Head", ("head",)),
-    View("Leading group", ("leading",), help="cannot be told from the top after Holm's correction over all pairs"),
+    View(
+        "Leading group",
+        ("leading",),
+        help="the top, and all that do not differ significantly from it after Holm's correction over all pairs",
+    ),
     View("Gain of the top", ("gain", "gain_ci_low", "gain_ci_high"), "interval"),
     View("covers", ("gain_covers",)),
     View("Above supervised", ("above_supervised",), "number", 0),
@@ -31,7 +35,7 @@ VIEWS = (
     LISTED,
 )
 # What an interval speaks for, in words.
-COVERED = {"seeds": "other seeds", "images": "other test images", "lists": "other draws of the labelled images"}
+COVERED = {"seeds": "seeds", "lists": "draws of the labelled images", "images": "test images"}
 
 Row = Mapping[str, Any]
 
@@ -54,8 +58,8 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
         COLUMNS,
         VIEWS,
         tuple(answered),
-        "Surely above: p < 0.05 after Holm's correction over the differences of the comparison. "
-        "With one training of a cell nobody leads and nothing is sure.",
+        "Significantly above: p < 0.05 after Holm's correction over the differences of the comparison. "
+        "A cell of one training has no p value, so it neither leads nor is significantly above.",
     )
 
 
@@ -86,29 +90,33 @@ def _height(row: Row) -> float:
 
 
 def sure(rows: Iterable[Row], prefix: str, sign: int) -> list[Row]:
-    """Rows whose difference has this sign and is told from zero after Holm's correction."""
+    """Rows whose difference has this sign and is significant after Holm's correction."""
     column = "delta_vs_supervised" if prefix == "delta" else prefix
     return [row for row in rows if (p := row[f"{prefix}_p_holm"]) is not None and p < LEVEL and sign * row[column] > 0]
 
 
 def _sentences(row: Row, top: Row, methods: Sequence[Row], leading: Sequence[Row]) -> list[str]:
     labels = f"{row['labelled']:,} labels" if row["labelled"] else f"{row['partition']} of the labels"
+    labels = "all labels" if row["partition"] == FULL else labels
     where = f"With {labels} ({row['head']} head)"
     several = [one for one in methods if one["leading"] is not None]
     if not several:
-        first = f"{_names([top])} has the highest figure, and another seed may change that"
-        return [f"{where} each cell is one training: {first}.", _gain(top)]
+        once = "Each cell is one training, so another seed may change the order."
+        return [f"{where} {_names([top])} has the highest mIoU. {once}", _gain(top)]
     if len(leading) == row["candidates"]:
-        return [f"{where} none of the {len(leading)} cells can be told from the top: {_names(leading)}.", _gain(top)]
+        return [
+            f"{where} none of the {len(leading)} cells differs significantly from the top: {_names(leading)}.",
+            _gain(top),
+        ]
     if len(leading) == 1:
         return [f"{where} {_names(leading)} leads.", _gain(top), _count(row)]
-    group = f"{where} the leading group is {_names(leading)}: none of them can be told from the top."
+    group = f"{where} the leading group is {_names(leading)}: none of them differs significantly from the top."
     return [group, _gain(top), _count(row)]
 
 
 def _gain(top: Row) -> str:
     if top["delta_vs_supervised"] is None:
-        return f"The highest figure, {top['miou_last_mean']:.1f}, is that of the supervised baseline itself."
+        return f"The supervised baseline itself has the highest mIoU, {top['miou_last_mean']:.1f}."
     said = (
         f"The {top['network']} of {names.of(top)} has {top['miou_last_mean']:.1f}, the supervised {top['network']} has "
         f"{top['baseline_miou_last_mean']:.1f}: {top['delta_vs_supervised']:+.1f} points"
@@ -117,22 +125,23 @@ def _gain(top: Row) -> str:
         return said + " (no interval)."
     sure_of_it = top["delta_p_holm"] is not None and top["delta_p_holm"] < LEVEL
     limits = f"95 % interval [{top['delta_ci_low']:+.1f}, {top['delta_ci_high']:+.1f}]"
-    doubt = "" if sure_of_it else ", not told from zero after Holm's correction"
+    doubt = "" if sure_of_it else ", not significant after Holm's correction"
     return f"{said} ({limits}, for {covered(top['delta_covers'])}{doubt})."
 
 
 def covered(covers: str) -> str:
-    """ "other seeds and other test images, with one draw of the labelled images"."""
+    """ "other seeds and test images, with one draw of the labelled images"."""
     parts = covers.split("+")
-    words = " and ".join(COVERED[part] for part in parts)
+    *first, last = (words for part, words in COVERED.items() if part in parts)
+    words = f"other {', '.join(first)} and {last}" if first else f"other {last}"
     return words if "lists" in parts else f"{words}, with one draw of the labelled images"
 
 
 def _count(row: Row) -> str:
     are = "is" if row["above_supervised"] == 1 else "are"
-    said = f"{row['above_supervised']} of {row['compared']} variants {are} surely above supervised"
+    said = f"{row['above_supervised']} of {row['compared']} variants {are} significantly above supervised"
     if row["below_supervised"]:
-        said += f", {row['below_supervised']} surely below"
+        said += f", {row['below_supervised']} significantly below"
     if row["compared_with_strong"]:
         said += f", and {row['above_strong']} of {row['compared_with_strong']} above the best supervised variant"
     return said + "."

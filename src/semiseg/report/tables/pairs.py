@@ -1,4 +1,4 @@
-"""All pairs of cells within one split and head: who can be told from whom, after Holm's correction."""
+"""All pairs of cells within one split and head: which of them differ significantly, after Holm's correction."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Group:
 
     @property
     def leading(self) -> list[Cell]:
-        """The top, and all that cannot be told from it."""
+        """The top, and all that do not differ significantly from it."""
         p_of = {(pair.one, pair.other): pair.p_holm for pair in self.pairs}
         return statistics.leading(self.ranked, lambda one, other: p_of[one, other], LEVEL)
 
@@ -78,7 +78,7 @@ def _group(records: Records, cells: Iterable[Cell]) -> Group:
 
 
 def compare(records: Records, one: Cell, other: Cell) -> Pair:
-    """Student to student or teacher to teacher; where the two report different networks, the less sure of both."""
+    """Of one network of both; where they report different networks, the difference with the larger p value."""
     networks = sorted({one.network, other.network})
     pairs = [Pair(one, other, network, records.difference(one, other, network)) for network in networks]
     return max(pairs, key=lambda pair: 1.0 if pair.p is None else pair.p)
@@ -95,7 +95,7 @@ def build(found: Iterable[Group]) -> Table:
         VIEWS,
         tuple(rows),
         "Corrected by Holm over all pairs of a split and head. Cells of one training are not compared. Where two "
-        "methods report different networks, both networks are compared and the less sure difference is shown."
+        "methods report different networks, both networks are compared and the larger p value decides which is shown."
         if rows
         else "No two cells of one split and head have several trainings.",
     )

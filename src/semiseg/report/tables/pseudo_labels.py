@@ -1,4 +1,4 @@
-"""Pseudo-labels at the end of the training: how many, and how right, near borders, inside, and by class."""
+"""Pseudo-labels at the end of the training: their share and accuracy, near borders, inside, and by class."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ VIEWS = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One published figure in our words; `crop` and `output_stride` are None where they are not stated."""
+    """One published figure with our names; `crop` and `output_stride` are None where they are not stated."""
 
     row: Mapping[str, Any]
     method: str
@@ -166,7 +166,7 @@ def _same_labels(figure: Figure, cell: Cell) -> bool:
 
 
 def fill_in(row: dict[str, Any], cell: Cell, known: Sequence[Figure]) -> None:
-    """The comparison's columns: a figure of the very same protocol, first-hand before second-hand."""
+    """Fill the comparison's columns with a figure of the same protocol, first-hand before second-hand."""
     fair = [figure for figure in of_cell(cell, known) if not mismatch(figure, cell)]
     if fair:
         chosen = min(fair, key=lambda figure: bool(SECONDHAND.search(figure.row["method"])))

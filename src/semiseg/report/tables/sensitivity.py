@@ -11,7 +11,7 @@ from semiseg.report.records import Records
 
 
 def sentences(records: Records) -> str:
-    """Nothing of what cannot be measured without repetitions."""
+    """Empty where there are no repetitions to measure it."""
     cells = [cell for cell in records.cells() if cell.finished]
     said = []
     spread = pooled_sd(cell.values() for cell in cells)
