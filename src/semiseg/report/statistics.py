@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
-from scipy.stats import studentized_range
 
 RESAMPLES = 10_000
 FEWER = 2_000  # for metrics beside mIoU: their standard errors are within 2 % of those of more
@@ -205,6 +204,8 @@ def leading(order: Sequence[Any], p_of: Callable[[Any, Any], float | None], leve
 
 def critical_difference(methods: int, sets: int) -> float:
     """Nemenyi's test: how far two mean ranks over `sets` data sets must be apart (Demšar 2006, section 3.2.2)."""
+    from scipy.stats import studentized_range  # takes longer to import than most tables to make
+
     quantile = studentized_range.ppf(LEVEL, methods, np.inf) / np.sqrt(2)
     return float(quantile * np.sqrt(methods * (methods + 1) / (6 * sets)))
 
