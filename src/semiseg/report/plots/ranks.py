@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import friedmanchisquare, rankdata
 
 from semiseg.report import names, statistics
 from semiseg.report.cells import BASELINE, FULL
@@ -128,6 +127,8 @@ def _blocks(rows: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], dict[str
 
 
 def _ranks(common: Sequence[str], blocks: Mapping[str, Sequence[Gains]]) -> Ranks:
+    from scipy.stats import friedmanchisquare, rankdata
+
     of_set = {}
     for dataset, of_blocks in blocks.items():
         whole = [gains for gains in of_blocks if gains.keys() >= set(common)]
