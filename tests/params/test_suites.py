@@ -88,29 +88,61 @@ def reduced(wanted: dict) -> dict:
     }
 
 
+def kind_of(config: dict) -> str:
+    """What two trainings have in common that run the same code: sizes of numbers are left out, for they choose none.
+
+    0 and 1 are kept, as ends of a probability or of a share can switch something off; a trial of a search then counts
+    as another kind only where it chooses another option or another end.
+    """
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items() if key not in ("seed", "split", "run")}
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        if isinstance(value, bool) or not isinstance(value, int | float) or value in (0, 1):
+            return value
+        return "negative" if value < 0 else "a share" if value < 1 else "more"
+
+    return sha256_json(plain(reduced(config)))
+
+
 @cache
 def trainings() -> dict[str, tuple[bool, dict]]:
     """Name -> (slow, configuration): every kind of training of the suites for the data sets of REAL, once.
 
-    Left to the slow tests: arms of ablations, and a method and variant that an earlier suite trains with the same
-    architecture. Every suite has its supervised training among the fast ones.
+    Left to the slow tests: arms of ablations, and a method and variant that an earlier suite trains. Every suite has
+    its supervised training among the fast ones.
     """
-    found: dict[str, tuple[bool, dict]] = {}
-    seen, known = set(), set()
+    found: dict[str, tuple[bool, str, dict]] = {}
+    known = set()
     for suite in SUITES:
         if LOADED.suites[suite].dataset not in REAL:
             continue
         plan = grid.plan(LOADED, suite)
         compared = {run.path for cell in plan.cells if cell.kind == "comparison" for run in cell.runs}
         for run in plan.runs:
-            key = sha256_json({k: v for k, v in run.config.items() if k not in ("seed", "split")})
-            if key not in seen:
-                seen.add(key)
-                kind = (run.method, run.variant, run.config["recipe"]["network"]["architecture"])
-                slow = run.path not in compared or (kind in known and kind[:2] != ("supervised", "default"))
-                known |= set() if slow else {kind}
-                found[f"{suite}-{run.method}-{run.variant}"] = (slow, run.config)
-    return found
+            if run.tuned_by:
+                continue  # it has the configuration of one of its trials, or the default's
+            method = (run.method, run.variant)
+            slow = run.path not in compared or (method in known and method != ("supervised", "default"))
+            key = kind_of(run.config)
+            if key not in found or (found[key][0] and not slow):
+                known |= set() if slow else {method}
+                found[key] = (slow, f"{suite}-{run.method}-{run.variant}-{run.config['dataset']['name']}", run.config)
+    assert len({name for _, name, _ in found.values()}) == len(found)
+    return {name: (slow, config) for slow, name, config in found.values()}
+
+
+def test_kinds_of_trainings():
+    _, config = trainings()["oxford_pets-advsemiseg-t_semi=0-oxford_pets"]
+    options = config["method"]["options"]
+
+    def with_options(**changed):
+        return kind_of(config | {"seed": 7, "method": config["method"] | {"options": options | changed}})
+
+    assert with_options() == with_options(lambda_adv_unlabelled=0.002) == kind_of(config)
+    assert len({with_options(), with_options(t_semi=0.2), with_options(t_semi=1.0), with_options(lambda_semi=0)}) == 4
 
 
 def _tree(name: str, root: Path) -> dict:
