@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,21 +73,30 @@ def pretend() -> fake_tensor.FakeTensorMode:
 class _Mode(fake_tensor.FakeTensorMode):
     def dispatch(self, function, types, args=(), kwargs=None):
         # C++ makes new tensors where it believes its inputs to be.
-        args, kwargs = _pytree.tree_map_only(
-            torch.device, lambda device: GPU if device.type == STAND_IN.type else device, (args, kwargs or {})
-        )
+        args = tuple(_meant(one) for one in args)
+        kwargs = {key: _meant(one) for key, one in (kwargs or {}).items()}
         _check_types(function, args)
         if function is torch.ops.aten._fused_sgd_.default:  # AdamW's is described in torch, SGD's is not
             return _check_alike(*args[:3])
         return _as_asked(function, super().dispatch(function, types, args, kwargs))
 
 
+def _meant(argument):
+    return GPU if isinstance(argument, torch.device) and argument.type == STAND_IN.type else argument
+
+
 def _check_types(function, arguments) -> None:
     """What a GPU refuses and torch's descriptions of operations let pass: numbers of two types."""
-    name = function._schema.name.removeprefix("aten::").removesuffix("_")
+    if not _wants_one_type(function):
+        return
     tensors = [one for one in _pytree.tree_leaves(arguments) if isinstance(one, Tensor)]
-    if name in OF_ONE_TYPE and len(types := {one.dtype for one in tensors if one.is_floating_point()}) > 1:
+    if len(types := {one.dtype for one in tensors if one.is_floating_point()}) > 1:
         raise RuntimeError(f"{function} wants numbers of the same dtype and got {types}")
+
+
+@cache
+def _wants_one_type(function) -> bool:
+    return function._schema.name.removeprefix("aten::").removesuffix("_") in OF_ONE_TYPE
 
 
 def _as_asked(function, found):
