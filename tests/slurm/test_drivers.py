@@ -8,14 +8,12 @@ import subprocess
 
 import pytest
 
-from tests.slurm.workspace import LONG
-
-WHOLE = [*range(12)]
+from tests.slurm.workspace import LONG, WHOLE
 
 
 def test_killed_in_the_middle_and_started_again(cluster, workspace, reference):
     here = workspace(**LONG)
-    here.trouble(seconds=1)
+    here.trouble(slow={"": 1})
     for how in (signal.SIGINT, signal.SIGTERM):
         snakemake = here.start()
         here.until_training("", 2 if how == signal.SIGINT else 6)
@@ -28,11 +26,12 @@ def test_killed_in_the_middle_and_started_again(cluster, workspace, reference):
 
 def test_killed_for_good_while_its_jobs_live_on_and_the_wish_changes(cluster, workspace, reference, undisturbed):
     here = workspace(**LONG)
-    here.trouble(seconds=5)
+    here.trouble(slow={"": 5})
     snakemake = here.start()
     for name in ("supervised", "mean_teacher", "fixmatch"):
         here.until_training(name, 2)
-    here.trouble(seconds=15)  # what the killed one leaves behind shall still be at work when the next one's jobs come
+    # What the killed one leaves behind shall still be at work when the next one's jobs come.
+    here.trouble(slow={"": 15})
     snakemake.kill()
     snakemake.wait()
     methods = {"supervised": {}, "mean_teacher": {}, "fixmatch": {"options": {"confidence": 0.5}}}
@@ -53,7 +52,7 @@ def test_killed_for_good_while_its_jobs_live_on_and_the_wish_changes(cluster, wo
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_a_second_snakemake_is_told(cluster, workspace, reference):
     here = workspace(**LONG)
-    here.trouble(seconds=1)
+    here.trouble(slow={"": 1})
     pair = [here.start(), here.start()]  # neither has a lock yet
     here.until(lambda: any(one.poll() == 2 for one in pair), "one of the two is told")
     assert "at work in this folder already" in here.log

@@ -34,7 +34,7 @@ SlurmctldPort=16817
 SlurmUser=slurm
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=cred_expire=20
+AuthInfo=cred_expire=10
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/run/slurmctld.pid
@@ -62,7 +62,7 @@ NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-{last_p
 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-PartitionName=main Nodes=ALL Default=YES LLN=YES DefaultTime=10 MaxTime=1-0 State=UP PriorityTier=1 GraceTime=10
+PartitionName=main Nodes=ALL Default=YES LLN=YES DefaultTime=10 MaxTime=1-0 State=UP PriorityTier=1 GraceTime=60
 PartitionName=brief Nodes=ALL MaxTime=1 State=UP PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=10 State=UP PriorityTier=9 PreemptMode=OFF
 """

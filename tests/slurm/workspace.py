@@ -29,17 +29,23 @@ SUITE: dict[str, Any] = {
     "runtime": {"checkpoint_every": 4},
     "methods": {"supervised": {}, "fixmatch": {}, "mean_teacher": {}},
 }
+WHOLE = [*range(12)]  # the steps of a training
 LONG = {"runtime": {"checkpoint_every": 4, "short_minutes": 0}}  # every training a job of its own
 # A network that asks for a GPU, and is small enough for the CPU that stands in for it here.
 WITH_GPU = {"network": {"architecture": "fpn", "encoder": "resnet18"}}
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "SEMISEG_ON_CPU": "1",  # the cluster's GPUs are made up
-    "SEMISEG_SLURM_FIRST_POLL_SECONDS": "2",
+    "SEMISEG_SLURM_FIRST_POLL_SECONDS": "1",
     "SEMISEG_SLURM_WARNING_SECONDS": "20",
     "SEMISEG_SLURM_GROUP_SIZE": "4",
     "SEMISEG_SLURM_MAX_MEMORY_MIB": "15000",
 }
+
+
+def of_runs(results: dict[str, str], *methods: str) -> dict[str, str]:
+    """Of all results the products of these methods' runs."""
+    return {path: digest for path, digest in results.items() if any(f"/{method}/" in path for method in methods)}
 
 
 class Workspace:
@@ -63,7 +69,10 @@ class Workspace:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(tiny.params(**{**SUITE, **changes})))
 
     def trouble(self, **wanted: Any) -> None:
-        (self.folder / "trouble.json").write_text(json.dumps(wanted))
+        """What happens to trainings from now on (hook/sitecustomize.py); nothing without arguments."""
+        new = self.folder / "trouble.json.new"
+        new.write_text(json.dumps(wanted))
+        new.replace(self.folder / "trouble.json")
 
     def planned(self) -> dict[str, resources.Resources]:
         """What each training asks for by its recipe, its data set and the site, by Slurm's comment."""
