@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import shutil
 from pathlib import Path
@@ -98,3 +99,20 @@ def snakemake_log(root: Path, since: float = 0.0) -> str:
     """What Snakemake itself has said in this folder; on the terminal it shows less."""
     found = sorted((root / ".snakemake/log").glob("*.log"))
     return "".join(path.read_text() for path in found if path.stat().st_mtime >= since)
+
+
+def prepare(root: Path) -> None:
+    """Check and decode the data set and write the lists of a workspace, in this process."""
+    from semiseg.datasets import preparing
+    from semiseg.feed.store import open_store
+    from semiseg.splits import split_files
+    from semiseg.study.study import Study
+
+    with contextlib.chdir(root):
+        study = Study.load()
+        preparing.prepare("tiny", study.params.datasets["tiny"])
+        store = open_store(Path("data/tiny/store"))
+        sha256 = preparing.data_sha256("tiny")
+        for product in study.splits.values():
+            family, partition = product.content["family"], product.content["partition"]
+            split_files.write_split(product.files[0], family, partition, store, "tiny", "pocket", sha256)

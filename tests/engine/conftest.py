@@ -49,7 +49,7 @@ SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
 def prepared(tmp_path_factory):
     """Factory of workspaces whose data and lists are ready; the images are decoded once per session."""
     template = tiny.workspace(tmp_path_factory.mktemp("template"), tiny.params())
-    _prepare(template)
+    tiny.prepare(template)
 
     def make(content: dict, where: Path) -> Path:
         shutil.copytree(template, where, dirs_exist_ok=True)
@@ -59,29 +59,6 @@ def prepared(tmp_path_factory):
         return where
 
     return make
-
-
-def _prepare(root: Path) -> None:
-    from semiseg.datasets import preparing
-    from semiseg.feed.store import open_store
-    from semiseg.splits import split_files
-    from semiseg.study.study import Study
-
-    before = Path.cwd()
-    os.chdir(root)
-    try:
-        study = Study.load()
-        settings = study.params.datasets["tiny"]
-        preparing.prepare("tiny", settings)
-        store = open_store(root / "data/tiny/store")
-        for product in study.splits.values():
-            wanted = product.content
-            sha256 = preparing.data_sha256("tiny")
-            split_files.write_split(
-                product.files[0], wanted["family"], wanted["partition"], store, "tiny", "pocket", sha256
-            )
-    finally:
-        os.chdir(before)
 
 
 @pytest.fixture

@@ -76,10 +76,16 @@ class Workspace:
 
 @pytest.fixture
 def study(tmp_path):
-    """Factory of workspaces with the repository's own rules."""
+    """Factory of workspaces with the repository's own rules; where asked, the data and the lists are there already."""
 
-    def make(content: dict, name: str = "study") -> Workspace:
-        root = tiny.workspace(tmp_path / name, content)
-        return Workspace(tiny.with_workflow(root, REPOSITORY))
+    def make(content: dict, name: str = "study", prepared: bool = False) -> Workspace:
+        return workspace(tmp_path / name, content, prepared)
 
     return make
+
+
+def workspace(root: Path, content: dict, prepared: bool = False) -> Workspace:
+    tiny.with_workflow(tiny.workspace(root, content), REPOSITORY)
+    if prepared:
+        tiny.prepare(root)
+    return Workspace(root)

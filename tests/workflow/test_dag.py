@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests import tiny
+from tests.workflow.conftest import workspace
 
 METHODS = {"supervised": {}, "advsemiseg": {"at": [4], "variants": ["adv_semi"], "options": {"width_d": 4}}}
 ABLATION = {"threshold": {"method": "advsemiseg", "at": 4, "vary": {"t_semi": [0.2, 0.5]}}}
@@ -72,7 +73,7 @@ def test_a_failing_run_leaves_its_state_in_the_tables(study, content):
     content["suites"]["tiny"]["methods"]["supervised"] = {"at": [4]}
     content["suites"]["tiny"]["methods"]["advsemiseg"]["options"]["lr_d"] = 1e30  # the discriminator explodes
     content["suites"]["tiny"]["ablations"] = {}
-    work = study(content)
+    work = study(content, prepared=True)
     outcome = work.snakemake("all", "--retries", "0")
     assert outcome.code != 0
     states = {line.split(",")[8]: line for line in (work.folder / "tables/comparison.csv").read_text().splitlines()}
@@ -83,21 +84,28 @@ def test_a_failing_run_leaves_its_state_in_the_tables(study, content):
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_killed_in_the_middle_it_goes_on(number, study, content):
-    content["suites"]["tiny"]["ablations"] = {}
-    content["suites"]["tiny"]["recipe"]["iterations"] = 150
-    undisturbed = study(content, "undisturbed")
-    first = undisturbed.snakemake()
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Two trainings that nothing has stopped, and their tables."""
+    methods = {**METHODS, "supervised": {"at": [4]}}
+    content = tiny.params(methods, splits={"partitions": [4]}, recipe={"iterations": 150})
+    work = workspace(tmp_path_factory.mktemp("undisturbed") / "study", content, prepared=True)
+    first = work.snakemake("tables")
     assert first.code == 0, first.text
-    work = study(content, "disturbed")
-    process = work.start()
+    return work
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_killed_in_the_middle_it_goes_on(number, study, undisturbed):
+    work = study(undisturbed.params, prepared=True)
+    process = work.start("tables")
     while not list(work.folder.glob("runs/**/checkpoint.pt")):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.kill()
     process.wait()
-    resumed = work.snakemake()
+    resumed = work.snakemake("tables")
     assert resumed.code == 0, resumed.text
     if number == signal.SIGKILL:
         assert "removed the lock of process" in resumed.text
@@ -111,6 +119,7 @@ def test_a_second_driver_is_told(study, content):
     while not list((work.root / ".snakemake/locks").glob("*.lock")):
         assert process.poll() is None
         time.sleep(0.05)
+    process.send_signal(signal.SIGSTOP)  # it is at work all the same, and takes no time from the others
     second = work.snakemake()
     assert second.code == 2
     assert f"process {process.pid}" in second.text
@@ -118,12 +127,13 @@ def test_a_second_driver_is_told(study, content):
 
     # A look is let through, and must not change what the first one's jobs are told.
     told = {path: path.read_bytes() for path in (work.root / ".snakemake/requests").rglob("*.json")}
-    assert work.snakemake("-n").code == 0
+    assert told and work.snakemake("-n").code == 0
     content["suites"]["tiny"]["recipe"]["iterations"] = 9
     work.write(content)
     other = work.snakemake("-n")
     assert other.code == 2 and "another configuration than this one; `semiseg plan`" in other.text
     assert told == {path: path.read_bytes() for path in told}
+    process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGINT)
     process.wait(120)
 
@@ -131,7 +141,6 @@ def test_a_second_driver_is_told(study, content):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda raw: raw.update(suite="tini"), "did you mean 'tiny'"),
         (lambda raw: raw["suites"]["tiny"]["recipe"].update(iteratons=3), "did you mean 'iterations'"),
         (
             lambda raw: raw["suites"]["tiny"]["recipe"].update(network=UNKNOWN_WEIGHTS),
