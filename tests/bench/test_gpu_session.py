@@ -148,7 +148,7 @@ def test_a_child_that_hangs_is_stopped_with_its_helpers(tmp_path):
         (tmp_path / "pid").write_text(str(helper))
         time.sleep(60)
 
-    assert gpu_session.in_child(hangs, 0.5).failed == "it did not end within 0 s"
+    assert gpu_session.in_child(hangs, 0.5).failed == "not finished within 0 s"
     helper = int((tmp_path / "pid").read_text())
     for _ in range(100):
         if _state(helper) in (None, "Z"):
@@ -181,7 +181,7 @@ def test_the_command_measures_the_parts_that_are_named(capsys, monkeypatch, tmp_
     assert printed.out == f"{tmp_path}/made-card-9000/README.md\n"
     assert sorted(path.stem for path in (tmp_path / "made-card-9000/parts").iterdir()) == ["step-a", "step-b"]
     main(["bench", "gpu", "--out", str(tmp_path), "--minutes", "0"])
-    assert "1 parts are left; the same command goes on with them" in capsys.readouterr().err
+    assert "1 parts are left; repeat the command to continue with them" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
         main(["bench", "gpu", "--out", str(tmp_path), "--only", "nothing"])
     assert stopped.value.code == 2 and "there are step-a, step-b, other" in capsys.readouterr().err

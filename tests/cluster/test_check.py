@@ -58,7 +58,7 @@ def test_without_accounting_the_hang_and_its_cure_are_told():
     found = cluster(storage="accounting_storage/none", age=60, accounts="")
     assert check.proposal(found)["first_poll_seconds"] == 20
     said = " ".join(check.warnings(found))
-    assert "Ctrl-C and the same command again" in said
+    assert "press Ctrl-C and repeat the command" in said
     assert "MinJobAge is 60 s" in said and "first_poll_seconds as proposed" in said
 
 
@@ -71,19 +71,19 @@ def test_what_will_hurt_is_told():
     assert "several accounts (art, physics)" in " ".join(check.warnings(cluster(accounts="physics|\nart|\n")))
     assert "no account of yours" in " ".join(check.warnings(cluster(accounts="")))
     assert "JobRequeue is 0" in " ".join(check.warnings(cluster(requeue=0)))
-    assert "asks for 16 GPUs" in " ".join(check.warnings(cluster(), [asks(10, gpus=16)]))
+    assert "requests 16 GPUs" in " ".join(check.warnings(cluster(), [asks(10, gpus=16)]))
 
 
 def test_time_limits_are_those_of_the_partition_that_a_job_goes_to():
     """`standard` allows two days, `a100` one, `test` half an hour."""
     [said] = check.warnings(cluster(), [asks(2000, gpus=1), asks(1000, gpus=1), asks(2000)])
-    assert "asks for 2000 min, the time limit of a100 is 1440 min" in said
+    assert "requests 2000 min; the time limit of a100 is 1440 min" in said
     assert "set max_minutes to 1440" in said and "continue in the next job" in said
     [said] = check.warnings(cluster(), [asks(31, gpus=1, partition="test")])
     assert "the time limit of test is 30 min" in said
     assert check.warnings(cluster(), [asks(31, gpus=1, partition="test,a100")]) == []
     [said] = check.warnings(cluster(), [asks(5, gpus=4, partition="test")])
-    assert "asks for 4 GPUs on one node, the largest node of test has 2" in said
+    assert "requests 4 GPUs on one node, but the largest node of test has 2" in said
     [said] = check.warnings(cluster(), [asks(1, partition="old")])
     assert "the partition old, which sinfo does not list as up" in said
 
@@ -91,8 +91,8 @@ def test_time_limits_are_those_of_the_partition_that_a_job_goes_to():
 def test_a_group_asks_for_the_time_of_all_its_members():
     short = [asks(10, short=True, partition="test")] * 5
     assert check.warnings(cluster(), short, group_size=3) == []
-    assert "asks for 40 min" in " ".join(check.warnings(cluster(), short, group_size=4))
-    assert "asks for 50 min" in " ".join(check.warnings(cluster(), short, group_size=16))
+    assert "requests 40 min" in " ".join(check.warnings(cluster(), short, group_size=4))
+    assert "requests 50 min" in " ".join(check.warnings(cluster(), short, group_size=16))
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(monkeypatc
     monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
     monkeypatch.setattr(devices, "in_container", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    with pytest.raises(UserError, match="GPU 3 is given, but torch"):
+    with pytest.raises(UserError, match="GPU 3 is assigned, but torch"):
         devices.check_usable(1)
     devices.check_usable(0)
     monkeypatch.setenv("SEMISEG_ON_CPU", "1")

@@ -86,7 +86,7 @@ def test_what_a_training_keeps_for_other_metrics_is_in_the_report(run, monkeypat
 
 def test_corruptions_without_weights_or_runs_are_a_sentence(run, capsys):
     (run / "model.safetensors").unlink()
-    for arguments, words in (([str(run)], "model.safetensors is missing"), ([], "name the folders of finished runs")):
+    for arguments, words in (([str(run)], "model.safetensors is missing"), ([], "name folders of finished runs")):
         with pytest.raises(SystemExit) as stop:
             main(["evaluate", "--corruptions", *arguments])
         assert stop.value.code == 2 and words in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_an_edited_mask_is_noticed_and_what_becomes_stale_is_said(root, capsys):
     trees.save(root / "own/masks/2.png", trees.label(77, 3, (32, 32)))
     main(["plan"])
     told = " ".join(capsys.readouterr().out.split())
-    assert "not those that were prepared: 1 file edited (masks/2.png)" in told
+    assert "have changed since they were prepared: 1 file edited (masks/2.png)" in told
     assert "then trains 1 runs again that are done" in told
     main(["data", "check", "own"])
     told = capsys.readouterr().out

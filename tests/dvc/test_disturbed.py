@@ -91,7 +91,7 @@ def _undisturbed(work: Clone, command: tuple[str, ...]) -> None:
         outcome = work.run(*command)
         if outcome.code == 0:
             return
-        waits = "at work in this folder already" in outcome.text
+        waits = "already running in this folder" in outcome.text
         assert waits and time.monotonic() < deadline, outcome.text
         time.sleep(1)
 
@@ -107,10 +107,10 @@ def test_two_drivers_at_once(work):
     second = work.run("dvc", "repro")
     training[0].resume()
     assert snakemake.code == 2
-    assert "snakemake is at work in this folder already" in snakemake.text
+    assert "snakemake is already running in this folder" in snakemake.text
     assert second.code != 0
     assert "Traceback" not in second.text
-    assert "busy" in second.text or "at work in this folder already" in second.text or "lock" in second.text
+    assert "busy" in second.text or "already running in this folder" in second.text or "lock" in second.text
     text, _ = first.communicate(timeout=300)
     assert first.returncode == 0, text
     assert "Nothing to be done" in work.snakemake().text

@@ -59,7 +59,7 @@ def test_no_image_without_a_label_is_told_with_the_cure(prepared, tmp_path, monk
     monkeypatch.chdir(prepared(tiny.params({"fixmatch": {}}, splits={"partitions": [4]}), tmp_path / "work"))
     read_split = split_files.read_split
     monkeypatch.setattr(split_files, "read_split", lambda path: dataclasses.replace(read_split(path), unlabelled=()))
-    with pytest.raises(UserError, match="fixmatch learns from images without labels.*ask for fewer labels"):
+    with pytest.raises(UserError, match="fixmatch learns from images without labels.*choose fewer labels"):
         only_training()
 
 
@@ -131,7 +131,7 @@ def test_full_disk_keeps_the_last_good_checkpoint(wrapped, trainer, undisturbed,
         run, record = fails(trainer, 2)
     assert record["state"] == "failed"
     said = capsys.readouterr().err
-    assert "no room left" in said and "checkpoint" in said and "Traceback" not in said
+    assert "the disk is too full for the checkpoint" in said and "Traceback" not in said
     assert torch.load(run / "checkpoint.pt", weights_only=True)["iteration"] == 3
     assert not [path.name for path in run.iterdir() if path.name.endswith(".tmp")]
     start()
@@ -148,7 +148,7 @@ def test_full_disk_while_results_are_written(trainer, undisturbed, monkeypatch, 
     with monkeypatch.context() as patch:
         patch.setattr(safetensors.torch, "save_file", full)
         run, _ = fails(trainer, 2)
-    assert "no room left on the disk" in capsys.readouterr().err
+    assert "is full; free some space" in capsys.readouterr().err
     start()
     same(undisturbed, run)
 
@@ -185,7 +185,7 @@ def test_a_disk_that_is_really_full(small_disk, trainer, undisturbed, monkeypatc
         with pytest.raises(SystemExit) as stopped:
             trainer(CONTENT)
     assert stopped.value.code == 2
-    assert "no room left" in capsys.readouterr().err
+    assert "is full; free some space" in capsys.readouterr().err
     (small_disk / "filler").unlink()
     run = start()
     same(undisturbed, run)

@@ -52,7 +52,7 @@ def test_the_second_waits_and_finds_the_run_finished(prepared, tmp_path, monkeyp
     wait_for(where / RUN / "lease.json", child)
     start()
     said = capsys.readouterr().out
-    assert "waiting" in said and f"process {child}" in said and "finished by another process meanwhile" in said
+    assert "waiting" in said and f"process {child}" in said and "was finished by another process" in said
     assert code(child) == 0
     assert not (where / RUN / "lease.json").exists()
     start()

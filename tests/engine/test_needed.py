@@ -129,7 +129,7 @@ def test_a_changed_teacher_makes_its_students_stale(staged):
         "parameter needs.teacher.config.method.options.cutmix_probability: 0.5 -> 0.25"
     ]
     changed = study.wanted_spec(run) | {"config": before["config"]}
-    assert differences(before, changed) == ["the run that it needs as teacher changed"]
+    assert differences(before, changed) == ["the needed run teacher changed"]
 
 
 def test_a_new_key_at_its_default_makes_no_stage_stale(staged, capsys):

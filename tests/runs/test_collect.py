@@ -47,7 +47,7 @@ def test_states_come_from_the_record(tmp_path, state):
 def test_a_training_that_died_is_not_said_to_run(tmp_path, state):
     train(tmp_path, planned(), state=state, evaluated=False)
     [row] = collect(tmp_path, [planned()])
-    assert row["state"] == "missing" and "goes on from its checkpoint" in row["reason"]
+    assert row["state"] == "missing" and "continue from its checkpoint" in row["reason"]
 
 
 def test_missing_stale_and_unevaluated_runs_are_rows_too(tmp_path):

@@ -67,7 +67,7 @@ def test_a_training_left_behind_by_its_driver_keeps_silent(folder, tmp_path_fact
     if kept:
         asked.finish(SPEC, "wanted")
     else:
-        with pytest.raises(Interrupted, match="something else is wanted"):
+        with pytest.raises(Interrupted, match="the request has changed since"):
             asked.finish(SPEC, "wanted")
     assert folder.complete == kept
 

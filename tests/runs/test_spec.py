@@ -64,7 +64,7 @@ def test_a_student_differs_in_code_alone_where_its_teacher_does():
     old = new | {"needs": {"teacher": "?"}}
     assert spec.differs_in_code_alone(old, new, []) and not spec.differs_in_code_alone(new, new, [])
     assert spec.with_code_of(old, new) == new
-    assert spec.changed_needs(old, new) == ["the run that it needs as teacher"]
+    assert spec.changed_needs(old, new) == ["the needed run teacher"]
     assert not spec.differs_in_code_alone(old, spec.make_spec(staged(seed=1), "d", "s"), [])
 
 

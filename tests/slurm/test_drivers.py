@@ -55,7 +55,7 @@ def test_a_second_snakemake_is_told(cluster, workspace, reference):
     here.trouble(slow={"": 1})
     pair = [here.start(), here.start()]  # neither has a lock yet
     here.until(lambda: any(one.poll() == 2 for one in pair), "one of the two is told")
-    assert "at work in this folder already" in here.log
+    assert "already running in this folder" in here.log
     [first] = [one for one in pair if one.poll() is None]
     here.until_training("", 1)
     assert here.run() == 2
@@ -74,7 +74,7 @@ def test_a_full_disk(cluster, workspace, reference):
         (disk / "filler").write_bytes(bytes(4 * 2**20 - 60_000))
         assert here.run() != 0
         said = here.said()
-        assert "no room left for the checkpoint" in said
+        assert "the disk is too full for the checkpoint" in said
         assert "Traceback" not in said
         (disk / "filler").unlink()
         assert here.run() == 0, here.log

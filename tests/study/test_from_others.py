@@ -74,7 +74,7 @@ def packed_again(change) -> None:
 
 def test_they_stand_for_the_planned_runs(there, here):
     assert not any(product.fresh() for product in Study.load().runs.values())
-    assert collect(Path("day-1")) == "day-1: 2 runs; 2 stand for runs of tiny, 0 are shown beside them"
+    assert collect(Path("day-1")) == "day-1: 2 runs; 2 equal planned runs of tiny, 0 get separate rows"
     study = Study.load()
     assert all(product.fresh() for product in study.runs.values())
     assert not list(study.folder.glob("runs/**/model.safetensors"))
@@ -138,7 +138,7 @@ def test_other_code_is_shown_beside_ours(here):
         write_json(path / "eval.json", seal.sealed(told | {"spec_sha256": digest}))
 
     packed_again(other_code)
-    assert collect(Path("day-1")) == "day-1: 2 runs; 0 stand for runs of tiny, 2 are shown beside them"
+    assert collect(Path("day-1")) == "day-1: 2 runs; 0 equal planned runs of tiny, 2 get separate rows"
     study = Study.load()
     assert not any(product.fresh() for product in study.runs.values())
     records = Records("tiny", study.folder, rows(study))
@@ -209,7 +209,7 @@ def other_spec(path: Path, change) -> None:
 REFUSED = {
     "edited list": (lambda: edit(Path("day-1/submission.json"), source="me"), "was edited or cut"),
     "cut list": (lambda: cut("submission.json"), "is not valid JSON"),
-    "cut archive": (lambda: cut("runs.tar.xz"), "is cut or was changed"),
+    "cut archive": (lambda: cut("runs.tar.xz"), "was cut or changed"),
     "lost archive": (lambda: Path("day-1/runs.tar.xz").unlink(), "is missing"),
     "no submission": (lambda: shutil.rmtree("day-1"), "is not a submission"),
     "edited spec": (
@@ -223,15 +223,15 @@ REFUSED = {
         lambda: packed_again(
             lambda path: resealed(path, lambda told: told["networks"]["student"]["last"].update(miou=99.0))
         ),
-        "is not the one that its confusion matrices give",
+        "does not follow from its confusion matrices",
     ),
     "list": (
         lambda: packed_again(lambda path: other_spec(path, lambda one: one.update(split="0" * 64))),
-        "has another list of labelled images (stratified:0/4)",
+        "has a list of labelled images (stratified:0/4)",
     ),
     "data": (
         lambda: packed_again(lambda path: other_spec(path, lambda one: one.update(data="0" * 64))),
-        "was trained on other images or masks",
+        "was trained on images or masks that differ",
     ),
     "protocol": (
         lambda: packed_again(

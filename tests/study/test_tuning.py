@@ -264,7 +264,7 @@ def test_a_tuned_run_without_its_trials_is_answered(study, capsys):
     with pytest.raises(SystemExit) as end:
         main(["train", str(tuned_run(Study.load()).path)])
     assert end.value.code == 2
-    assert "the trials come first" in capsys.readouterr().err
+    assert "runs the trials first" in capsys.readouterr().err
 
 
 def test_the_table_lists_the_trials_and_marks_the_best(study):

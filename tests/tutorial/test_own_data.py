@@ -86,7 +86,7 @@ def test_the_page_leads_from_images_to_predictions(study):
     told = call(study, init)
     assert "30 images, 20 of them with a mask" in told
     assert "with `group_pattern: '^(.+)/'` no group is split over train and val" in told
-    assert "no start weights are at hand" in told and "into params.local.yaml" in told
+    assert "no start weights were found" in told and "into params.local.yaml" in told
     proposed = yaml.safe_load((study / "fields/classes.yaml").read_text())
     assert [one["value"] for one in proposed["classes"]] == [one["value"] for one in block("classes")["classes"]]
     (study / "fields/classes.yaml").write_text(yaml.safe_dump(block("classes")))
@@ -106,7 +106,7 @@ def test_the_page_leads_from_images_to_predictions(study):
 
     told = call(study, advise)
     assert [line.split(":")[0] for line in told.splitlines()[:5]] == ["Method", "Tuning", "Labels", "Classes", "Next"]
-    assert "nobody can tell from one group of validation images" in told
+    assert "with one group of validation images this may be chance" in told
     listed = (study / "advice/fields/next.txt").read_text().split()
     assert 1 <= len(listed) <= 10 and all((study / f"advice/fields/masks/{one}.png").exists() for one in listed)
     call(study, final)

@@ -131,7 +131,7 @@ def test_a_second_driver_is_told(study, content):
     content["suites"]["tiny"]["recipe"]["iterations"] = 9
     work.write(content)
     other = work.snakemake("-n")
-    assert other.code == 2 and "another configuration than this one; `semiseg plan`" in other.text
+    assert other.code == 2 and "with another configuration; `semiseg plan`" in other.text
     assert told == {path: path.read_bytes() for path in told}
     process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGINT)

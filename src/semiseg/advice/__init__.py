@@ -1,1 +1,1 @@
-"""What a finished trial means for the owner of the images, and which of them to label next."""
+"""Advice for the owner of the images: the meaning of a finished trial, and which images to label next."""

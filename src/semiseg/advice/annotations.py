@@ -1,4 +1,4 @@
-"""A label map as outlines that an annotation tool can open: LabelMe's JSON, which this package reads as well."""
+"""Turns a label map into outlines in LabelMe's JSON, which annotation tools and this package can read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 AFFECTS_RESULTS = False
 
-FINER = 3  # outlines run through the centres of pixels of so many times the resolution, hence near the true border
-TOLERANCE = 1.0  # pixels by which an outline may be simplified
-SMALLEST = 16  # pixels; smaller regions are left to what surrounds them
+FINER = 3  # outlines run through pixel centres of the enlarged map, so they stay near the true border
+TOLERANCE = 1.0  # tolerance in pixels for the simplification of an outline
+SMALLEST = 16  # pixels; smaller regions join their surroundings
 
 
 def labelme(label: np.ndarray, classes: Sequence[str], image_name: str, outside: int | None) -> dict[str, Any]:
-    """Larger regions first: drawn in this order, smaller ones cover them. `outside` is what no shape needs to cover."""
+    """The shapes, larger regions first, because smaller ones are drawn over them. `outside` needs no shape."""
     import cv2
 
     found: list[tuple[float, dict[str, Any]]] = []

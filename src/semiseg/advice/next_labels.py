@@ -1,4 +1,4 @@
-"""What `advise --label` leaves on disk: a list, a contact sheet, and predicted masks to start labelling from."""
+"""Writes the output of `advise --label`: a list, a contact sheet, and predicted masks as a start for labelling."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callabl
     unlabelled = dataset.subsets.get("extra", ())
     if not unlabelled:
         raise UserError(
-            f"every image of {data} has a mask, or `extra: false` leaves the others aside; nothing to label"
+            f"every image of {data} has a mask, or `extra: false` excludes images without masks; nothing to label"
         )
     candidates = [(one.id, one.image, one.group) for one in unlabelled]
     labelled = [one.image for one in dataset.subsets["train"]]
-    with progress("looking at the images", len(candidates) + len(labelled)) as advance:
+    with progress("predicting all images", len(candidates) + len(labelled)) as advance:
         picks = rank(run, candidates, labelled, count, advance)
     _write(dataset, run, picks, out)
     say(f"{out / 'next.txt'}: {len(picks)} of {len(candidates)} images without a mask, the most useful one first")
-    say(f"{out / 'gallery/index.html'}: a contact sheet with what was predicted and why each image was chosen")
-    say(f"{out / 'masks'}: predicted masks in the folder's own values or colours; {out / 'labelme'}: as LabelMe files")
-    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} under their names")
+    say(f"{out / 'gallery/index.html'}: a contact sheet with predictions, and why each image was chosen")
+    say(f"{out / 'masks'}: predicted masks in the data set's values or colours; {out / 'labelme'}: as LabelMe files")
+    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} with the same names")
     return picks
 
 
 def _run(name: str) -> Path:
-    """The final training if it is finished, else a seed of the trial's best method at most labels."""
+    """The run that predicts: the final training if it is finished, else one of the best method with most labels."""
     if f"{name}_final" in loading.load().suites:
         for run in Study.load(f"{name}_final").plan.runs:
             if RunFolder(run.path).complete:

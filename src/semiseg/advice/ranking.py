@@ -1,4 +1,4 @@
-"""Which unlabelled images to label next: uncertain ones, unlike the labelled ones and each other, few of a group.
+"""Ranks unlabelled images by how useful their labels are: images should be uncertain, diverse, and few per group.
 
 An image's uncertainty is the mean entropy of its pixels plus the share of pixels on which student and teacher differ.
 Images are taken one after another, each time the one with the largest uncertainty times distance, in the encoder's
@@ -27,18 +27,18 @@ from semiseg.inference.predict import STRIDE, Predictor
 
 AFFECTS_RESULTS = False
 
-PER_GROUP = 2  # images of one group at most
-_SIDE = 512  # longest side of the image that features are taken from
+PER_GROUP = 2  # largest number of images from one group
+_SIDE = 512  # longest side of the image from which features are computed
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the networks make of one image."""
+    """The networks' outputs for one image."""
 
     id: str
     path: Path
     group: str | None
-    entropy: float  # of 0 to 1, where 1 is evenly many
+    entropy: float  # 0 to 1; 1: all classes equally likely
     disagreement: float | None  # share of pixels; None with one network
     feature: np.ndarray  # of length 1
 
@@ -50,14 +50,14 @@ class Seen:
 @dataclass(frozen=True)
 class Pick:
     seen: Seen
-    distance: float  # to the nearest image that is labelled or was picked before
+    distance: float  # distance to the nearest image that is labelled or already picked
 
     @property
     def reason(self) -> str:
         parts = [f"entropy {100 * self.seen.entropy:.0f} %"]
         if self.seen.disagreement is not None:
             parts.append(f"student and teacher differ on {100 * self.seen.disagreement:.1f} %")
-        return f"{', '.join(parts)}, distance {self.distance:.2f} to what is labelled or listed above"
+        return f"{', '.join(parts)}, distance {self.distance:.2f} to the nearest labelled or listed image"
 
 
 class Looker:
@@ -97,7 +97,7 @@ def choose(candidates: Sequence[Seen], labelled: Sequence[np.ndarray], count: in
         return []
     features = np.stack([one.feature for one in candidates])
     uncertainty = np.array([one.uncertainty for one in candidates])
-    distance = np.full(len(candidates), 2.0)  # of opposite vectors
+    distance = np.full(len(candidates), 2.0)  # distance of opposite vectors
     for known in labelled:
         distance = np.minimum(distance, np.linalg.norm(features - known, axis=1))
     taken: Counter[str] = Counter()

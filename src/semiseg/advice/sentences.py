@@ -12,9 +12,9 @@ from semiseg.study.plan import TUNED
 
 AFFECTS_RESULTS = False
 
-FEW = 8  # validation images, or groups of them, below which no interval can be believed
-RARE, SMALL = 0.01, 0.005  # shares of the labelled pixels, and of an image that shows the class
-POOR = 50.0  # IoU in percent of a class that fails
+FEW = 8  # with fewer validation images (or groups), intervals cannot be trusted
+RARE, SMALL = 0.01, 0.005  # shares of all labelled pixels, and of the pixels of an image that shows the class
+POOR = 50.0  # a class with a lower IoU in percent fails
 _FAILING = 3
 
 
@@ -24,7 +24,7 @@ def advise(trial: Trial) -> list[str]:
 
 
 def method(trial: Trial) -> tuple[Result, str]:
-    """Does any method help, which one, and at what cost."""
+    """Say whether a method helps, which one, and at what cost."""
     partition = _widest(trial)
     here = trial.at(partition)
     baseline = best([one for one in here if one.method == BASELINE], trial.on)
@@ -34,12 +34,12 @@ def method(trial: Trial) -> tuple[Result, str]:
         return baseline, f"Method: {score}, and no other method was tried with images that have no labels."
     differences = {one.name: trial.difference(one, baseline) for one in others}
     leader = max(others, key=lambda one: (differences[one.name].estimate, one.name))
-    chances = [1.0 if one.p is None else one.p for one in differences.values()]  # one seed tells nothing of others
+    chances = [1.0 if one.p is None else one.p for one in differences.values()]  # one seed proves nothing
     adjusted = dict(zip(differences, statistics.holm(chances), strict=True))
     found = differences[leader.name]
     said = f"{leader.name}, the best of {len(others)}, differs from it by {_interval(found)}"
     if trial.units < FEW:
-        return baseline, f"Method: {score}; {said}, but nobody can tell from {_units(trial)} whether that is chance."
+        return baseline, f"Method: {score}; {said}, but with {_units(trial)} this may be chance."
     if found.estimate > 0 and adjusted[leader.name] < 1 - statistics.LEVEL:
         cost = f" and takes {leader.seconds / baseline.seconds:.1f} times as long" if baseline.seconds else ""
         return leader, f"Method: {leader.name} helps on your images: {score}; {said}{cost}."
@@ -50,7 +50,7 @@ def method(trial: Trial) -> tuple[Result, str]:
 
 
 def tuning(trial: Trial, chosen: Result) -> str:
-    """Does tuning matter: from the tuned row of the method, if the suite has one."""
+    """Say whether tuning helps, from the method's row `tuned`, if the suite has one."""
     untold = "Tuning: nothing was tuned, so this trial cannot tell whether it matters; "
     if trial.units < FEW:
         return f"{untold}with {_units(trial)}, tuning would rather fit these images than yours in general."
@@ -63,7 +63,7 @@ def tuning(trial: Trial, chosen: Result) -> str:
 
 
 def labels(trial: Trial, chosen: Result) -> str:
-    """From the two largest partitions; what lies beyond another doubling is not said."""
+    """Say whether more labels would help, from the two largest partitions; at most another doubling is extrapolated."""
     same = {one.labelled: one for one in trial.results if one.name == chosen.name and one.labelled}
     counts = sorted(same)
     if len(counts) < 2:
@@ -73,7 +73,7 @@ def labels(trial: Trial, chosen: Result) -> str:
     doublings = float(np.log2(more.labelled / fewer.labelled))
     said = f"from {fewer.labelled} to {more.labelled} labels {chosen.name} gained {_interval(found)}"
     if trial.units < FEW:
-        return f"Labels: {said}, but nobody can tell from {_units(trial)} whether that is chance."
+        return f"Labels: {said}, but with {_units(trial)} this may be chance."
     if not found.significant:
         return f"Labels: {said}: more labels may or may not help, and this trial cannot tell."
     per = found.estimate / doublings, found.low / doublings, found.high / doublings
@@ -84,7 +84,7 @@ def labels(trial: Trial, chosen: Result) -> str:
 
 
 def classes(trial: Trial, chosen: Result) -> str:
-    """Which classes fail, and what the confusion matrix and the masks say of the reason."""
+    """Name the classes that fail, and likely reasons from the confusion matrix and the masks."""
     matrices = chosen.confusion(trial.on)
     total = sum(one.sum(0) for one in matrices)
     iou = class_iou(total)
@@ -125,7 +125,7 @@ def _why(trial: Trial, total: np.ndarray, images: np.ndarray, k: int) -> str:
 
 
 def following(trial: Trial, chosen: Result) -> str:
-    """What to do next, as commands."""
+    """The commands to run next."""
     name = trial.study.name.removesuffix("_try")
     steps = []
     if trial.finished < trial.planned:
@@ -133,7 +133,7 @@ def following(trial: Trial, chosen: Result) -> str:
             f"{trial.planned - trial.finished} of {trial.planned} runs are missing: `snakemake --profile local all "
             f"--config suite={trial.study.name}`"
         )
-    steps.append(f"label those images next that teach most: `semiseg advise {name} --label 20`")
+    steps.append(f"label the most useful images next: `semiseg advise {name} --label 20`")
     steps.append(
         f"train {chosen.name} for good: `semiseg advise {name} --write` puts it into the suite {name}_final, and "
         f"`snakemake --profile local all --config suite={name}_final` trains it"
@@ -142,7 +142,7 @@ def following(trial: Trial, chosen: Result) -> str:
 
 
 def _widest(trial: Trial) -> str:
-    """The partition with most labels at which more than the baseline was trained."""
+    """The partition with most labels where a method other than the baseline was trained."""
     with_methods = [one for one in trial.results if one.method != BASELINE] or list(trial.results)
     baselines = {one.partition for one in trial.results if one.method == BASELINE}
     usable = [one for one in with_methods if one.partition in baselines]

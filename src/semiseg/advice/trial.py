@@ -1,4 +1,4 @@
-"""A finished trial: what each method scored on the validation images, seed by seed, and how sure differences are."""
+"""A finished trial: scores of each method on the validation images, by seed, and intervals of differences."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Scored = tuple[float, np.ndarray]
 
 @dataclass(frozen=True)
 class Result:
-    """One method at one partition, over its seeds."""
+    """One method at one partition, with all seeds."""
 
     method: str
     variant: str
     partition: str
     labelled: int
     network: str
-    seconds: float  # of one training, on average
+    seconds: float  # mean over trainings
     evaluations: tuple[Evaluations, ...] = field(repr=False)
     runs: tuple[Any, ...] = field(repr=False)
 
@@ -44,7 +44,7 @@ class Result:
         return self.method if self.variant == "default" else f"{self.method} ({self.variant})"
 
     def confusion(self, on: str, network: str | None = None) -> list[np.ndarray]:
-        """Per seed: int64 [images, K, K] of the last evaluation."""
+        """For each seed, int64 [images, K, K] of the last evaluation."""
         return [one.confusion(on, network or self.network, -1) for one in self.evaluations]
 
     def miou(self, on: str) -> float:
@@ -69,7 +69,7 @@ class Trial:
 
     @property
     def unit_of(self) -> np.ndarray:
-        """The group of images, of those that depend on each other, that each validation image is drawn with."""
+        """The bootstrap group of each validation image; images of a group depend on each other."""
         evaluations = self.results[0].evaluations[0]
         return statistics.units(self.images, evaluations.groups.get(self.on), self.study.suite.block)
 
@@ -78,7 +78,7 @@ class Trial:
         return int(self.unit_of.max()) + 1
 
     def difference(self, one: Result, other: Result) -> Interval:
-        """mIoU of the one over the other, student to student or teacher to teacher, paired by seed."""
+        """Difference in mIoU between two entries (student and student, or teacher and teacher), paired by seed."""
         pairs = self.pairs(one, other)
         values = [ours[0] - theirs[0] for ours, theirs in pairs]
         if self.units < 2:
@@ -87,7 +87,7 @@ class Trial:
         return statistics.over_all(values, np.atleast_2d(np.cov(draws)), self.units)
 
     def pairs(self, one: Result, other: Result) -> list[tuple[Scored, Scored]]:
-        """By seed: mIoU of both, and its distribution when the validation images are drawn again."""
+        """For each seed, mIoU of both, and the bootstrap distribution over validation images."""
         network = one.network if one.network in other.evaluations[0].networks else other.network
         both = zip(one.confusion(self.on), other.confusion(self.on, network), strict=False)
         return [(self._scored(ours), self._scored(theirs)) for ours, theirs in both]
@@ -97,13 +97,13 @@ class Trial:
 
 
 def _score(confusion: np.ndarray) -> statistics.Score:
-    """mIoU of a set in which each image counts as often as it was drawn."""
+    """mIoU of a bootstrap sample: each image counts as often as it was drawn."""
     table = Miou.table(confusion)
     return lambda counts: Miou.score(counts, table)
 
 
 def load(name: str) -> Trial:
-    """The suite NAME_try, or the suite NAME itself."""
+    """The study of the suite NAME_try, or of NAME itself."""
     from semiseg.params import loading
 
     suites = loading.load().suites

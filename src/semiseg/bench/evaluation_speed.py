@@ -1,4 +1,4 @@
-"""`bench eval`: from label maps to mIoU, beside the per-image numpy histograms of the public repositories."""
+"""`bench evaluation`: from label maps to mIoU, compared with the per-image numpy histograms of public repositories."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CASES = (Case("VOC 500x375, 21 classes", 375, 500, 21, 16), Case("Cityscapes 204
 
 
 def run(seconds: float = 10, device: str = "cpu", cases: tuple[Case, ...] = CASES) -> dict[str, Any]:
-    """Figures of one core; the two mIoU of a case are compared before they are timed."""
+    """Measure on one core; both ways must give the same mIoU before they are timed."""
     torch.set_num_threads(1)
     rows = []
     for case in cases:
@@ -49,7 +49,7 @@ def run(seconds: float = 10, device: str = "cpu", cases: tuple[Case, ...] = CASE
 
 
 def _predictions(labels: np.ndarray, classes: int) -> np.ndarray:
-    """The truth moved by some pixels, with a class where it is ignored: wrong along the contours, as networks are."""
+    """The ground truth, shifted by some pixels, with a class at ignored pixels: wrong along contours, like networks."""
     moved = np.roll(labels, (7, 11), axis=(1, 2))
     return np.where(moved == 255, labels, moved).clip(max=classes - 1).astype(np.uint8)
 
@@ -59,7 +59,7 @@ def _fast(predictions: torch.Tensor, labels: torch.Tensor, classes: int) -> floa
 
 
 def histogram_miou(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    """mIoU in percent of the set: three histograms per image, of the hits, the predictions and the labels."""
+    """mIoU in percent of the set, from three histograms per image: hits, predictions and labels."""
     bins = np.arange(classes + 1)
     hits, predicted, labelled = np.zeros((3, classes))
     for prediction, label in zip(predictions, labels, strict=True):

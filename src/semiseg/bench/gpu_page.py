@@ -1,4 +1,4 @@
-"""The folder of one card as people read it: a page in Markdown and a CSV file for each table."""
+"""Writes the readable files of a card's folder: a page in Markdown and a CSV file for each table."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ STEP = {
 SECTIONS = {
     "ceiling": Section(
         "Ceiling",
-        "Products of two 8192 x 8192 matrices: what the shares below are shares of.",
+        "Products of two 8192 x 8192 matrices. The shares below refer to these figures.",
         {"precision": "Precision", "tflop_per_second": "TFLOP/s"},
     ),
     "step": Section(
         "Training steps, eager",
         "A step with all speed options but compilation (eager), and with `engine.plain`: DeepLabV3+ with ResNet-101 at "
-        "output stride 16, as many unlabelled as labelled images, the batch halved until it fits. Ways take turns.",
+        "output stride 16, as many unlabelled as labelled images, the batch halved until it fits. Variants take turns.",
         STEP,
     ),
     "compiled": Section(
         "Training steps, compiled",
-        "The same step compiled and eager; “Times as fast” says what compilation brings once it is done.",
+        "The same step compiled and eager; “Times as fast” is the gain after compilation.",
         STEP | {"compiled": "Compiled", "eager_because": "Why not"},
     ),
     "waiting": Section(
         "Waiting for the GPU",
-        "A step with the small network under torch's sync debug mode, of each method that needs no other runs.",
+        "A step with the small network under torch's sync debug mode, for each method that needs no other runs.",
         {"method": "Method", "waits": "Waits"},
     ),
     "determinism": Section(
         "Determinism",
-        "DeepLabV3+ with ResNet-18, crop 321: the same training twice, its weights compared bit by bit, and the time "
+        "DeepLabV3+ with ResNet-18, crop 321: the same training twice, with weights compared bit by bit, and the time "
         "of a step.",
         {"method": "Method", "deterministic": "`deterministic`", "same_bits": "Same bits", "steps": "Steps",
          "median_ms": "ms per step", "times_as_long": "Times as long"},
@@ -79,7 +79,7 @@ SECTIONS = {
 
 
 def write(folder: Path, card: Mapping[str, Any], parts: Sequence[Part], kept: Mapping[str, Mapping[str, Any]]) -> None:
-    """README.md and the CSV files, from what has been measured so far; files of an empty table go."""
+    """Write README.md and the CSV files from all measurements so far; remove the files of empty tables."""
     text = [f"# {card['gpu']}\n", _made_with(card, kept)]
     for group, section in SECTIONS.items():
         rows = [row for part in parts if part.group == group for row in kept.get(part.name, {}).get("rows", ())]
@@ -114,7 +114,7 @@ def _missing(parts: Sequence[Part], kept: Mapping[str, Mapping[str, Any]]) -> li
             lines.append(f"- {part.name}: not measured yet\n")
         elif kept[part.name]["failed"]:
             lines.append(f"- {part.name}: {kept[part.name]['failed']}\n")
-    return ["## Not measured\n\nThe same command goes on with these.\n\n" + "".join(lines)] if lines else []
+    return ["## Not measured\n\nRepeat the command to measure these parts.\n\n" + "".join(lines)] if lines else []
 
 
 def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
-"""`bench gpu`: one sitting after another until everything is measured, each within a few minutes.
+"""`bench gpu`: measures all parts in several sessions of a few minutes.
 
-A part is measured in a process of its own: one that fails, hangs or fills the card's memory takes no other with it.
-What a part found is written at once, so that the next sitting goes on where this one stopped.
+Each part runs in a separate process, so a part that fails, hangs or fills the card's memory does not affect others.
+Results are written at once, so that the next session continues where this one stopped.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from semiseg.bench.timing import slug
 Rows = list[dict[str, Any]]
 Say = Callable[[str], None]
 MADE_WITH = ("gpu", "driver", "torch", "cuda", "cudnn")  # another card or version: measured again
-PATIENCE = 60  # seconds that the card has to say what it is
+PATIENCE = 60  # time limit in seconds for the description of the card
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something to measure: into which table its rows go, what it is in words, and what it takes on a large card."""
+    """One part: the table for its rows, a description, and the seconds it takes on a large card."""
 
     name: str
     group: str
     words: str
     seconds: float
-    measure: Callable[[Path], Rows]  # is given a folder for made images
+    measure: Callable[[Path], Rows]  # called with a folder for synthetic images
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ InChild = Callable[[Callable[[], Rows], float], Outcome]
 
 
 def in_child(measure: Callable[[], Rows], seconds: float) -> Outcome:
-    """Run it in a forked process, which is stopped after so many seconds; this one never touches the GPU."""
+    """Run the part in a forked process, which is stopped after `seconds`; this process never uses the GPU."""
     here, there = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=_tell, args=(measure, there))
     child.start()
     there.close()
     try:
         if not here.poll(seconds):
-            return Outcome([], f"it did not end within {seconds:.0f} s")
+            return Outcome([], f"not finished within {seconds:.0f} s")
         return here.recv()
     except EOFError:
         child.join()
@@ -65,10 +65,10 @@ def in_child(measure: Callable[[], Rows], seconds: float) -> Outcome:
 
 
 def _tell(measure: Callable[[], Rows], there: Connection) -> None:
-    os.setsid()  # with the compiler's helpers, it ends as a group
+    os.setsid()  # a process group, so that the compiler's helpers end with it
     try:
         outcome = Outcome(measure())
-    except Exception as error:  # whatever a card or a compiler raises is told on the page
+    except Exception as error:  # the page shows any error of a card or a compiler
         outcome = Outcome([], _in_words(error))
     there.send(outcome)
 
@@ -84,13 +84,13 @@ def _end(child: multiprocessing.process.BaseProcess) -> None:
     child.join(timeout=1)
     try:
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:  # gone already, or not yet a group of its own
+    except ProcessLookupError:  # already ended, or not yet a separate group
         child.kill()
     child.join()
 
 
 class Sitting:
-    """The parts in their order, until it is `end` on the clock."""
+    """Measure the parts in order until the time `end`."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Sitting:
         self.end = end
 
     def run(self, images: Path, chosen: Sequence[str], again: bool = False) -> list[str]:
-        """Measure what is missing of the chosen parts; returns the names of those for which there was no time."""
+        """Measure the chosen parts that are missing; return the names of those for which no time was left."""
         skipped: list[str] = []
         for part in self._in_order(chosen, again):
             left = self.end - self.clock()
@@ -130,7 +130,10 @@ class Sitting:
         gpu_page.write(self.folder, self.card, self.parts, self.kept())
 
     def _in_order(self, chosen: Sequence[str], again: bool) -> list[Part]:
-        """What was never tried first, then what failed: that may take as long as is left and fail once more."""
+        """Parts that were never tried come first.
+
+        Failed parts come last, because they may use all remaining time and fail again.
+        """
         kept = self.kept()
         failed = {name for name, one in kept.items() if one["failed"]}
         wanted = [
@@ -140,7 +143,7 @@ class Sitting:
         return sorted(wanted, key=lambda part: part.name in failed)
 
     def kept(self) -> dict[str, dict[str, Any]]:
-        """What this card has been measured at before, with the same driver and libraries."""
+        """Earlier results of this card with the same driver and libraries."""
         found = {part.name: read_json(path) for part in self.parts if (path := self._path(part)).exists()}
         return {
             name: one for name, one in found.items() if all(one["card"][key] == self.card[key] for key in MADE_WITH)
@@ -151,7 +154,7 @@ class Sitting:
 
 
 def card_of(measure: Callable[[], Rows], child: InChild = in_child) -> dict[str, Any]:
-    """What the card says of itself, or one sentence where there is none."""
+    """The description of the card; an error if there is no GPU."""
     outcome = child(measure, PATIENCE)
     if outcome.failed:
         raise UserError(f"bench gpu: {outcome.failed}")

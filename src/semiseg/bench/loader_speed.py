@@ -1,8 +1,8 @@
-"""`bench loader`: the store, crop-then-resize and views on the device, beside PIL as the field uses it.
+"""`bench loader`: the store, crop-then-resize and views on the device, compared with the usual PIL pipeline.
 
-Per size: `image`, from disk (page cache) to scaled, cropped, flipped bytes, as an unlabelled image is read; `image and
-mask`, as a labelled one is; `recipe`, an unlabelled image to one weak and two strong normalised views, as UniMatch
-needs them.
+Rows per size: `image`, an unlabelled image from disk (page cache) to scaled, cropped, flipped bytes; `image and mask`,
+the same for a labelled image; `recipe`, an unlabelled image to one weak and two strong normalised views, as in
+UniMatch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CASES = (
 
 
 def run(seconds: float = 20, device: str = "cpu", cases: tuple[Case, ...] = CASES) -> dict[str, Any]:
-    """Figures of one core; `seconds` is spent on each row and its counterpart together."""
+    """Measure on one core; each row and its counterpart together take `seconds`."""
     torch.set_num_threads(1)
     rows = []
     for case in cases:
@@ -99,7 +99,7 @@ def _recipe(store: Store, case: Case, device: str) -> Callable[[], object]:
     return make
 
 
-# ---------------------------------------------------------------- the field's way, in words of the public repositories:
+# ---------------------------------------------------------------- the usual pipeline of public repositories:
 # decode, resize the whole image, pad, crop, flip; then every view by PIL, one image at a time.
 
 

@@ -1,8 +1,8 @@
-"""`bench losses`: what the losses of each method cost, forward and backward, against the size of the image.
+"""`bench losses`: cost of each method's losses, forward and backward, as a function of the image size.
 
-The network is taken away: its outputs are given tensors, and so are the strong views, which `bench loader` measures.
-What is left is a method's own arithmetic, with AdvSemiSeg's discriminator, which is part of its loss. Beside them:
-pairs of pixels drawn, summed in closed form or formed one by one (SCL), and regions against pixels (RC2L).
+Fixed tensors replace the network's outputs and the strong views, which `bench loader` measures. The remaining cost is
+that of the method itself, including AdvSemiSeg's discriminator, which is part of its loss. Further rows compare ways to
+sum over pairs of pixels (SCL: drawn, in closed form, one by one), and regions with pixels (RC2L).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from semiseg.params.schema import Criterion
 SIZES = {"cpu": (64, 128, 256), "cuda": (128, 256, 512)}
 BATCH, CLASSES, WIDTH, QUERIES, STRIDE = 2, 21, 64, 16, 4
 DRAWN = 256
-MOST_MIB = 2048  # a case whose tables alone would take more is named and left out
+MOST_MIB = 2048  # larger cases are named and left out
 
 
 def run(seconds: float = 2, device: str = "cpu", sizes: tuple[int, ...] = ()) -> dict[str, Any]:
-    """`seconds` for each row; milliseconds per step of BATCH labelled and BATCH unlabelled images."""
+    """Milliseconds per step of BATCH labelled and BATCH unlabelled images; each row is measured for `seconds`."""
     if torch.device(device).type == "cpu":
         torch.set_num_threads(1)
     rows = []
@@ -55,15 +55,15 @@ def _row(case: str, name: str, function: Callable[[], Tensor] | None, seconds: f
     return row(case, name, times, 1, peak_memory_mib=float(f"{peak_mib(both, device):.4g}"))
 
 
-# ---------------------------------------------------------------- methods, their network taken away
+# ---------------------------------------------------------------- methods without a network
 
 
 class Given:
-    """A network whose outputs are there already; only their gradients, and the method's own modules, are computed."""
+    """A network with given outputs; only their gradients, and the method's modules, are computed."""
 
     def __init__(self, size: int, mask_head: bool, device: str, modules: dict[str, nn.Module]) -> None:
         self.size, self.mask_head, self.device, self.modules = size, mask_head, device, modules
-        self.outputs: dict[int, Output] = {}  # by number of images
+        self.outputs: dict[int, Output] = {}  # outputs by number of images
 
     def __call__(self, pixels: Tensor) -> Output:
         if len(pixels) not in self.outputs:
@@ -150,7 +150,7 @@ def _pairs(size: int, device: str) -> dict[str, Callable[[], Tensor] | None]:
     def drawn() -> Tensor:
         return scl.drawn_pairs(*some, all_of_them[:, :DRAWN]).mean()
 
-    def with_the_draw() -> Tensor:  # its gradient is a map of the image's size, zero almost everywhere
+    def with_the_draw() -> Tensor:  # the gradient is a map of the image's size that is zero almost everywhere
         chosen = (x.take_along_dim(at, 1) for x in (student, teacher))
         return scl.drawn_pairs(*chosen, all_of_them[:, :DRAWN]).mean()
 

@@ -1,4 +1,4 @@
-"""How much memory a function needs at its peak, beyond what is there before."""
+"""Measures the peak memory of a function, beyond the memory in use before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def peak_mib(function: Callable[[], object], device: torch.device | str) -> float:
-    """From the allocator on a GPU; on a CPU from every allocation that the profiler saw, temporary ones included."""
+    """Peak bytes: from the allocator on a GPU; from the profiler's list of all allocations on a CPU."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)

@@ -1,4 +1,4 @@
-"""One cell of the suite `pocket`, trained in a folder of its own with other speed options."""
+"""Trains one cell of the suite `pocket` in a separate folder, with other speed options."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ METHOD, PARTITION, SEEDS = "unimatch", 24, (0, 1, 2)
 
 
 def trainings(engine: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """A row per seed: mIoU after the last iteration, seconds, and the precision that was in effect."""
+    """One row per seed: mIoU after the last iteration, seconds, and the precision in effect."""
     content = _content(engine)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / PARAMS, yaml.safe_dump(content, sort_keys=False))
@@ -34,7 +34,7 @@ def trainings(engine: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 
 def _content(engine: dict[str, Any]) -> dict[str, Any]:
-    """The one cell of the repository's own suite."""
+    """The runs of one cell of the suite `pocket`."""
     if not PARAMS.exists():
         raise UserError("the cell of pocket needs params.yaml; run the command in a clone's folder")
     whole = read_yaml(PARAMS)

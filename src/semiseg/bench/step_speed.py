@@ -1,6 +1,6 @@
-"""`bench step`: the engine's own step on made images, with all speed options, with `engine.plain`, or in other ways.
+"""`bench step`: the engine's step on synthetic images, with all speed options, with `engine.plain`, or other options.
 
-The arithmetic of a step is counted once, on its eager form, with every forward and backward pass that the method takes.
+The FLOPs of a step are counted once, in eager mode, over all forward and backward passes of the method.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from semiseg.runs.lease import Lease
 from semiseg.runs.run_folder import RunFolder
 from semiseg.splits.split import Split
 
-# Largest crop, and the images that such crops are taken from: procedural ones, VOC's, Cityscapes'.
+# Largest crop, and the kind of images for such crops: procedural images, or sizes as in VOC or Cityscapes.
 SOURCES = ((96, (96, 96)), (600, (375, 500)), (10**9, (1024, 2048)))
-IMAGES = 8  # on disk; whose does not matter
+IMAGES = 8  # images on disk; their kind does not matter
 FAST_AND_PLAIN = {"fast": {}, "plain": {"plain": True}}
-STEPS_AT_ONCE = {"cpu": 1, "cuda": 10}  # on a GPU the host may run ahead, as in a training
+STEPS_AT_ONCE = {"cpu": 1, "cuda": 10}  # on a GPU the host may run ahead, as in training
 LOG_EVERY = 50
 UNWANTED = 10**9
 
@@ -45,10 +45,10 @@ def run(
     options: dict[str, Any] | None = None, ways: Mapping[str, dict[str, Any]] = FAST_AND_PLAIN, at_once: int = 0,
     folder: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """A row for each way, which is a name and what it sets of `engine`; `batch` labelled and as many unlabelled images.
+    """One row per variant, which is a name and settings of `engine`; `batch` labelled and as many unlabelled images.
 
-    at_once: steps of one call, after which a GPU is waited for; folder: where the images lie or will lie, so that
-    another call finds them.
+    at_once: steps of one call; the host waits for the GPU after each call. folder: folder of the images, so that
+    another call can reuse them.
     """
     device = choose_device()
     if device.type == "cpu":
@@ -73,7 +73,7 @@ def run(
 
 
 class Steps:
-    """A few steps of a training, its batches read as they are in one."""
+    """Some steps of a training, with batches from its loader."""
 
     def __init__(self, name: str, training: Training, count: int) -> None:
         self.name, self.training, self.count = name, training, count
@@ -84,7 +84,7 @@ class Steps:
         self.memory: dict[str, float | None] = {}
 
     def __call__(self) -> None:
-        prepare(self.training.speed)  # the other row's settings are of the whole process
+        prepare(self.training.speed)  # the settings of the other row hold for the whole process
         clock = time.perf_counter if self.on_gpu else time.thread_time
         start = clock()
         for _ in range(self.count):
@@ -100,8 +100,8 @@ class Steps:
 
 
 def _warmed(name: str, settings: dict[str, Any], folder: Path, workers: int, count: int) -> Steps:
-    """Compiled, its convolutions chosen, and measured but for the time."""
-    before = torch.cuda.memory_allocated() if torch.cuda.is_available() else 0  # by the other row
+    """Compile, choose the convolutions, and measure everything except time."""
+    before = torch.cuda.memory_allocated() if torch.cuda.is_available() else 0  # set by the other row
     steps = Steps(name, open_training(settings, folder, workers), count)
     with _eagerly(steps.training):
         steps.flops = _flops(steps)
@@ -134,7 +134,7 @@ def _row(case: str, steps: Steps, seconds: list[float]) -> dict[str, Any]:
 
 
 def matmul_ceiling(device: torch.device, bf16: bool) -> float:
-    """TFLOP/s of the fastest of some large matrix products in the precision of the step, under its settings."""
+    """TFLOP/s of the fastest of several large matrix products, in the precision and under the settings of the step."""
     size, tries = (8192, 20) if device.type == "cuda" else (1024, 5)
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16 if bf16 else None) for _ in range(2))
     [times] = alternate([lambda: left @ right], 0, device, least=tries)
@@ -154,14 +154,14 @@ def _flops(steps: Steps) -> float:
 
 @contextmanager
 def _eagerly(training: Training) -> Iterator[None]:
-    """The counter does not see into compiled code."""
+    """Count in eager mode, because the counter cannot see into compiled code."""
     before, training.speed.eager_because = training.speed.eager_because, "its arithmetic is counted"
     yield
     training.speed.eager_because = before
 
 
 def made_images(folder: Path, crop: int) -> Path:
-    """A folder below this one, with a store of images of the size that such crops are taken from."""
+    """A subfolder with a store of images of the size for such crops."""
     height, width = next(size for largest, size in SOURCES if crop <= largest)
     place, unfinished = folder / f"{height}x{width}", folder / f"{height}x{width}.part"
     if not place.exists():

@@ -1,4 +1,4 @@
-"""Made images and label maps whose decoding and counting cost what natural ones cost."""
+"""Synthetic images and label maps; decoding and counting them costs as much as with natural ones."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Sample:
     group: None = None
 
 
-# Standard deviations of the grain at which files are as large as those of the data sets: VOC's JPEGs take about 0.5
-# bytes per pixel, Cityscapes' PNGs, made of smoother pictures, 1.1.
+# Standard deviations of the grain that give files as large as those of the data sets: about 0.5 bytes per pixel for
+# # VOC's JPEGs, and 1.1 for Cityscapes' PNGs, which show smoother pictures.
 GRAIN = {".jpg": 11.0, ".png": 0.5}
 
 
 def photograph(height: int, width: int, seed: int, grain: float) -> np.ndarray:
-    """Structures of all sizes, as a 1/f spectrum has them, and the grain of a sensor."""
+    """An image with a 1/f spectrum, so with structures of all sizes, and the grain of a sensor."""
     generator = np.random.default_rng(seed)
     image = np.full((height, width, 3), 110.0, np.float32)
     for cell in (256, 64, 16, 4, 2):
@@ -35,7 +35,7 @@ def photograph(height: int, width: int, seed: int, grain: float) -> np.ndarray:
 
 
 def label_map(height: int, width: int, classes: int, seed: int) -> np.ndarray:
-    """Connected areas of every class with an ignored contour between them."""
+    """A label map with connected areas of every class, and ignored contours between them."""
     generator = np.random.default_rng(seed)
     cells = generator.integers(0, classes, (8, 12), dtype=np.uint8)
     cells.reshape(-1)[:classes] = np.arange(classes)
@@ -48,7 +48,7 @@ def label_map(height: int, width: int, classes: int, seed: int) -> np.ndarray:
 
 
 class Photographs:
-    """A data set of made photographs on disk: JPEG as in VOC or PNG as in Cityscapes, masks as PNG."""
+    """Write a data set of synthetic photographs: JPEG as in VOC or PNG as in Cityscapes, masks as PNG."""
 
     name, classes, palette = "made", ("thing",) * 21, ((0, 0, 0),) * 21
 

@@ -1,4 +1,4 @@
-"""How long something takes, said with n, median and spread, and on what."""
+"""Measures times; rows hold n, median, spread and hardware."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TURN = 0.2  # seconds
 def alternate(
     functions: Sequence[Callable[[], object]], seconds: float, device: torch.device | str = "cpu", least: int = 5
 ) -> list[list[float]]:
-    """Seconds of each call, the functions taking turns for about `seconds` in all.
+    """Seconds of each call; the functions take turns for about `seconds` in all.
 
-    Turns, because what disturbs a shared machine then disturbs all alike; turns of several calls, because in use each
-    has the caches to itself. On a CPU the thread's own CPU time counts, so that waiting for a core that others use does
-    not; on a GPU the wall clock, until the device is done.
+    With turns, other load on a shared machine affects all functions equally. A turn has several calls, because in
+    real use each function has warm caches. On a CPU the thread's CPU time counts, so waiting for a busy core does not
+    count. On a GPU the wall-clock time until the device is done counts.
     """
     measured: list[list[float]] = [[] for _ in functions]
     for function in functions:  # page cache, allocators, caches of constants
@@ -55,7 +55,7 @@ def _timed(function: Callable[[], object], device: torch.device | str) -> float:
 
 
 def row(case: str, what: str, seconds: Sequence[float], items: int, **more: Any) -> dict[str, Any]:
-    """One line of a result: milliseconds per item. The spread is that of the calls: their quartiles."""
+    """One line of a result: milliseconds per item, with the quartiles over calls as spread."""
     milliseconds = [1000 * second / items for second in seconds]
     low, median, high = statistics.quantiles(milliseconds, n=4) if len(milliseconds) > 1 else [milliseconds[0]] * 3
     figures = {"median_ms": median, "quartile_low_ms": low, "quartile_high_ms": high}
@@ -93,7 +93,7 @@ def _columns(outcome: dict[str, Any]) -> list[str]:
 
 
 def table(outcome: dict[str, Any]) -> str:
-    """The rows for people, with what they were measured on."""
+    """The rows as readable text, with hardware and versions."""
     names = _columns(outcome)
     lines = [names] + [[_shown(line.get(name)) for name in names] for line in outcome["rows"]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
@@ -108,7 +108,7 @@ def _shown(value: Any) -> str:
 
 
 def write_csv(outcome: dict[str, Any], folder: Path | str) -> Path:
-    """FOLDER/<benchmark>-<hardware>.csv, hardware and versions in every row: other cases measured before stay there."""
+    """FOLDER/<benchmark>-<hardware>.csv, hardware and versions in every row; rows of other cases are kept."""
     hardware = outcome["hardware"]
     path = Path(folder) / f"{outcome['benchmark']}-{slug(hardware['gpu'] or hardware['cpu'])}.csv"
     fixed = {key: value for key, value in hardware.items() if value is not None} | outcome["versions"]
@@ -121,7 +121,7 @@ def write_csv(outcome: dict[str, Any], folder: Path | str) -> Path:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> str:
-    """As a file; without names, the columns are the keys of all rows."""
+    """Write a CSV file; by default the columns are the keys of all rows."""
     buffer = io.StringIO()
     every = dict.fromkeys(name for row in rows for name in row)
     writer = csv.DictWriter(buffer, names or list(every), lineterminator="\n")
@@ -131,7 +131,7 @@ def csv_text(rows: Sequence[Mapping[str, Any]], names: Sequence[str] | None = No
 
 
 def slug(hardware: str) -> str:
-    """A name of hardware as a part of a path."""
+    """The name of the hardware as a part of a path."""
     return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
 
 

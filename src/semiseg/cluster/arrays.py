@@ -1,4 +1,4 @@
-"""Job arrays of the Slurm plugin, mended: without this some trainings are never sent, and others ask for too little.
+"""Fixes job arrays of the Slurm plugin: without this some trainings are never submitted, others request too little.
 
 The plugin (2.8) forgets a batch of jobs that is smaller than the number of ready jobs (its issue 473), and gives
 all jobs of an array the resources of the first.
@@ -16,7 +16,7 @@ def mend() -> None:
     plugin = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is None:
         return
-    plugin.pending_jobs_for_rule = lambda dag, rule: 0  # nothing to wait for: whatever is ready is sent
+    plugin.pending_jobs_for_rule = lambda dag, rule: 0  # submit all ready jobs at once
     send = plugin.Executor._submit_array_jobs
 
     def in_parts(executor: Any, jobs: list[Any]) -> None:
@@ -30,7 +30,7 @@ def mend() -> None:
 
 
 def alike(jobs: list[Any]) -> list[list[Any]]:
-    """Jobs that ask for the same, together."""
+    """Group the jobs that request the same resources."""
     parts: dict[Any, list[Any]] = {}
     for job in jobs:
         asked = (job.threads, *sorted((name, str(value)) for name, value in job.resources.items()))

@@ -1,7 +1,7 @@
-"""What a driver shows while it works: a live picture on a terminal, elsewhere a line whenever something ends.
+"""The driver's display: a live view on a terminal, otherwise a line whenever a job ends.
 
-Snakemake's logger plugin (snakemake_logger_plugin_semiseg) tells it which jobs begin and end; how far a training is it
-reads in the run folders, as `semiseg status` does.
+Snakemake's logger plugin (snakemake_logger_plugin_semiseg) reports which jobs begin and end. The
+progress of trainings is read from the run folders, as in `semiseg status`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from semiseg.engine.training_progress import duration
 
 AFFECTS_RESULTS = False
 
-LOG_LINES = 4  # of a failed job's log
-SLOWER = 200  # runs beyond which a look is taken less often
+LOG_LINES = 4  # lines of a failed job's log
+SLOWER = 200  # with more runs than this, the display is refreshed less often
 
 _study: Any = None
 _report: EarlyReport | None = None
 
 
 def use(study: Any, report: EarlyReport | None = None) -> None:
-    """The Snakefile says what this process works on: the plugin was made before."""
+    """Set the study of this process.
+
+    The Snakefile calls this, because the plugin is created before the study is known.
+    """
     global _study, _report
     _study, _report = study, report
 
@@ -45,10 +48,10 @@ class Board:
         self.live: Any = None
         self._ended = threading.Event()
 
-    # ---------------------------------------------------------------- what the plugin tells
+    # ---------------------------------------------------------------- events from the plugin
 
     def begin(self) -> None:
-        """The jobs are known, and the first of them begin."""
+        """Store the jobs when the first of them start."""
         if _study is None or self.watch:
             return
         self.watch, self.left = Watch(_study), TimeLeft(_study)
@@ -73,13 +76,13 @@ class Board:
             self.say(f"done: {job['words']}")
 
     def failed(self, number: int | None, words: str, logs: list[str]) -> None:
-        """`words` are for jobs that have not been announced, such as a whole group."""
+        """`words` describe jobs that were not announced, such as a whole group."""
         self.at_work.pop(number, None)
         said = [f"failed: {self.jobs[number]['words'] if number in self.jobs else words}"]
         for log in logs:
             path = Path(log)
             lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-            said += [f"    {line}" for line in lines[-LOG_LINES:]] + [f"    (all of it: {log})"]
+            said += [f"    {line}" for line in lines[-LOG_LINES:]] + [f"    (full log: {log})"]
         self.say("\n".join(said))
 
     def say(self, text: str) -> None:
@@ -119,7 +122,7 @@ class Board:
         rows = self.live.console.height if self.live else 24
         below = [f"  {words}" for words in list(self.at_work.values())[:3]]
         if _report and _report.made:
-            below.append(f"  a first report, of {_report.shows} runs: {_report.page}")
+            below.append(f"  early report of {_report.shows} runs: {_report.page}")
         return picture(_study.name, states, self.left.seconds(states), below, rows)
 
     # ---------------------------------------------------------------- in lines

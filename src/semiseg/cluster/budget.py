@@ -1,4 +1,4 @@
-"""What a study has cost and will cost: hours, disk and jobs; measured where a run like it is finished."""
+"""The past and future cost of a study: hours, disk and jobs; measured if a similar run is finished, else estimated."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from semiseg.cluster.resources import Resources
 
 AFFECTS_RESULTS = False
 
-LIKE = ("network", "crop", "batch", "gpus")  # runs of a method that agree in these take equally long for a step
+LIKE = ("network", "crop", "batch", "gpus")  # runs of a method that agree in these keys take equal time per step
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run."""
+    """The cost of one run."""
 
     seconds: float
     bytes: int
@@ -30,7 +30,7 @@ class Cost:
 
 
 def of_runs(study: Any, fresh: Iterable[Path], device: str = estimate.REFERENCE) -> dict[Path, Cost]:
-    """The cost of every run of the plan; `fresh` are the finished ones, whose records are asked."""
+    """The cost of every run of the plan; `fresh`: the finished runs, whose records hold measured times."""
     finished = {path: _record(path) for path in fresh}
     by_likeness = defaultdict(list)
     for run in study.plan.runs:
@@ -49,13 +49,13 @@ def _cost(config: dict[str, Any], alike: Sequence[tuple[dict[str, Any], int]], d
 
 
 def jobs(asked: Sequence[Resources], group_size: int) -> int:
-    """Entries in the queue that these runs become."""
+    """Number of Slurm jobs for these runs."""
     short = sum(one.short for one in asked)
     return len(asked) - short + math.ceil(short / group_size)
 
 
 def days(seconds: Sequence[float], slots: int) -> float:
-    """Wall-clock days on so many devices, the longest run first to whichever is free."""
+    """Wall-clock days on this number of devices; the longest remaining run always goes to the first free device."""
     free = [0.0] * slots
     for one in sorted(seconds, reverse=True):
         free[free.index(min(free))] += one
@@ -64,7 +64,7 @@ def days(seconds: Sequence[float], slots: int) -> float:
 
 def _likeness(config: dict[str, Any]) -> str:
     recipe = config["recipe"]
-    # The counted arithmetic tells heads apart, and whether there are unlabelled images.
+    # The FLOPs separate runs with different heads, and runs with and without unlabelled images.
     parts = [config["method"]["name"], config["dataset"]["name"], recipe["iterations"], config["evaluation"]]
     parts.append(estimate.step_gflops(config))
     return json.dumps([*parts, *(recipe[key] for key in LIKE)], sort_keys=True)

@@ -19,7 +19,7 @@ BOOKS = ("sacct", "-X", "-n", "-P", "-o", "jobid")
 # gpu:4, gpu:a100:4(S:0-1), gpu:2080ti:8, gpu:1g.10gb:7, gpu:tesla-v100:no_consume:2 ...
 GPUS = re.compile(r"(?<![\w-])gpu:(?:(?!no_consume:)([^:,()]+):)?(?:no_consume:)?(\d+)(?=[(,]|$)")
 TAKEN = re.compile(r"[\w.]+")  # types that Snakemake's plugin lets through
-POLL_SECONDS = 40  # what Snakemake's plugin waits before its first question
+POLL_SECONDS = 40  # seconds that Snakemake's plugin waits before its first query
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Partition:
     nodes: int
     cpus: int
     memory_mib: int
-    gpus: int  # of one node
+    gpus: int  # per node
     models: tuple[str, ...]
 
 
@@ -50,7 +50,7 @@ Asker = Callable[[Sequence[str]], str | None]
 
 
 def ask(command: Sequence[str]) -> str | None:
-    """What a command prints; None when it is missing, fails or is silent for long."""
+    """The output of a command; None if it is missing, fails or does not answer in time."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
@@ -76,7 +76,7 @@ def look(asker: Asker = ask) -> Findings:
 
 
 def proposal(found: Findings) -> dict[str, object]:
-    """The lines of a site file that follow from what was found."""
+    """The lines of a site file for the resources that were found."""
     lines: dict[str, object] = {}
     with_gpus = sorted((one for one in found.partitions if one.gpus), key=lambda one: (-one.gpus * one.nodes, one.name))
     default = next((one for one in found.partitions if one.default), None)
@@ -106,19 +106,19 @@ def warnings(found: Findings, asked: Sequence[Resources] = (), group_size: int =
     if not found.accounting:
         said.append(
             "there is no accounting here (no slurmdbd): Snakemake may wait for ever after a short outage of the "
-            "controller. Remedy: Ctrl-C and the same command again; finished runs are kept, interrupted ones continue"
+            "controller. Remedy: press Ctrl-C and repeat the command; finished runs are kept, interrupted ones continue"
         )
     elif not found.books_answer:
         said.append("accounting is configured, but sacct does not answer: slurmdbd is down, or does not know this user")
     if found.min_job_age is not None and found.min_job_age < 3 * POLL_SECONDS:
         said.append(
-            f"MinJobAge is {found.min_job_age} s: the controller forgets a finished job before Snakemake has asked "
-            f"three times. Ask for a value of {3 * POLL_SECONDS}, or set first_poll_seconds as proposed"
+            f"MinJobAge is {found.min_job_age} s: the controller forgets a finished job before Snakemake has polled "
+            f"three times. Ask the operators for a value of {3 * POLL_SECONDS}, or set first_poll_seconds as proposed"
         )
     if len(found.accounts) > 1:
         said.append(f"you have several accounts ({', '.join(found.accounts)}): name one in the site file")
     if found.accounting and not found.accounts:
-        said.append("sacctmgr lists no account of yours: sbatch may refuse every job; ask for one")
+        said.append("sacctmgr lists no account of yours: sbatch may refuse every job; ask the operators for one")
     if not found.requeue:
         said.append(
             "JobRequeue is 0: Slurm does not restart jobs after preemption or loss of a node, but Snakemake submits "
@@ -142,25 +142,25 @@ def _too_much(found: Findings, asked: Sequence[Resources], group_size: int) -> l
         longest = max(one.minutes * (travelling if one.short else 1) for one in runs)
         if longest > limit:
             said.append(
-                f"the longest job asks for {longest} min, the time limit of {where} is {limit} min: Slurm would refuse "
+                f"the longest job requests {longest} min; the time limit of {where} is {limit} min: Slurm would refuse "
                 f"it or let it wait for ever; set max_minutes to {limit}, so that trainings stop with a checkpoint and "
                 "continue in the next job"
             )
         gpus, most = max(one.gpus for one in here), max(one.gpus for one in runs)
         if most > gpus:
-            said.append(f"a recipe asks for {most} GPUs on one node, the largest node of {where} has {gpus}")
+            said.append(f"a recipe requests {most} GPUs on one node, but the largest node of {where} has {gpus}")
     return said
 
 
 def _destination(found: Findings, one: Resources) -> tuple[str, ...]:
-    """The partitions of a job: those that the site file names, else those of the file that is proposed here."""
+    """The partitions of a job: those in the site file, else those in the proposed file."""
     lines = proposal(found)
     name = one.partition or (None if one.gpus else lines.get("cpu_partition")) or lines.get("partition") or "default"
     return tuple(str(name).split(","))
 
 
 def _partitions(text: str) -> list[Partition]:
-    """From sinfo: the lines of one partition, one for each kind of node, are laid together; the largest node counts."""
+    """Parse sinfo. A partition has one line for each kind of node; these are merged, and the largest node counts."""
     found: dict[str, Partition] = {}
     for line in text.splitlines():
         name, up, limit, nodes, cpus, memory, gres = line.strip().split("|", 6)

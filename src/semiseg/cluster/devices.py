@@ -1,7 +1,7 @@
-"""GPUs of this machine: how many there are, and one of them for each training.
+"""Counts the GPUs of this machine, and assigns one of them to each training.
 
-Snakemake counts GPUs but does not say which one a job may use. Under Slurm the scheduler says it; here a lock per
-device does, which the system gives back when its holder dies.
+Snakemake counts GPUs but does not say which one a job may use. Under Slurm the scheduler assigns
+devices; here a file lock per device does. The operating system releases the lock when its holder dies.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import IO, NoReturn
 from semiseg.base.errors import UserError
 
 AFFECTS_RESULTS = False
-DRIVER = Path("/dev/nvidiactl")  # there wherever the driver is
+DRIVER = Path("/dev/nvidiactl")  # present wherever the driver is
 DOCKER = Path("/.dockerenv")
 
 
 def visible() -> list[str]:
     """The GPUs that may be used: those that CUDA_VISIBLE_DEVICES names, else all that nvidia-smi lists.
 
-    In a Slurm job only what was given counts: without cgroups a job sees its neighbours' devices too.
+    In a Slurm job only the assigned devices count: without cgroups a job also sees the devices of other jobs.
     """
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
@@ -48,10 +48,10 @@ def count() -> int:
 def lease(wanted: int, poll_seconds: float = 1.0) -> list[IO[str]]:
     """Wait for `wanted` free devices and make only them visible; keep the result for as long as they are needed."""
     pool, job = visible(), os.environ.get("SLURM_JOB_ID")
-    if job and len(pool) <= wanted:  # a job of its own: what Slurm gave is all for this training
+    if job and len(pool) <= wanted:  # a Slurm job: all assigned devices are for this training
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(pool)
         return []
-    if wanted == 0:  # a recipe for the CPU: its neighbours on this machine may be using every device
+    if wanted == 0:  # a recipe for the CPU: other trainings on this machine may be using every device
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if wanted == 0 or not pool:
         return []
@@ -69,19 +69,19 @@ def lease(wanted: int, poll_seconds: float = 1.0) -> list[IO[str]]:
 
 
 def check_usable(wanted: int) -> None:
-    """A GPU that torch cannot use would leave the training to the CPU: unnoticed, and a hundred times as slow."""
+    """Raise if torch cannot use the GPU; the training would otherwise run on the CPU, a hundred times as slowly."""
     import torch
 
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted and given and not torch.cuda.is_available() and "SEMISEG_ON_CPU" not in os.environ:
         if in_container() and not DRIVER.exists():
             raise UserError(
-                f"GPU {given} is given, but this container has no GPU driver; start it with `--nv` (Apptainer) or "
+                f"GPU {given} is assigned, but this container has no GPU driver; start it with `--nv` (Apptainer) or "
                 "`--gpus all` (Docker), or train on the CPU with SEMISEG_ON_CPU=1"
             )
         raise UserError(
-            f"GPU {given} is given, but torch {torch.__version__} cannot use it; is the driver older than CUDA "
-            f"{torch.version.cuda} (docs/cluster.md)? Mend that, or train on the CPU with SEMISEG_ON_CPU=1"
+            f"GPU {given} is assigned, but torch {torch.__version__} cannot use it; is the driver older than CUDA "
+            f"{torch.version.cuda} (docs/cluster.md)? Update the driver, or train on the CPU with SEMISEG_ON_CPU=1"
         )
 
 
@@ -90,10 +90,10 @@ def in_container() -> bool:
 
 
 def in_processes(count: int, held: list[IO[str]]) -> NoReturn:
-    """Become torchrun, with this command once per device; it keeps the devices.
+    """Replace this process by torchrun, which runs this command once per device and keeps the device locks.
 
-    --standalone: the devices are all of this node (the rule asks for one), so torchrun gives out the ranks and takes a
-    port that is free; one worked out from the job's number could be a neighbour's.
+    --standalone: all devices are on this node (the rule requests one node), so torchrun assigns the ranks and chooses a
+    free port. A port that is computed from the job's number could be in use.
     """
     for lock in held:
         os.set_inheritable(lock.fileno(), True)

@@ -1,7 +1,7 @@
-"""A report before the study is finished: after the first trainings, and again as others end.
+"""Makes a report before the study is finished: after the first trainings, and again as more trainings end.
 
-The driver runs `semiseg report early` in a separate process. It takes a small share of the time and ends with the last
-training; then a job of the driver makes the final report.
+The driver runs `semiseg report early` in a separate process. It takes a small share of the time and ends with the
+last training; then a job of the driver makes the final report.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from semiseg.cluster.time_left import OPEN
 
 AFFECTS_RESULTS = False
 
-EARLY = "early"  # folder in the suite's; nothing in it is an output of a rule, or DVC's, or committed
-FIRST = 3  # trainings of this driver, after which there is something to see
-REST = 6  # times as long as the last report took, until the next one begins
+EARLY = "early"  # folder below the suite's folder; not an output of a rule, not tracked by DVC, not committed
+FIRST = 3  # the first report is made after this number of trainings of this driver
+REST = 6  # pause before the next report, in multiples of the time that the last one took
 LOOK_SECONDS = 2.0
 
 
@@ -35,7 +35,7 @@ class EarlyReport:
         self.log = Path("logs") / study.name / "early_report.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.made = 0  # reports
-        self.shows = 0  # finished runs in the last one
+        self.shows = 0  # finished runs in the last report
         self.begun = self.next = 0.0
         self.before: int | None = None
         self._ended = threading.Event()
@@ -51,7 +51,7 @@ class EarlyReport:
             self.process.wait()
 
     def remove(self) -> None:
-        """The final report is there."""
+        """Stop, because the final report has been made."""
         self.stop()
         shutil.rmtree(self.study.folder / EARLY, ignore_errors=True)
 
@@ -61,7 +61,7 @@ class EarlyReport:
                 return
 
     def look(self, states: Sequence[State], clock: Callable[[], float] = time.monotonic) -> bool:
-        """Begin a report where one is due; True when no training is left."""
+        """Start a report if one is due; return True when no training is left."""
         if not any(one.state in OPEN for one in states):
             self.stop()
             return True
@@ -80,7 +80,7 @@ class EarlyReport:
     def _begin(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            # A group of its own: Ctrl-C is for the driver, which ends this process itself.
+            # A separate process group: Ctrl-C reaches only the driver, which ends this process itself.
             self.process = subprocess.Popen(
                 ["nice", *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )

@@ -1,6 +1,6 @@
-"""How long a training takes before anyone has run it: counted arithmetic over a stated share of a device's peak.
+"""Estimates how long a training takes before it has run: counted FLOPs over a stated share of a device's peak.
 
-Estimates serve to ask a scheduler for enough and to plan a budget; a measured figure is better wherever there is one.
+Estimates serve to request enough time from a scheduler and to plan a budget. Measured figures take precedence.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AFFECTS_RESULTS = False
 TABLE = Path(__file__).with_name("flops.csv")  # made by scripts/count_flops.py
 FIGURES = ("gflops_per_megapixel", "gflops_per_squared_megapixel", "million_parameters")
 
-# TFLOP/s by the makers' data sheets, dense: products in bf16, in TF32 and in fp32; None where a card has no such units.
+# Dense TFLOP/s from data sheets: matrix products in bf16, TF32 and fp32; None if a card has no such units.
 PEAKS: dict[str, dict[str, float | None]] = {
     name: dict(zip(("bf16", "tf32", "fp32"), peaks, strict=True))
     for name, peaks in {
@@ -39,25 +39,25 @@ CPU = "cpu"
 EFFICIENCY = {"bf16": 0.2, "tf32": 0.2, "fp32": 0.6}
 STEP_OVERHEAD = 0.03  # seconds of a step on a GPU that are not arithmetic: launches, augmentation, losses
 START_SECONDS = 90  # imports, data, networks, compilation, final products
-# Of one core of the machine that docs/scaling.md names, in the table of planned and measured runs.
+# One core of the machine in docs/scaling.md (table of planned and measured runs).
 CPU_GFLOPS = 50.0
 CPU_STEP_OVERHEAD = 0.008
 CPU_START_SECONDS = 5.0  # data, networks, final products
-IMPORT_SECONDS = 8.0  # before the clock of record.json starts
-BACKWARD = 3.0  # forward and backward over forward alone
+IMPORT_SECONDS = 8.0  # start-up that record.json does not count
+BACKWARD = 3.0  # ratio of forward and backward to forward alone
 
-# GFLOPs per megapixel of a discriminator of width 64 for 21 classes: what grows with the width, then with its square.
+# GFLOPs per megapixel of a discriminator of width 64 for 21 classes: the terms linear and quadratic in the width.
 DISCRIMINATOR = (10.8, 49.2)
 
-UNKNOWN_SET = (500, 512 * 512)  # images and pixels, where the kind of data set states none
+UNKNOWN_SET = (500, 512 * 512)  # images and pixels if the kind of data set states none
 
 
 @dataclass(frozen=True)
 class Network:
     gflops_per_megapixel: float
-    gflops_per_squared_megapixel: float  # of attention among all patches of an image
+    gflops_per_squared_megapixel: float  # FLOPs of attention among all patches of an image
     million_parameters: float
-    counted: bool  # False: this one is not in the table, another stands in
+    counted: bool  # False: this network is not in the table, and another one stands in for it
 
     def gflops(self, megapixels: float) -> float:
         """A forward pass of one image."""
@@ -68,7 +68,7 @@ def network(config: dict[str, Any], head: str = "pixel") -> Network:
     """The counted figures of a network; those of ResNet-101 with DeepLabV3+ if it was not counted."""
     table, wanted = _table(), key(config, head)
     times = config["width"] / 16 if config["architecture"] == "small" else 1.0
-    wider = 0.68 * times + 0.32 * times**2  # arithmetic: the first layers and the last ones grow on one side alone
+    wider = 0.68 * times + 0.32 * times**2  # FLOPs: the first and the last layers grow with the width only linearly
     found = table.get(wanted) or table.get((*wanted[:2], "16", "pixel"))
     counted = found is not None
     linear, squared, parameters = found or table["deeplab_v3plus", "resnet101", "16", "pixel"]
@@ -76,7 +76,10 @@ def network(config: dict[str, Any], head: str = "pixel") -> Network:
 
 
 def key(config: dict[str, Any], head: str) -> tuple[str, str, str, str]:
-    """A network's row in a table; timm's and segmentation_models_pytorch's builds differ in names and weights alone."""
+    """A network's row in a table.
+
+    Builds of timm and of segmentation_models_pytorch differ only in names and weights.
+    """
     encoder = config["encoder"].removeprefix("tu-").split(".")[0]
     return config["architecture"], encoder, str(config["output_stride"]), head
 
@@ -92,7 +95,7 @@ def _table() -> dict[tuple[str, ...], tuple[float, ...]]:
 
 
 def needs_gpu(config: dict[str, Any]) -> bool:
-    """The small networks were made for one CPU core; every other one is hopeless there."""
+    """Whether the CPU trains the network: small networks are made for one core; all others are too slow there."""
     network = config["recipe"]["network"]
     return not ARCHITECTURES.load(network["architecture"]).for_cpu(network.get("encoder", ""))
 
@@ -103,7 +106,7 @@ def gpus(config: dict[str, Any]) -> int:
 
 
 def step_gflops(config: dict[str, Any]) -> float:
-    """Arithmetic of one step over the global batch."""
+    """GFLOPs of one step over the global batch."""
     recipe, method = config["recipe"], methods.of_run(config)
     passes = method.passes
     nothing_left = config["split"]["partition"] == "full" and not config["dataset"].get("extra")
@@ -123,9 +126,9 @@ def step_seconds(config: dict[str, Any], device: str = REFERENCE) -> float:
 
 
 def player_gflops(config: dict[str, Any]) -> float:
-    """Arithmetic of a step of the network that plays against the students: AdvSemiSeg's discriminator.
+    """GFLOPs of a step of AdvSemiSeg's discriminator.
 
-    `step_gflops` leaves it out: methods are compared by the cost of the networks that they train.
+    `step_gflops` leaves the discriminator out: methods are compared by the cost of the segmentation networks.
     """
     options = methods.of_run(config).options
     if not hasattr(options, "width_d"):
@@ -134,13 +137,13 @@ def player_gflops(config: dict[str, Any]) -> float:
     linear, squared = DISCRIMINATOR
     forward = (linear * times + squared * times**2) * _megapixels(*recipe["crop"])
     labelled, unlabelled = recipe["batch"]["labelled"], recipe["batch"]["unlabelled"]
-    # Verdicts on all predictions, whose gradient goes to the students; then its own step, on predictions and on labels.
+    # It judges all predictions, with gradients for the students; then it is trained on predictions and on labels.
     own = 2 * labelled + unlabelled * options.discriminate_unlabelled
     return forward * ((BACKWARD - 1) * (labelled + unlabelled) + BACKWARD * own)
 
 
 def rate(device: str, engine: dict[str, Any] | None = None) -> float:
-    """GFLOP/s that a training reaches on a GPU, by assumption: in the best of the precisions that it may use."""
+    """Assumed GFLOP/s of a training on a GPU, in the fastest precision that the training may use."""
     settings = engine or {"plain": False, "precision": "auto"}
     finest = "fp32" if settings["plain"] else settings["precision"]
     allowed = {"fp32": ("fp32",), "tf32": ("fp32", "tf32")}.get(finest, ("fp32", "tf32", "bf16"))
@@ -149,13 +152,13 @@ def rate(device: str, engine: dict[str, Any] | None = None) -> float:
 
 
 def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE, as_found: bool = False) -> float:
-    """One evaluation of student and teacher on every set that is looked at; the processes share the images."""
+    """Seconds of one evaluation of student and teacher on all evaluated sets; the processes share the images."""
     settings, recipe = config["evaluation"], config["recipe"]
     protocol = settings["protocol"]
     counted = network(recipe["network"], methods.of_run(config).head)
 
     def gflops(image: float) -> float:
-        """Of an image of so many megapixels, at one scale."""
+        """GFLOPs for an image of this number of megapixels, at one scale."""
         if protocol["name"] != "sliding":
             return counted.gflops(image)
         window = _megapixels(*protocol["size"])
@@ -173,10 +176,10 @@ def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE, as_found
 
 
 def evaluated_sets(config: dict[str, Any], as_found: bool = False) -> dict[str, tuple[int, float]]:
-    """Images and pixels of an image by set: what the kind of data set states, else what the check of the data found.
+    """Number of images and pixels per image, by set: stated by the kind of data set, else found by the check.
 
-    `as_found` turns the order round: a copy may have smaller or fewer images. What a scheduler is asked for must not
-    change when the check is done, so there the stated figures come first.
+    `as_found` reverses the order, because a copy may have smaller or fewer images. Requests to a scheduler must not
+    change when the check is done, so they use the stated figures first.
     """
     settings = config["evaluation"]
     kind = REGISTRY.load(config["dataset"]["kind"])
@@ -190,7 +193,7 @@ def evaluated_sets(config: dict[str, Any], as_found: bool = False) -> dict[str, 
 
 
 def _checked(dataset: str, subset: str) -> tuple[int, float] | None:
-    """What the check of the data set found; None before it."""
+    """The result of the check of the data set; None before the check."""
     verdict = peek_json(manifest_path(dataset), "verdict") or {}
     found = verdict.get("subsets", {}).get(subset)
     if not found or not found["images"]:
@@ -204,14 +207,14 @@ def evaluations(config: dict[str, Any]) -> int:
 
 
 def run_seconds(config: dict[str, Any], device: str = REFERENCE, as_found: bool = False) -> float:
-    """From the start of the process to the finished run."""
+    """Seconds from the start of the process to the finished run."""
     steps = config["recipe"]["iterations"] * step_seconds(config, device)
     start = START_SECONDS if needs_gpu(config) and device != CPU else IMPORT_SECONDS + CPU_START_SECONDS
     return start + steps + evaluations(config) * evaluation_seconds(config, device, as_found)
 
 
 def run_bytes(config: dict[str, Any]) -> int:
-    """What a finished run leaves: weights of every network in fp32, and its evaluations (compressed)."""
+    """Bytes of a finished run: weights of every network in fp32, and its compressed evaluations."""
     recipe, method = config["recipe"], methods.of_run(config)
     parameters = network(recipe["network"], method.head).million_parameters * 1e6
     kept = method.networks + (1 if recipe["ema"] else 0)
@@ -221,7 +224,7 @@ def run_bytes(config: dict[str, Any]) -> int:
 
 
 def checkpoint_bytes(config: dict[str, Any]) -> int:
-    """A checkpoint while the run is trained: networks, teacher and the optimiser's moments."""
+    """Bytes of a checkpoint: networks, teacher and the optimiser's moments."""
     recipe, method = config["recipe"], methods.of_run(config)
     parameters = network(recipe["network"], method.head).million_parameters * 1e6
     moments = 2 if recipe["optimiser"]["name"] == "adamw" else 1

@@ -1,4 +1,4 @@
-"""How much of a GPU's memory a training takes before anyone has run it: counted activations, and the weights.
+"""Estimates the GPU memory of a training before it has run: counted activations, and the weights.
 
 The activations of each network were counted once on a pretended GPU, under bf16 autocast and without compilation
 (scripts/count_memory.py). All passes of a step that are trained are alive together, because one backward pass goes
@@ -22,7 +22,7 @@ COLUMNS = ("architecture", "encoder", "output_stride", "head", "bytes_per_pixel"
 
 
 def mib(config: dict[str, Any]) -> float | None:
-    """Of each GPU at the peak of a step; None for a network that nobody has counted."""
+    """MiB of each GPU at the peak of a step; None for a network that was not counted."""
     recipe, method = config["recipe"], methods.of_run(config)
     found = _table().get(estimate.key(recipe["network"], method.head))
     if found is None:

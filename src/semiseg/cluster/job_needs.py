@@ -1,4 +1,4 @@
-"""What all runs of a suite ask of the scheduler, and which of their trainings travel in groups."""
+"""The requests of all runs of a suite to the scheduler, and which trainings share a job."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ AFFECTS_RESULTS = False
 
 
 class Needs:
-    """By folder of a run. A method's trainings travel in groups only if all of them are short."""
+    """Resources by run folder. A method's trainings share jobs only if all of them are short."""
 
     def __init__(self, runs: Iterable[Any], runtime: dict[str, Any]) -> None:
         runs = tuple(runs)
         found = {run.path: resources.of(run.config, runtime) for run in runs}
-        # A run that waits for others travels alone: its group could wait for itself.
+        # A run that waits for others gets a separate job: a group could wait for itself.
         alone = {run.method for run in runs if run.needs or not found[run.path].short}
-        self._methods = {run.method: run.method not in alone for run in runs}  # method -> is it short?
+        self._methods = {run.method: run.method not in alone for run in runs}  # method -> trainings are short
         self._of = {run.path: dataclasses.replace(found[run.path], short=self._methods[run.method]) for run in runs}
 
     def __getitem__(self, path: Path) -> Resources:
         return self._of[path]
 
     def values(self, name: str) -> set[Any]:
-        """What the runs ask for of one resource: a single value where they are alike."""
+        """The runs' requests of one resource; a single value if all are equal."""
         return {getattr(one, name) for one in self._of.values()}
 
     def methods_pattern(self, short: bool) -> str:
-        """Regular expression of the methods whose trainings are short (or long); one that never matches if none is."""
+        """Regular expression of the methods whose trainings are short (or long).
+
+        Without such methods it matches nothing.
+        """
         return "|".join(sorted(method for method, brief in self._methods.items() if brief == short)) or "(?!)"
 
     def attempts(self, short: bool) -> int:
-        """How often a short (or long) training may be sent: mishaps, and sittings where the time limit is tight."""
+        """How often a short (or long) training may be submitted: once, after failures, and after each time limit."""
         return max((one.attempts for one in self._of.values() if one.short == short), default=1)

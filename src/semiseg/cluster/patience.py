@@ -1,4 +1,4 @@
-"""The Slurm plugin's look after its jobs, mended where a controller that is away for a moment would mislead it."""
+"""Fixes how the Slurm plugin polls its jobs: a short outage of the controller must not mislead it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 
 def remember_min_job_age() -> None:
-    """MinJobAge, once known, is not forgotten while the controller is away.
+    """Keep MinJobAge, once known, while the controller does not answer.
 
-    The plugin asks for it at every look. Without an answer it believes in a cluster that forgets its jobs at once, and
-    asks sacct in squeue's place: where nobody keeps accounts that fails as often as slurm/config.yaml allows, a
-    thousand times, two seconds each, in which it neither sees what has ended nor hears Ctrl-C.
+    The plugin asks for MinJobAge at every poll. Without an answer it assumes a cluster that forgets jobs at once, and
+    calls sacct instead of squeue. Without accounting, sacct fails as often as slurm/config.yaml allows: a thousand
+    times, two seconds each. Meanwhile the plugin notices neither finished jobs nor Ctrl-C.
     """
     plugin = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is None:

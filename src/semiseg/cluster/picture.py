@@ -1,4 +1,4 @@
-"""A study at work as one picture for a terminal: how many runs are done, each training's bar, what failed."""
+"""The live view of a study on a terminal: the number of finished runs, a bar for each training, and failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAR_WIDTH = 24
 def picture(
     name: str, states: Sequence[State], seconds_left: float | None = None, below: Sequence[str] = (), rows: int = 24
 ) -> Any:
-    """Something that rich can print; `below` are lines of text, such as the steps beside the trainings."""
+    """A renderable for rich; `below`: lines of text, such as steps that are no trainings."""
     from rich.console import Group
     from rich.text import Text
 
@@ -45,13 +45,13 @@ def _head(name: str, states: Sequence[State], seconds_left: float | None) -> Any
 
 
 def _all(states: Sequence[State]) -> Any:
-    """One bar for the whole study; half a training is half a run."""
+    """One bar for the whole study; a half-finished training counts as half a run."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
     parts = [one.done / one.iterations for one in states if one.done and one.iterations and one.state != "failed"]
     finished = sum(one.state == "finished" for one in states)
-    line = Table.grid(expand=True)  # a bar alone would not end its line
+    line = Table.grid(expand=True)  # a bar alone does not end the line
     line.add_row(ProgressBar(total=max(len(states), 1), completed=finished + sum(parts)))
     return line
 
@@ -75,7 +75,7 @@ def _bars(states: Sequence[State]) -> Any:
 
 
 def title(run: str) -> str:
-    """A run without the name of the data set, which all of a study share."""
+    """The name of a run without the data set, which is the same for all runs of a study."""
     return " ".join(run.split("/")[1:])
 
 

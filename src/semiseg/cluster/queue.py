@@ -1,4 +1,4 @@
-"""The jobs of this folder in Slurm's queue, by one question."""
+"""Reads the jobs of this folder from Slurm's queue, with one query."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 AFFECTS_RESULTS = False
 
-MEMBER = re.compile(r"'train(?:_short)?:([^']*)'")  # as Snakemake names a job's trainings to itself
+MEMBER = re.compile(r"'train(?:_short)?:([^']*)'")  # how Snakemake names the trainings of a job
 FORMAT = "%i|%T|%N|%r|%Z|%k"  # job, state, nodes, reason, folder, comment (last: it may hold anything)
 
 
@@ -22,7 +22,7 @@ class Job:
     state: str
     node: str
     reason: str
-    comment: str  # of Snakemake's jobs: rule_NAME_wildcards_VALUES, and of a group only rule_NAME
+    comment: str  # comments of Snakemake's jobs: rule_NAME_wildcards_VALUES; for a group only rule_NAME
 
     @property
     def waits(self) -> bool:
@@ -30,7 +30,7 @@ class Job:
 
 
 def jobs(folder: Path | None = None) -> list[Job] | None:
-    """This user's jobs that were sent from this folder; None where there is no Slurm or it does not answer."""
+    """This user's jobs that were submitted from this folder; None if Slurm is missing or does not answer."""
     if not shutil.which("squeue"):
         return None
     command = ["squeue", "-h", "-u", getpass.getuser(), "-o", FORMAT]
@@ -50,14 +50,14 @@ def jobs(folder: Path | None = None) -> list[Job] | None:
 
 
 def trainings(found: list[Job], waiting: bool) -> set[str]:
-    """Which trainings these jobs are for (the values of the wildcards): of the jobs that wait, or of those that run."""
+    """The trainings (values of the wildcards) of the waiting jobs, or of the running jobs."""
     chosen = [job for job in found if job.waits == waiting]
     named = {job.comment.partition("_wildcards_")[2] for job in chosen}
     return (named | _members([job.number for job in chosen if "_wildcards_" not in job.comment])) - {""}
 
 
 def _members(numbers: list[str]) -> set[str]:
-    """Of groups, which Slurm knows by their scripts alone; one scontrol reads the scripts of all of them."""
+    """The trainings of grouped jobs. Only the job scripts name them; one call of scontrol reads all scripts."""
     if not numbers or not shutil.which("scontrol"):
         return set()
     asked = "".join(f"write batch_script {number} -\n" for number in numbers)

@@ -1,6 +1,6 @@
-"""What a run asks of a scheduler: a function of its recipe, its data set and the site, and of nothing that changes.
+"""The resources that a run requests from a scheduler: a function of recipe, data set and site alone.
 
-Jobs ask the same question again on their nodes, hours later: the answer must be the one that the main process got.
+Jobs compute them again on their nodes, hours later, and must get the same result as the main process.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ AFFECTS_RESULTS = False
 
 MARGIN = 1.5  # requested minutes divided by estimated minutes
 FEWEST_MINUTES = 5
-RETRIES = 2  # of a job that fails
-MOST_GROWTH = 4  # times its first memory: what a fourth attempt lacks is a mistake in the recipe
-WRAPPER_MIB = 400  # Snakemake runs twice beside each training
+RETRIES = 2  # retries of a failed job
+MOST_GROWTH = 4  # limit, in multiples of the first request: if this is not enough, the recipe is wrong
+WRAPPER_MIB = 400  # MiB of the two Snakemake processes beside each training
 PROCESS_MIB = 700  # Python, torch and the compiled parts of both
-CUDA_MIB = 4000  # the driver's and the libraries' part of the main memory, an estimate
-CACHE_MIB = 1500  # room for pages of the mapped store; they can be dropped, so that with less it only reads again
-BYTES_PER_PIXEL = 2500  # activations and images of a step in the main memory, where there is no GPU to hold them
-SCORED_BYTES_PER_PIXEL = 500  # of an evaluation there, which keeps nothing for a backward pass
-READ_BYTES_PER_PIXEL = 4  # an image and its labels as they are read
-PINNED = 2  # memory that a GPU can reach is given out in powers of two
+CUDA_MIB = 4000  # main memory of the GPU driver and libraries, an estimate
+CACHE_MIB = 1500  # memory for pages of the mapped store; with less memory, pages are read again
+BYTES_PER_PIXEL = 2500  # without a GPU: activations and images of a step in main memory
+SCORED_BYTES_PER_PIXEL = 500  # the same for an evaluation, which keeps nothing for a backward pass
+READ_BYTES_PER_PIXEL = 4  # an image and its labels when they are read
+PINNED = 2  # pinned memory is allocated in powers of two
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Resources:
     gpus: int
     cpus: int
     memory_mib: int
-    minutes: int  # of one attempt
-    attempts: int  # sittings that the training may take, mishaps included
-    short: bool  # travels in a group
+    minutes: int  # of the first attempt
+    attempts: int  # number of jobs that the training may take, failures included
+    short: bool  # shares a job with other trainings
     partition: str | None
     gpu_model: str | None
-    notice: str | None  # the option that makes Slurm tell a training that its time is nearly up
+    notice: str | None  # the option that makes Slurm send a signal before the time limit
 
     def memory(self, attempt: int, site: Site | None = None) -> int:
-        """More with each attempt, as far as a node has it."""
+        """MiB for this attempt: more with each attempt, up to the memory of a node."""
         most = (site or here()).max_memory_mib or self.memory_mib * MOST_GROWTH
         return max(self.memory_mib, min(self.memory_mib * min(attempt, MOST_GROWTH), most))
 
@@ -69,7 +69,7 @@ def of(config: dict[str, Any], runtime: dict[str, Any], site: Site | None = None
 
 
 def main_memory(config: dict[str, Any], runtime: dict[str, Any], gpus: int, site: Site) -> int:
-    """Main memory in MiB; a GPU's own memory is not Slurm's to share out."""
+    """Main memory in MiB; Slurm does not manage the memory of GPUs."""
     needed = WRAPPER_MIB + max(gpus, 1) * PROCESS_MIB
     if gpus:
         # Networks are built and checkpoints are loaded here before they go to the device, by every process.
@@ -85,7 +85,7 @@ def main_memory(config: dict[str, Any], runtime: dict[str, Any], gpus: int, site
 
 
 def _read_ahead(config: dict[str, Any], runtime: dict[str, Any]) -> float:
-    """Bytes of the batches on their way to the devices, of all processes together: each reads its part."""
+    """Bytes of the batches that wait for the devices, over all processes; each process reads its part."""
     recipe = config["recipe"]
     images = recipe["batch"]["labelled"] + recipe["batch"]["unlabelled"]
     pixels = images * recipe["crop"][0] * recipe["crop"][1]
@@ -93,12 +93,15 @@ def _read_ahead(config: dict[str, Any], runtime: dict[str, Any]) -> float:
 
 
 def _scored(config: dict[str, Any], bytes_per_pixel: float) -> float:
-    """Bytes of one batch of an evaluation: whole images, of the largest set."""
+    """Bytes of one evaluation batch: whole images of the largest set."""
     largest = max((pixels for _, pixels in estimate.evaluated_sets(config).values()), default=0)
     return config["evaluation"]["batch"] * largest * bytes_per_pixel
 
 
 def _notice(site: Site, minutes: int) -> str | None:
-    """Slurm's clock is coarse; a notice that comes before the training has begun would help nobody."""
+    """Seconds before the time limit when Slurm sends the signal.
+
+    Slurm's clock is coarse, and the training must have begun.
+    """
     seconds = min(site.warning_seconds, minutes * 60 // 2)
     return f"--signal=USR1@{seconds}" if seconds else None

@@ -1,4 +1,4 @@
-"""How far the runs of a study are, from their folders: what they carry, who trains them, what went wrong."""
+"""The states of a study's runs, read from their folders: results, progress, holders of leases, failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AFFECTS_RESULTS = False
 
 STATES = ("finished", "running", "silent", "queued", "waiting", "interrupted", "failed", "not run")
 NOTEWORTHY = ("running", "silent", "interrupted", "failed", "not run")
-SILENCE_SECONDS = 60  # twelve missed heartbeats
+SILENCE_SECONDS = 60  # seconds; twelve missed heartbeats
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def summary(states: Iterable[State]) -> str:
 
 
 class Watch:
-    """Looks at a study again and again. What is finished stays so, and is not read twice."""
+    """Reads the states of a study repeatedly; folders of finished runs are read only once."""
 
     def __init__(self, study: Any) -> None:
         self.study = study
@@ -100,7 +100,7 @@ class Watch:
 
 
 def _not_run(runs: Iterable[Any], states: list[State]) -> list[State]:
-    """A run that waits for one that failed, itself or by way of another, says so."""
+    """Mark runs that wait, directly or indirectly, for a run that failed."""
     rows = {run.name: {"state": one.state, "needs": {name: other.name for name, other in run.needs.items()}}
             for run, one in zip(runs, states, strict=True)}  # fmt: skip
     waiting = {name: needs.failed(row, rows) for name, row in rows.items() if row["state"] == "waiting"}
@@ -120,13 +120,13 @@ def _trained(run: Any, lease: dict[str, Any]) -> State:
 
 
 def _ended(run: Any, record: dict[str, Any]) -> State:
-    """Without a result."""
+    """The state of a run without a result."""
     error = record.get("error") or {}
     at = error.get("iteration", record.get("iterations"))
     if record["state"] == "failed":
         note = str(error.get("message", ""))
         return State(run.name, run.method, "failed", at, where=_host(record), note=note)
-    return State(run.name, run.method, "interrupted", at, note="goes on from its last checkpoint")
+    return State(run.name, run.method, "interrupted", at, note="continues from its last checkpoint")
 
 
 def _host(record: dict[str, Any]) -> str:

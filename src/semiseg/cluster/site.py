@@ -1,6 +1,6 @@
-"""What differs from cluster to cluster: slurm/site.yaml, or environment variables, and never the rules.
+"""The settings of a cluster: slurm/site.yaml, or environment variables. The rules are the same on all clusters.
 
-`SEMISEG_SLURM_PARTITION=a100` says the same as `partition: a100` in the file, and wins over it.
+`SEMISEG_SLURM_PARTITION=a100` means the same as `partition: a100` in the file, and takes precedence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MINUTES = {"": 1, "m": 1, "h": 60, "d": 1440}
 
 
 class Site(BaseModel):
-    """Every key is optional; what is left out is left to Slurm."""
+    """Every key is optional; Slurm's defaults apply to missing keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,24 +55,24 @@ class Site(BaseModel):
     @field_validator("account", "partition", "cpu_partition", "qos", "gpu_model", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) else value  # an account may be a number, and so may a GPU
+        return str(value) if isinstance(value, int) else value  # accounts and GPU names may look like numbers
 
     @field_validator("container", mode="before")
     @classmethod
     def _image(cls, value: Any) -> Any:
-        """`true` is the image in the place where docs/cluster.md builds it."""
+        """`true` means the image at the path where docs/cluster.md builds it."""
         return {"true": IMAGE, "false": None, "none": None}.get(str(value).lower(), value)
 
     @field_validator("max_minutes", mode="before")
     @classmethod
     def _minutes(cls, value: Any) -> Any:
-        """`90`, `24h` or `2d`."""
+        """Minutes from `90`, `24h` or `2d`."""
         found = re.fullmatch(r"(\d+)\s*([mhd]?)", str(value)) if isinstance(value, str) else None
         return int(found[1]) * MINUTES[found[2]] if found else value
 
 
 def load(path: Path = PATH, environment: Mapping[str, str] | None = None) -> Site:
-    """The site file, if there is one, with the environment laid over it."""
+    """The content of the site file, if it exists; environment variables override it."""
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     if path.exists():

@@ -17,18 +17,18 @@ from semiseg.cluster.run_states import State
 
 AFFECTS_RESULTS = False
 
-OPEN = ("running", "silent", "queued", "waiting", "interrupted")  # failed ones are not waited for
-READ = 50  # records of finished runs that are asked
+OPEN = ("running", "silent", "queued", "waiting", "interrupted")  # failed runs do not count
+READ = 50  # number of finished runs whose records are read
 
 
 class TimeLeft:
     def __init__(self, study: Any) -> None:
         self.runs = {run.name: run for run in study.plan.runs}
         self._estimates: dict[str, float] = {}
-        self._factors: dict[str, float] = {}  # finished run -> measured over estimated seconds
+        self._factors: dict[str, float] = {}  # finished run -> ratio of measured to estimated seconds
 
     def seconds(self, states: Sequence[State]) -> float | None:
-        """None until a training has shown its pace."""
+        """Seconds; None until the speed of a training is known."""
         factors = self._measured(states)
         if not factors:
             return None

@@ -1,7 +1,7 @@
 """semiseg adopt: compare results on disk with params.yaml, data, splits and code.
 
 Snakemake and DVC accept matching results by themselves, wherever they came from. This command shows beforehand which
-runs they will accept, and why they reject the others. It also verifies every byte, including the weights.
+runs will be accepted, and why the others will not. It also verifies every byte, including the weights.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def accept_code(study: Study, reason: str) -> None:
 
 
 def objections(study: Study, run: Run) -> list[str]:
-    """Why the folder's results are not accepted for this run; empty if they are."""
+    """Why the folder's results are not accepted for this run; an empty list if they are accepted."""
     from semiseg.runs import spec
     from semiseg.runs.run_folder import PRODUCTS, RunFolder
 

@@ -57,7 +57,7 @@ def _define_gpu(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=9, help="most that this call takes (default %(default)g)")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="default: %(default)s")
     parser.add_argument("--only", nargs="+", default=["*"], metavar="PART", help="names or patterns, such as 'step-*'")
-    parser.add_argument("--again", action="store_true", help="measure parts that are there already")
+    parser.add_argument("--again", action="store_true", help="measure parts again that were measured before")
     parser.set_defaults(run=gpu)
 
 
@@ -78,12 +78,12 @@ def gpu(options: argparse.Namespace) -> None:
     parts = gpu_parts.parts()
     chosen = [part.name for part in parts if any(fnmatch(part.name, pattern) for pattern in options.only)]
     if not chosen:
-        raise UserError(f"--only: no part has such a name; there are {', '.join(part.name for part in parts)}")
+        raise UserError(f"--only: no part has such a name; the parts are {', '.join(part.name for part in parts)}")
     sitting = gpu_session.Sitting(options.out, gpu_session.card_of(gpu_parts.card), parts, end, say)
     with tempfile.TemporaryDirectory() as images:
         skipped = sitting.run(Path(images).resolve(), chosen, options.again)
     if skipped:
-        say(f"{len(skipped)} parts are left; the same command goes on with them")
+        say(f"{len(skipped)} parts are left; repeat the command to continue with them")
     print(sitting.folder / "README.md")
 
 

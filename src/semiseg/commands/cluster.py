@@ -46,7 +46,7 @@ def _write(path: Any, model: Any, lines: dict[str, object], text: str) -> None:
     if path.exists():
         raise UserError(f"{path} exists; remove it, or copy the lines that you want")
     if not lines:
-        raise UserError("nothing was found for a site file; run this on a login node of the cluster")
+        raise UserError("no partition was found for a site file; run this command on a login node of the cluster")
     model.model_validate(lines)
     write_text(path, text)
     print(f"wrote {path}")

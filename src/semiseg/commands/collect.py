@@ -1,4 +1,4 @@
-"""semiseg collect FOLDERS…: submissions are examined and laid beside a suite's own runs."""
+"""semiseg collect FOLDERS…: check submissions and add them to a suite."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def collect(folder: Path) -> str:
     source = manifest["source"]
     place = study.folder / SUBMISSIONS / source
     if place.exists() and not _same(place, folder):
-        raise UserError(f"{place} holds another submission of {source}; remove that one, or ask for another name")
+        raise UserError(f"{place} holds another submission of {source}; remove it, or ask the source for another name")
     _examine(study, folder, manifest)
     place.mkdir(parents=True, exist_ok=True)
     for name in (submission.ARCHIVE, submission.MANIFEST):
@@ -42,7 +42,7 @@ def collect(folder: Path) -> str:
     from_others.take_in(study)
     shown = sum(theirs.source == source for theirs in from_others.beside(study))
     count = len(manifest["runs"])
-    return f"{source}: {count} runs; {count - shown} stand for runs of {study.name}, {shown} are shown beside them"
+    return f"{source}: {count} runs; {count - shown} equal planned runs of {study.name}, {shown} get separate rows"
 
 
 def _same(place: Path, folder: Path) -> bool:
@@ -52,7 +52,7 @@ def _same(place: Path, folder: Path) -> bool:
 
 
 def _examine(study: Study, folder: Path, manifest: dict[str, Any]) -> None:
-    """Before anything of it is kept."""
+    """Check all runs of a submission before the submission is kept."""
     import tempfile
 
     from semiseg.runs import submission

@@ -70,7 +70,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def _stale(name: str, data: str | None) -> str:
-    """Finished runs that were trained on files that have changed since."""
+    """Finished runs that used files that have changed since."""
     from semiseg.runs.run_folder import RunFolder
     from semiseg.study.plan import RESULTS
 

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     if options.weights:
         return _foreign(options)
     if not options.folder and not options.suite:
-        raise UserError("name the folders of finished runs, or a suite with --suite")
+        raise UserError("name folders of finished runs, or a suite with --suite")
     if options.corruptions:
         return _corruptions(options.folder)
     for folder in options.folder:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _foreign(options: argparse.Namespace) -> None:
-    """On the data set and the set of images that the suite reports."""
+    """Evaluate on the data set and the set of images that the suite reports."""
     from semiseg.base.errors import UserError
     from semiseg.base.explain import nearest
     from semiseg.base.files import write_json
@@ -77,7 +77,7 @@ def _foreign(options: argparse.Namespace) -> None:
 
 
 def _values(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """As params.yaml writes them."""
+    """Parse KEY=VALUE pairs; values are written as in params.yaml."""
     import yaml
 
     from semiseg.base.errors import UserError
@@ -97,7 +97,7 @@ def _corruptions(folders: Sequence[Path]) -> None:
     from semiseg.inference import robustness
 
     if not folders:
-        raise UserError("--corruptions: name the folders of finished runs")
+        raise UserError("--corruptions: name folders of finished runs")
     for folder in folders:
         found = robustness.score(folder)
         mean = sum(score["miou"] for score in found["scores"]) / len(found["scores"])

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console.width = 140  # a file or a pipe is no reason to break lines
+        console.width = 140  # do not break lines in a file or a pipe
     study = Study.load(options.suite or _suite_of(options.why))
     study.check_before_start()
     if options.why:
@@ -89,7 +89,7 @@ def overview(study: Study, device: str) -> list[Any]:
 
 
 def _collected(done: set[Path]) -> str:
-    """Of the runs that are done, those that came from elsewhere."""
+    """How many of the finished runs were collected from elsewhere."""
     from semiseg.runs.run_folder import RunFolder
 
     sources = Counter(source for path in done if (source := RunFolder(path).source))
@@ -100,7 +100,7 @@ def _table(study: Study, done: set[Any], costs: dict[Any, Any]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("method", "variant", "runs", "done", "each", "", "asks for", "travels"):
+    for name in ("method", "variant", "runs", "done", "each", "", "requests", "job"):
         right = name in ("runs", "done", "each")
         table.add_column(name, justify="right" if right else "left", no_wrap=name != "variant", overflow="fold")
     kinds = Counter((run.method, run.variant) for run in study.plan.runs)

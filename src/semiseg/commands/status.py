@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console.width = 160  # a file or a pipe is no reason to break lines
+        console.width = 160  # do not break lines in a file or a pipe
     study = Study.load(options.suite)
     if options.watch is None:
         console.print(picture(study, options.all))
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _moving(study: Study, watch: Any, left: Any, rows: int) -> Any:
-    """The live view that `snakemake` also shows, with the queue."""
+    """The live view that `snakemake` also shows, plus the queue."""
     from semiseg.cluster import queue
     from semiseg.cluster.picture import picture as moving
 
@@ -99,7 +99,7 @@ STYLES = {"failed": "red", "running": "green"}
 
 
 def _lines(states: list[Any]) -> Any:
-    """Columns as text: for a thousand lines rich's tables would take most of the time."""
+    """Columns as plain text: for a thousand lines, rich's tables would take most of the time."""
     from rich.text import Text
 
     rows = [(one.run, one.state, one.iteration, one.left, _miou(one), one.where, one.note) for one in states]

@@ -1,4 +1,4 @@
-"""semiseg submit RUNS… --out FOLDER: finished runs in two small files, for git or for somebody else."""
+"""semiseg submit RUNS… --out FOLDER: pack finished runs into two small files, for git or for other people."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs, or results/SUITE for all of them")
-    parser.add_argument("--out", type=Path, required=True, help="the folder that is written; its name is the source's")
-    parser.add_argument("--pictures", action="store_true", help="with the label maps that a report shows")
     parser.add_argument(
-        "--light", action="store_true", help="without histograms of confidence: smaller, and without calibration"
+        "--out", type=Path, required=True, help="folder to write; its name becomes the name of the source"
+    )
+    parser.add_argument("--pictures", action="store_true", help="include the label maps that a report shows")
+    parser.add_argument(
+        "--light",
+        action="store_true",
+        help="leave out histograms of confidence: the submission is smaller, but has no calibration",
     )
     parser.set_defaults(run=run)
 
@@ -30,12 +34,12 @@ def run(options: argparse.Namespace) -> None:
     suite, found = _runs(options.runs)
     own = {name: path for name, path in found.items() if RunFolder(path).source is None}
     if not own:
-        raise UserError(f"none of the runs was trained here; submissions of others lie in {suite / 'submissions'}")
+        raise UserError(f"none of the runs was trained here; submissions from elsewhere lie in {suite / 'submissions'}")
     for path in own.values():
         _check(path)
     submission.pack(options.out, source, suite.name, own, pictures=options.pictures, light=options.light)
     size = sum((options.out / name).stat().st_size for name in (submission.MANIFEST, submission.ARCHIVE))
-    others = f"; {len(found) - len(own)} that were collected are left out" if len(own) < len(found) else ""
+    others = f"; {len(found) - len(own)} collected runs are left out" if len(own) < len(found) else ""
     print(f"{options.out}: {len(own)} runs of {suite.name}, {size / 2**20:.2f} MiB{others}")
 
 
@@ -49,7 +53,7 @@ def _runs(paths: list[Path]) -> tuple[Path, dict[str, Path]]:
         folders += below or [path]
     suites = {next((parent for parent in path.parents if parent.name == "runs"), None) for path in folders}
     if len(suites) != 1 or None in suites:
-        raise UserError("name runs of one suite: folders below results/SUITE/runs, or results/SUITE itself")
+        raise UserError("name folders of runs below results/SUITE/runs, all of one suite, or results/SUITE itself")
     [runs] = suites
     return runs.parent, {path.relative_to(runs).as_posix(): path for path in folders}
 

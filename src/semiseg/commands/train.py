@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _score(folder: Path) -> None:
-    """Score here: a separate job would cost a start of Python for every run on the driver's machine."""
+    """Score the run in this job: separate jobs would start Python for every run on the driver's machine."""
     from semiseg.commands.evaluate import evaluate
     from semiseg.study.freshness import is_scored
 
@@ -79,7 +79,7 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _repeated(path: Path) -> dict[str, Any]:
-    """The configuration in a run's config.yaml, with this machine's settings of its data set."""
+    """The configuration in a run's config.yaml, with this machine's paths of the data set."""
     import yaml
 
     from semiseg.base.errors import UserError

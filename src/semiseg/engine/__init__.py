@@ -1,1 +1,1 @@
-"""The one training loop: networks and optimisers, checkpoints, the record. Training only."""
+"""Training: the training loop, networks and optimisers, checkpoints, the record."""

@@ -1,4 +1,4 @@
-"""A batch in parts, one after another: each part is treated as a batch, and their gradients are averaged."""
+"""Processes a batch in parts, one after another: each part is treated as a batch, and their gradients are averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The teacher: an exponential moving average of the student, parameters and batch-norm statistics alike."""
+"""The teacher: an exponential moving average of the student's parameters and batch-norm statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def make_teacher(student: nn.Module) -> nn.Module:
-    """A copy that is never trained and always in eval mode."""
+    """A copy of the network that is not trained and always in eval mode."""
     return copy.deepcopy(student).requires_grad_(False).eval()
 
 

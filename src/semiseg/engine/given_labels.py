@@ -1,4 +1,4 @@
-"""labels.npz of a run: the label maps that other runs gave to its unlabelled images, made once before it is trained."""
+"""labels.npz of a run: label maps that other runs predicted for its unlabelled images, once before the training."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from semiseg.base.files import atomic
 from semiseg.hardware import distributed
 
 NAME = "labels.npz"
-MADE_FOR = ".spec_sha256"  # no image has this name
+MADE_FOR = ".spec_sha256"  # no image can have this name
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a constant date, so that equal labels give equal bytes
 POLL_SECONDS = 0.2
 
 
 class GivenLabels(Mapping):
-    """Image -> uint8 [H, W]; read one by one, since those of a large data set do not fit into memory."""
+    """Image -> uint8 [H, W]; maps are read one by one, because those of a large data set do not fit into memory."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -47,7 +47,7 @@ class GivenLabels(Mapping):
 
 
 def given(folder: Path, spec_sha256: str, make: Callable[[], Iterator[tuple[str, np.ndarray]]]) -> GivenLabels:
-    """The labels of this run: those of an interrupted training, or new ones, which the first process makes."""
+    """The labels of this run: from an interrupted training, or new, made by the first process."""
     if distributed.rank() == 0 and not _made(folder, spec_sha256):
         _write(folder, spec_sha256, make())
     while distributed.rank() > 0 and not _made(folder, spec_sha256):

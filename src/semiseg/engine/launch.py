@@ -40,9 +40,9 @@ def train_run(
 ) -> None:
     """Train the run that `config` describes into the folder `path`.
 
-    request: the file that asks for it; twin: the folder of a run that may turn out to be this one under another name,
-    and then is copied; at_default: keys of the configuration that stand at their default; collected_in: the folder of
-    the suite, among whose collected runs this one may be.
+    request: the file that requests the run; twin: the folder of a run that is copied if it turns out to be the same run
+    under another name; at_default: keys of the configuration with their default value; collected_in: the folder of the
+    suite, whose collected runs may include this run.
     """
     name = split_name(config["split"]["family"], config["split"]["partition"])
     split = read_split(splits / f"{name}.json")
@@ -59,8 +59,8 @@ def train_run(
             return
     needed = needs.finished(path, config, wanted, splits, at_default)
     with lease.hold(path, sha256, say) if _is_first() else _follow(folder, wanted, sha256) as held:
-        if folder.recover(wanted, sha256):  # whoever held the lease before finished it
-            say(f"{path}: finished by another process meanwhile")
+        if folder.recover(wanted, sha256):  # the previous holder of the lease finished the run
+            say(f"{path}: was finished by another process")
             return
         if twin and _is_first() and folder.take_over(RunFolder(Path(twin)), wanted, sha256):
             say(f"{path}: is the run {twin} under another name; copied")
@@ -83,13 +83,13 @@ def train_run(
 
 
 def _is_first() -> bool:
-    """Of the processes that torchrun started for this run; alone, one is the first."""
+    """Whether this is the first of the processes that torchrun started for this run; a single process is the first."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def _follow(folder: RunFolder, wanted: dict[str, Any], sha256: str, poll_seconds: float = 0.2) -> Iterator[lease.Lease]:
-    """For all but the first process: wait until it holds the lease, or until another holder has finished the run."""
+    """In all processes but the first: wait until the first one holds the lease, or the run is finished elsewhere."""
     import psutil
 
     while not folder.recover(wanted, sha256):
@@ -120,7 +120,7 @@ def _record_failure(
 
 
 def _provenance(folder: RunFolder, sha256: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Of a training that failed before it existed."""
+    """State of a training that failed during its construction."""
     from semiseg.engine.storage import record
 
     hashes = {"data": wanted["data"], "split": wanted["split"], "spec": sha256}
@@ -133,7 +133,7 @@ def _translated(error: BaseException, path: Path) -> BaseException:
 
     if not isinstance(error, UserError) and is_disk_full(error):
         return UserError(
-            f"no room left on the disk of {path}; make room and repeat the command: it goes on from the last checkpoint"
+            f"the disk of {path} is full; free some space and repeat the command to continue from the last checkpoint"
         )
     if isinstance(error, RuntimeError) and "does not have a deterministic implementation" in str(error):
         return UserError(

@@ -12,7 +12,7 @@ NEVER = 2**62
 
 
 class LossNotFinite(Diverged):
-    """Names the loss and the iteration, for record.json."""
+    """A loss became NaN or infinite; record.json stores the loss and the iteration."""
 
     def __init__(self, loss: str, iteration: int) -> None:
         self.details = {"loss": loss, "iteration": iteration}
@@ -50,7 +50,7 @@ class Meters:
             self._sums()
 
     def _sums(self) -> list[float]:
-        """Checked. One wait for the device and one collective, whatever the number of losses."""
+        """Check the losses and return their sums, with one wait for the device and one collective operation."""
         sums = torch.stack([_stacked(values).sum() for values in self.losses.values()])
         averaged = distributed.average(sums).tolist()
         if not all(map(_is_finite, averaged)):

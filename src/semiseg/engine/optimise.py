@@ -111,7 +111,7 @@ class AdamW(Optimiser):
 
 
 def build(networks: Iterable[nn.Module], settings: dict[str, Any], fused: bool) -> Optimiser:
-    """One optimiser for all trained networks; heads have their own factor on the rate."""
+    """One optimiser for all trained networks; heads have a separate factor on the rate."""
     networks = list(networks)
     encoders = [parameter for network in networks for parameter in network.encoder_parameters()]
     heads = [parameter for network in networks for parameter in network.head_parameters()]
@@ -127,9 +127,9 @@ def build_auxiliary(player: nn.Module, betas: tuple[float, float], fused: bool) 
 def factor(iteration: int, iterations: int, settings: dict[str, Any]) -> float:
     """The factor on the base rate at an iteration (counted from 0).
 
-    Warm-up is (k+1)/w, so that no iteration has rate 0, and the decay begins after it. CPS's code has k/w and decays
-    from iteration 0 on. Without warm-up the rate is that of the papers, (1 - k/n)^power; UniMatch's code sets it after
-    the step, so that its iterations 0 and 1 share the base rate and every later one is an iteration behind.
+    Warm-up is (k+1)/w, so that no iteration has rate 0, and the decay begins after it. CPS's code uses k/w and decays
+    from iteration 0 on. Without warm-up the rate is that of the papers, (1 - k/n)^power. UniMatch's code sets the rate
+    after the step, so its iterations 0 and 1 share the base rate and all later iterations lag by one.
     """
     warmup = settings.get("warmup", 0)
     if iteration < warmup:

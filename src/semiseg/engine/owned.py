@@ -12,7 +12,7 @@ from semiseg.base.errors import UserError
 from semiseg.hardware.device import memory
 from semiseg.models.networks import Network
 
-PROBE = 64  # largest side of the image that shows how many channels the features have
+PROBE = 64  # largest side of a test image, which is used to find the number of feature channels
 
 
 def give(students: Sequence[Network], method: methods.Method, crop: tuple[int, int]) -> None:
@@ -34,7 +34,7 @@ def _channels(student: Network, crop: tuple[int, int]) -> methods.Channels:
 
 
 def make_buffers(method: methods.Method, device: torch.device) -> dict[str, Tensor]:
-    """The method's buffers on the device; an error if they do not fit into its memory."""
+    """The method's buffers on the device; raises an error if they do not fit into its memory."""
     with torch.device("meta"):
         sizes = {name: buffer.nbytes for name, buffer in method.buffers().items()}
     if (wanted := sum(sizes.values())) > (there := memory(device)):

@@ -26,13 +26,13 @@ class MetricsLog:
         self.path = path
 
     def restart(self, iteration: int) -> None:
-        """Forget lines beyond the checkpoint; the resumed training will write them again."""
+        """Remove the lines after the checkpoint; the resumed training writes them again."""
         lines = self.path.read_text().splitlines() if self.path.exists() and iteration else []
         kept = [line for line in lines if _iteration(line) <= iteration]
         write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def write(self, **fields: Any) -> None:
-        """One process writes for all."""
+        """Write one line; only the first process writes."""
         if distributed.rank() == 0:
             with self.path.open("a") as stream:
                 stream.write(json.dumps(fields) + "\n")
@@ -41,7 +41,7 @@ class MetricsLog:
 def _iteration(line: str) -> float:
     try:
         return json.loads(line)["iteration"]
-    except (ValueError, KeyError):  # torn by a kill
+    except (ValueError, KeyError):  # incomplete because the process was killed
         return float("inf")
 
 
@@ -68,7 +68,7 @@ class Judge:
     def restart(self, iteration: int) -> None:
         if iteration >= self.settings["every"] and not self.path.exists():
             raise UserError(
-                f"{self.path} is gone, and with it the evaluations up to iteration {iteration}; delete the checkpoints "
+                f"{self.path} is missing, with the evaluations up to iteration {iteration}; delete the checkpoints "
                 "beside it to train the run from its beginning"
             )
         self.log.restart(iteration)
@@ -79,9 +79,9 @@ class Judge:
         return iteration == iterations or iteration % self.settings["every"] == 0
 
     def evaluate(self, iteration: int, networks: dict[str, nn.Module], reported: str, last: bool = False) -> float:
-        """mIoU of the reported network on the reported set; the last time, everything that metrics need of it.
+        """mIoU of the reported network on the reported set. The last evaluation also stores all that metrics need.
 
-        The processes share the images and know all results.
+        The processes share the images, and each gets all results.
         """
         scores = {}
         for name, ids in self.sets.items():
@@ -99,7 +99,7 @@ class Judge:
         return scores[self.settings["evaluated_on"], reported]
 
     def alarm(self, reported: str, iteration: int, iterations: int) -> str:
-        """What the first and the last evaluation say of classes that the network never predicts."""
+        """Print, at the first and at the last evaluation, which classes the network never predicts."""
         if iteration != iterations and len(self.evaluations.iterations) > 1:
             return ""
         name = self.settings["evaluated_on"]
@@ -121,6 +121,6 @@ class Judge:
 
 
 def spread(ids: list[str], count: int) -> list[str]:
-    """`count` ids at equal distances: the same for every method, and not only the first ones."""
+    """`count` ids at equal distances in the list, the same for every method."""
     count = min(count, len(ids))
     return [ids[position * len(ids) // count] for position in range(count)]

@@ -18,7 +18,7 @@ from semiseg.models.outputs import Output
 
 
 def make_criterion(settings: dict[str, Any], weights: Tensor | None = None) -> Callable[[Output, Tensor], Tensor]:
-    """Pixel heads: the chosen loss, plus the weighted auxiliary head. Mask heads: MaskFormer's set loss."""
+    """Pixel heads: the chosen loss plus that of the auxiliary head. Mask heads: MaskFormer's set loss."""
     pixel_loss = partial(_pixel_loss(settings), mean=global_mean, weights=weights)
 
     def loss(logits: Tensor, label: Tensor) -> Tensor:

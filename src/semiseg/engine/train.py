@@ -1,4 +1,4 @@
-"""The one training loop, the same object for every method."""
+"""The training loop, the same for every method."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Training:
         if not unlabelled and self.method.needs_unlabelled(self.method.options):
             name = self.config["dataset"]["name"]
             raise UserError(
-                f"{self.config['method']['name']} learns from images without labels, and all images of {name} have "
-                "theirs; ask for fewer labels (docs/own-data.md)"
+                f"{self.config['method']['name']} learns from images without labels, but all images of {name} are "
+                "labelled; choose fewer labels (docs/own-data.md)"
             )
         labels = self._given_labels(unlabelled)
         self.loader = Loader(
@@ -223,7 +223,7 @@ class Training:
                 why = "another configuration of this run is wanted" if self.lease.superseded else "it was asked to"
                 raise Interrupted(
                     f"{self.folder.path} stopped at iteration {self.iteration} of {self.iterations} because {why}; "
-                    "the same command goes on from there"
+                    "repeat the command to continue from there"
                 )
 
     def _listen(self) -> dict[int, Any]:
@@ -297,4 +297,4 @@ def _among_all(rows: slice) -> slice:
 
 
 def _silent(message: str) -> None:
-    """The first process speaks for all."""
+    """Print in the first process only."""

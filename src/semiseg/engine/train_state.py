@@ -1,4 +1,4 @@
-"""The networks of a training and their optimisers: students, their teacher, a method's discriminator."""
+"""The networks of a training and their optimisers: students, teacher, and a method's discriminator."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from semiseg.models.student import SecondPlayer, Student
 
 
 class TrainState:
-    """All from the seed.
+    """All networks, initialised from the seed.
 
-    trained: networks that the optimiser updates, by name ("student", and "second" for methods of two networks);
-    evaluated: "student", and "teacher" where the recipe keeps one;
+    trained: networks that the optimiser updates, by name ("student", and "second" for methods with two networks);
+    evaluated: "student", and "teacher" if the recipe has one;
     auxiliary: the network that is trained against the students, such as a discriminator, and `player`, which runs it;
     buffers: tensors of the method that persist between steps, by name;
     kept: earlier weights of the student, by name.

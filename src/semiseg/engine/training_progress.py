@@ -1,4 +1,4 @@
-"""Progress of a training: a bar on a terminal, else a line every few seconds; and the lease, for `semiseg status`."""
+"""Shows the progress of a training: a bar on a terminal, else a line every few seconds; also updates the lease."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Progress:
         lease.update(name=name, iterations=iterations, iteration=start)
 
     def step(self, iteration: int) -> None:
-        """After each iteration; cheap, and never touches the device."""
+        """Called after each iteration; it is cheap and does not use the device."""
         now = time.monotonic()
         pace = (now - self.begun) / max(iteration - self.start, 1)
         self.lease.update(iteration=iteration, seconds_per_iteration=pace, miou=self.miou, loss=self.loss)

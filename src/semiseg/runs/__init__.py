@@ -1,1 +1,1 @@
-"""Run folders: specs, leases, records, evaluations. Imports without torch."""
+"""Run folders: specs, leases, records, evaluations. Importing this package does not import torch."""

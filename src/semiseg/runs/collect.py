@@ -5,11 +5,11 @@ A description is a plain mapping of a planned run with the keys of `PLANNED` and
 - `run`: path of the run folder below the suite's, e.g. "runs/pocket/cps-1_8/imas/default/seed0"; null for a cell that
   does not apply, whose `reason` then says why,
 - `spec_sha256`: hash of the current spec; a folder with another one holds stale results and counts as missing,
-- `needs`: the runs that have to be finished before, {what this one calls it: its `run`},
+- `needs`: the runs that must be finished before, {name that this run uses: `run` of the needed run},
 - `cells`: the places where the run is shown, [{"kind": "comparison" or an ablation's name, "arm": label, "order": n}],
   with the ablation's "title"; trials of a tuning are shown in no cell,
-- `source`: whom the run was collected from, if it is shown beside the planned ones,
-- `tuning`: {"trial": number, "setting": options and recipe keys} of a trial; without a number, of the best one's rows.
+- `source`: the source of a collected run that is shown beside the planned runs,
+- `tuning`: {"trial": number, "setting": options and recipe keys} of a trial; rows of the best trial have no number.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     if record["state"] == "interrupted" or (
         record["state"] == "running" and not lease.is_alive(lease.read(folder / "lease.json"))
     ):
-        return row | {"state": "missing", "reason": "stopped on its way; the same command goes on from its checkpoint"}
+        return row | {
+            "state": "missing",
+            "reason": "stopped before its end; repeat the command to continue from its checkpoint",
+        }
     evaluated = _read_if_there(folder / "eval.json")
     if record["state"] == "done" and evaluated is None:
         return row | {"state": "missing", "reason": "trained, but not evaluated yet"}

@@ -1,4 +1,7 @@
-"""Runs of others beside a suite's own: `submissions/SOURCE` for git, unpacked in `collected/SOURCE`, not in git."""
+"""Runs of other sources: git holds `submissions/SOURCE`.
+
+They are unpacked into `collected/SOURCE`, which git ignores.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,20 @@ from semiseg.runs.run_folder import RunFolder
 AFFECTS_RESULTS = False
 
 SUBMISSIONS, COLLECTED = "submissions", "collected"
-STAMP = ".archive"  # the hash of the archive that was unpacked here
+STAMP = ".archive"  # file with the hash of the archive that was unpacked
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """A run of somebody else's, complete but for its weights."""
+    """A run from another source, complete except for its weights."""
 
     source: str
-    name: str  # below runs/
+    name: str  # path below runs/
     folder: RunFolder
 
 
 def unpack(suite_dir: Path) -> None:
-    """Bring `collected/` to what `submissions/` holds."""
+    """Update `collected/` to the content of `submissions/`."""
     wanted = {path.parent.name: path.parent for path in (suite_dir / SUBMISSIONS).glob(f"*/{submission.MANIFEST}")}
     place = suite_dir / COLLECTED
     stale = [path for path in place.glob("*") if path.is_dir() and path.name not in wanted]
@@ -70,7 +73,7 @@ def runs(suite_dir: Path) -> Iterator[Theirs]:
 
 
 def of_run(suite_dir: Path, path: Path) -> Iterator[Theirs]:
-    """Those of the same name as the run at `path`."""
+    """The collected runs with the same name as the run at `path`."""
     name = path.relative_to(suite_dir / "runs").as_posix()
     for found in sorted((suite_dir / COLLECTED).glob(f"*/{_literally(name)}/spec.json")):
         yield Theirs(found.relative_to(suite_dir / COLLECTED).parts[0], name, RunFolder(found.parent))
@@ -83,7 +86,7 @@ def _literally(name: str) -> str:
 
 
 def stand_in(path: Path, theirs: Theirs, wanted: dict[str, Any], at_default: Collection[str]) -> bool:
-    """Put their run into the folder `path` if it is the one that is wanted there, and nobody is training it."""
+    """Copy the collected run into the folder `path` if its spec is the wanted one and no process trains that run."""
     wanted = spec.as_carried(wanted, theirs.folder.spec, at_default)
     sha256 = spec.spec_sha256(wanted)
     if theirs.folder.spec_sha256 != sha256 or lease.is_alive(lease.read(path / "lease.json")):

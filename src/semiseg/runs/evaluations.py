@@ -1,10 +1,10 @@
-"""Per-image confusion matrices of every evaluation of a run: the one source of its mIoU figures and of their intervals.
+"""Per-image confusion matrices of every evaluation of a run; mIoU figures and intervals are computed from them.
 
 An image shows few classes, so most of its K x K matrix is zero. Only nonzero cells are stored: about 60 bytes for an
 image of PASCAL VOC instead of 3.5 kB. The bytes of the file depend only on its content, not on the order of adding or
 on resumes.
 
-Beside them stand, of the latest evaluation that measured them, what other metrics need of each image: the confusion
+The file also holds what other metrics need of each image, from the latest evaluation that measured it: confusion
 matrices of the pixels near borders ("boundary") and histograms of confidence ("confidence").
 """
 
@@ -93,13 +93,13 @@ class Evaluations:
         self._scored.setdefault((name, network), {})[int(iteration)] = Sparse.of(matrices)
 
     def add_extra(self, kind: str, iteration: int, name: str, network: str, values: np.ndarray) -> None:
-        """Keep counts [N, ...] of set `name` for other metrics; those of a later evaluation replace them."""
+        """Keep counts [N, ...] of set `name` for other metrics; a later evaluation replaces them."""
         if len(values) != len(self.images[name]):
             raise ValueError(f"{kind} of {name} has {len(values)} entries, expected {len(self.images[name])}")
         self._extras[kind, name, network] = int(iteration), values.shape[1:], Sparse.of(values)
 
     def extra(self, kind: str, name: str, network: str, iteration: int) -> np.ndarray | None:
-        """int64 [N, ...] of that evaluation; None where it was not measured."""
+        """int64 [N, ...] of that evaluation; None if it was not measured."""
         found = self._extras.get((kind, name, network))
         return found[2].dense(found[1]) if found and found[0] == iteration else None
 

@@ -1,4 +1,4 @@
-"""A training holds a lease in its run folder, so that no run is trained by two processes at once.
+"""A training holds a lease in its run folder, so that two processes cannot train the same run at once.
 
 The holder writes a heartbeat. A second process waits, or takes over if the holder is provably dead: its process has
 left this host, its Slurm job has left the queue, or, if neither can be queried (another host's process in a job that
@@ -24,11 +24,11 @@ from semiseg.base.files import peek_json, write_json
 AFFECTS_RESULTS = False
 
 HEARTBEAT_SECONDS = 5.0
-SILENCE_SECONDS = 180.0  # a holder with an older heartbeat is dead, if nothing else is known
+SILENCE_SECONDS = 180.0  # a holder with an older heartbeat counts as dead if nothing else is known
 
 
 class Lease:
-    """The holder's side: progress goes out with each heartbeat, a request to stop comes in."""
+    """The holder's side: it writes its progress with each heartbeat, and learns of a request to stop."""
 
     def __init__(self, folder: Path, spec_sha256: str) -> None:
         self.path = folder / "lease.json"
@@ -51,7 +51,9 @@ class Lease:
 
     def keep_beating(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError, UserError):  # a full disk ends the training where it writes results, in a sentence
+            with suppress(
+                OSError, UserError
+            ):  # on a full disk the training ends with a clear message when it writes results
                 self.beat()
 
     def release(self) -> None:
@@ -68,7 +70,7 @@ class Lease:
 
 @contextmanager
 def hold(folder: Path, spec_sha256: str, say: Callable[[str], None], poll_seconds: float = 2.0) -> Iterator[Lease]:
-    """Wait until the folder is free, hold it, give it back."""
+    """Wait until the folder is free, hold the lease, and release it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     lease = Lease(folder, spec_sha256)
     told = False
@@ -108,7 +110,7 @@ def claim(path: Path, fields: dict[str, Any]) -> bool:
 
 
 def _bury(path: Path, dead: dict[str, Any] | None) -> None:
-    """Remove a dead holder's note; if this removed the new note of a faster process, put it back."""
+    """Remove a dead holder's note; if a faster process has already written its note, restore that note."""
     grave = path.with_name(f".{path.stem}.dead.{socket.gethostname()}.{os.getpid()}.json")
     try:
         path.rename(grave)
@@ -151,12 +153,12 @@ def is_alive(holder: dict[str, Any] | None) -> bool:
 
         try:
             process = psutil.Process(holder["pid"])
-            ended = process.status() == psutil.STATUS_ZOMBIE  # its parent has not asked for its exit code yet
+            ended = process.status() == psutil.STATUS_ZOMBIE  # a zombie: its parent has not read its exit code yet
             return not ended and abs(process.create_time() - holder["process_started"]) < 1
         except (psutil.NoSuchProcess, KeyError):
             return False
     job = holder.get("slurm_job")
-    # A job that lost its node starts elsewhere under its old number: asked for that, Slurm speaks of this process.
+    # A job that lost its node restarts elsewhere with the same number, so Slurm's answer would describe this process.
     if job and job != os.environ.get("SLURM_JOB_ID") and shutil.which("squeue"):
         state = _slurm_state(str(job))
         if state is not None:

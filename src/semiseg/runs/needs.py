@@ -1,7 +1,7 @@
-"""Runs that need others: a student that learns from its teacher's predictions needs the teacher's run.
+"""Runs that need other runs, for example a student that learns from the predictions of a finished teacher.
 
-A run's configuration names each of them and holds its whole configuration; its spec holds their specs' hashes. So they
-form a chain: changing a teacher makes its students other runs.
+The configuration of a run contains the whole configuration of each needed run, and its spec contains their spec hashes.
+They form a chain: a changed teacher makes its students stale.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from semiseg.runs import spec
 from semiseg.runs.run_folder import RunFolder
 
 AFFECTS_RESULTS = False
-NOT_RUN = "not run: "  # how the reason begins that a run gives whose teacher failed
+NOT_RUN = "not run: "  # first words of the reason if a needed run failed
 
 
 def finished(
     path: Path, config: dict[str, Any], wanted: dict[str, Any], splits: Path, at_default: Collection[str]
 ) -> dict[str, Path]:
-    """The folders of the runs that the run at `path` needs; an error where one of them is not finished."""
+    """The folders of the runs that the run at `path` needs; an unfinished one is an error."""
     runs = next((parent for parent in path.parents if parent.name == "runs"), splits.parent / "runs")
     found = {}
     for name, needed in spec.needed_specs(config, wanted["data"], wanted["split"]).items():
@@ -33,7 +33,7 @@ def finished(
         if folder.source and not (folder / "model.safetensors").exists():
             raise UserError(
                 f"{path} was not trained: its {words(name)} {folder.path} was collected from {folder.source} without "
-                "weights; remove that folder and repeat the command, and it is trained here first"
+                "weights; remove that folder and repeat the command to train it here first"
             )
         found[name] = folder.path
     return found
@@ -43,13 +43,13 @@ def _state(folder: RunFolder, sha256: str) -> str:
     record = folder.record or {}
     if record.get("state") == "failed" and record.get("spec_sha256") == sha256:
         why = (record.get("error") or {}).get("message", "")
-        return f"failed ({why}); mend that and train it with `semiseg train {folder.path}`"
+        return f"failed ({why}); fix the cause and train it with `semiseg train {folder.path}`"
     what = "holds results of another configuration" if folder.spec else "is not trained yet"
     return f"{what}; train it first with `semiseg train {folder.path}`"
 
 
 def failed(row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], seen: Sequence[str] = ()) -> str | None:
-    """Why a row of records.jsonl is not run: one of the runs that it needs failed; None when none has."""
+    """Why a row of records.jsonl was not trained: a run that it needs failed. None if no needed run failed."""
     for name, run in (row.get("needs") or {}).items():
         other = rows.get(run)
         if other is None or run in seen:
@@ -62,5 +62,5 @@ def failed(row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], seen: 
 
 
 def words(name: str) -> str:
-    """ "first_student" as a person reads it."""
+    """A name such as "first_student" in words: "first student"."""
     return name.replace("_", " ")

@@ -13,18 +13,18 @@ from semiseg.base.files import peek_json, read_json, sha256_file, write_bytes, w
 AFFECTS_RESULTS = False
 
 # The outputs of a finished training, which DVC tracks; checkpoints are not outputs.
-SHOWN = ("config.yaml", "metrics.jsonl", "evaluations.npz", "predictions.npz")  # what tables and report are made from
+SHOWN = ("config.yaml", "metrics.jsonl", "evaluations.npz", "predictions.npz")  # the inputs of tables and report
 PRODUCTS = (*SHOWN, "model.safetensors")
 
 
 @dataclass(frozen=True)
 class RunFolder:
     path: Path
-    request: Path | None = None  # file in which a driver requests the run
-    asked: str | None = None  # the request at the start
+    request: Path | None = None  # file with the driver's request for the run
+    asked: str | None = None  # content of the request at the start
 
     def answering(self, request: Path | None) -> RunFolder:
-        """The same folder, for a training that this request started."""
+        """The same folder, for a training that was started by this request."""
         return self if request is None else RunFolder(self.path, request, peek_json(request, "wanted"))
 
     def __truediv__(self, name: str) -> Path:
@@ -45,11 +45,11 @@ class RunFolder:
 
     @property
     def source(self) -> str | None:
-        """Whom the run was collected from; None when it was trained here."""
+        """The source of a collected run; None if the run was trained here."""
         return (peek_json(self / "record.json", "collected") or {}).get("source")
 
     def promised(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Products that there should be: a collected run came without weights, perhaps without pictures."""
+        """The products that the run should have: a collected run has no weights, and perhaps no pictures."""
         names = tuple(names)
         if all((self / name).exists() for name in names) or self.source is None:
             return names
@@ -62,10 +62,10 @@ class RunFolder:
         return read_json(path) if path.exists() else None
 
     def finish(self, spec: dict[str, Any], sha256: str) -> None:
-        """Written last: its presence says that everything else is there.
+        """Write spec.json last: its presence means that the run is complete.
 
-        By now another driver may be at work, with another spec in the request. Snakemake takes a file that is newer
-        than the request for its answer, so a training that a former driver left behind must write nothing.
+        Another driver may be working by now, with another spec in the request. Snakemake considers any file newer than
+        the request to be its result, so a training that a previous driver left behind must not write spec.json.
         """
         self._check_still_wanted(sha256)
         write_json(self / "spec.json", {"spec": spec, "sha256": sha256})
@@ -76,12 +76,12 @@ class RunFolder:
             raise
 
     def _check_still_wanted(self, sha256: str) -> None:
-        # A driver that had no list yet could not know the hash that the spec would have: it said another one.
+        # A driver that started before the list was made could not know the final hash, so the request has another one.
         if self.request and peek_json(self.request, "wanted") not in (self.asked, sha256):
-            raise Interrupted(f"{self.path} was trained, but by now something else is wanted of it; not kept")
+            raise Interrupted(f"{self.path} was trained, but the request has changed since; the result is not kept")
 
     def recover(self, spec: dict[str, Any], sha256: str) -> bool:
-        """Whether the run is finished with this spec, putting back a spec.json that was taken away.
+        """Whether the run is finished with this spec; a deleted spec.json is restored.
 
         Snakemake deletes the outputs of jobs that it considers failed, including finished runs of the same group. The
         record and the hashes of the products show that such a run is finished.
@@ -97,7 +97,7 @@ class RunFolder:
         return True
 
     def take_over(self, other: RunFolder, spec: dict[str, Any], sha256: str) -> bool:
-        """Copy the other folder if it holds this very run."""
+        """Copy the other folder if it holds the same run."""
         if other.spec_sha256 != sha256 or other.damage(PRODUCTS):
             return False
         self.path.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class RunFolder:
         return True
 
     def damage(self, names: Iterable[str]) -> list[str]:
-        """Those of the products that are missing, or not the ones that the record names."""
+        """The products that are missing or differ from the record's hashes."""
         hashes = peek_json(self / "record.json", "products") or {}
         return [
             name
@@ -116,6 +116,6 @@ class RunFolder:
         ]
 
     def products(self) -> dict[str, str] | None:
-        """sha256 of every product, None when one is missing."""
+        """The sha256 of every product; None for a missing product."""
         paths = [self / name for name in self.promised(PRODUCTS)]
         return {path.name: sha256_file(path) for path in paths} if all(path.exists() for path in paths) else None

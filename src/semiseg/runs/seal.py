@@ -1,4 +1,4 @@
-"""A JSON object with the hash of its content, so that damage or an edit is detected."""
+"""JSON objects with a hash of their content, so that damage and edits are detected."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from semiseg.base.fingerprint import file_of, fingerprint
 from semiseg.methods import REGISTRY as METHODS
 from semiseg.models.architecture import REGISTRY as ARCHITECTURES
 
-OF_CODE = ("code", "needs")  # the parts of a spec that may differ because of code alone
+OF_CODE = ("code", "needs")  # the parts of a spec that depend on code
 
 
 def make_spec(config: dict[str, Any], data: str | None, split: str | None) -> dict[str, Any]:
-    """The current spec of a run; `data` and `split` are None until they are made."""
+    """The current spec of a run; `data` and `split` are None until those are made."""
     found = {"config": config, "data": data, "split": split, "code": training_fingerprint(config)}
     return found | _hashes_of_needed(config, data, split)
 
@@ -60,7 +60,7 @@ def changed_modules(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def changed_needs(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     before = old.get("needs", {})
-    return [f"the run that it needs as {name}" for name, one in new.get("needs", {}).items() if before.get(name) != one]
+    return [f"the needed run {name}" for name, one in new.get("needs", {}).items() if before.get(name) != one]
 
 
 def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -72,10 +72,10 @@ def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]
 
 
 def as_carried(wanted: dict[str, Any], carried: dict[str, Any] | None, at_default: Collection[str]) -> dict[str, Any]:
-    """The spec that a finished run carries, where it differs only by keys that did not exist when it was trained.
+    """The spec in the wording of a finished run, if the two differ only by keys that did not exist when it was trained.
 
-    A new key whose default keeps the behaviour makes nothing stale: `at_default` holds the paths of the keys that stand
-    at their default, those of the runs that it needs among them.
+    A new key whose default keeps the behaviour makes no run stale. `at_default`: the paths of all keys with their
+    default value, including those of the needed runs.
     """
     if carried is None or carried == wanted:
         return wanted
@@ -85,13 +85,13 @@ def as_carried(wanted: dict[str, Any], carried: dict[str, Any] | None, at_defaul
 
 
 def of_needed(at_default: Collection[str], name: str) -> list[str]:
-    """Of keys that stand at their default, those of the run that is needed as `name`, as its own paths."""
+    """Select the keys of the needed run `name` from `at_default`, as paths within its configuration."""
     prefix = _needed_key(name, "")
     return [key.removeprefix(prefix) for key in at_default if key.startswith(prefix)]
 
 
 def as_needed(at_default: Collection[str], name: str) -> list[str]:
-    """Keys of a run that stand at their default, as paths in the configuration of the run that needs it."""
+    """Turn keys of the needed run `name` into paths within the configuration of the run that needs it."""
     return [_needed_key(name, key) for key in at_default]
 
 
@@ -100,7 +100,7 @@ def _needed_key(name: str, key: str) -> str:
 
 
 def _without(new: dict[str, Any], old: Any, at_default: Collection[str], prefix: str = "") -> dict[str, Any]:
-    """`new` without the keys that `old` lacks and that stand at their default."""
+    """`new` without the keys that `old` lacks and whose value is the default."""
     old = old if isinstance(old, dict) else {}
     kept = {key: value for key, value in new.items() if key in old or f"{prefix}{key}" not in at_default}
     return {
@@ -110,7 +110,7 @@ def _without(new: dict[str, Any], old: Any, at_default: Collection[str], prefix:
 
 
 def differs_in_code_alone(carried: dict[str, Any] | None, wanted: dict[str, Any], at_default: Collection[str]) -> bool:
-    """Whether only code differs: the run's own, or that of the runs that it needs."""
+    """Whether only code differs, in the run or in the runs that it needs."""
     if carried is None:
         return False
     config = _without(wanted["config"], carried["config"], at_default)
@@ -125,8 +125,8 @@ def with_code_of(carried: dict[str, Any], wanted: dict[str, Any]) -> dict[str, A
 
 
 def training_fingerprint(config: dict[str, Any]) -> dict[str, str]:
-    """Module -> hash, for every module that a training of this configuration uses. Of methods and architectures it
-    holds only the run's own. The code that reads images is part of the hash of the data."""
+    """Module -> hash, for every module that a training of this configuration uses. Only the
+    run's own method and architecture are included. The hash of the data covers the code that reads images."""
     return _fingerprint(config["method"]["name"], config["recipe"]["network"]["architecture"])
 
 

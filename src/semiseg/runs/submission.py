@@ -1,9 +1,9 @@
 """Finished runs in two files that are small enough for git, without weights.
 
-`submission.json` names the runs, their scores and what made them; a person reads it, and it carries the hash of the
-archive. `runs.tar.xz` holds the runs' files. Files of numpy arrays lie in it uncompressed, because LZMA finds what they
-have in common: image names, cells, and counts. Histograms of confidence are most of the bytes: a method's run keeps
-those of the network that it reports, as tables need them, and a light submission keeps none.
+`submission.json` is for readers: it lists the runs, their scores and their environments, and has the hash of the
+archive. `runs.tar.xz` holds the runs' files. Numpy files are stored in it uncompressed, so that LZMA can exploit what
+they share: image names, cells, and counts. Histograms of confidence are the largest part. Of a method's run only those
+of the reported network are kept, which tables need; a light submission keeps none.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ FORMAT = 1
 MANIFEST, ARCHIVE = "submission.json", "runs.tar.xz"
 PICTURES = "predictions.npz"
 FILES = ("spec.json", "config.yaml", "record.json", "eval.json", "metrics.jsonl", "evaluations.npz")
-MOST_BYTES = 2**32  # unpacked: an archive that claims more is no submission
+MOST_BYTES = 2**32  # limit after unpacking; a larger archive is rejected
 
 
 def pack(
     folder: Path, source: str, suite: str, runs: Mapping[str, Path], *, pictures: bool = False, light: bool = False
 ) -> None:
-    """Write the two files; `runs`: name below `runs/` -> its folder."""
+    """Write the two files; `runs`: name below `runs/` -> folder of the run."""
     packed = _packed(runs, (*FILES, PICTURES) if pictures else FILES, light)
     write_bytes(folder / ARCHIVE, packed)
     content = {
@@ -53,7 +53,7 @@ def pack(
 
 
 def _packed(runs: Mapping[str, Path], files: tuple[str, ...], light: bool) -> bytes:
-    """Files of one kind stand together, with constant dates and owners: equal runs give equal bytes."""
+    """Pack files of one kind next to each other. Dates and owners are constant, so equal runs give equal bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
         for file in files:
@@ -79,7 +79,7 @@ def _content(path: Path, light: bool) -> bytes:
 
 
 def _without_histograms(arrays: dict[str, np.ndarray], run: RunFolder, light: bool) -> dict[str, np.ndarray]:
-    """Without those that no table is made from: see `runs.suite_evaluations`."""
+    """Leave out histograms that no table uses; see `runs.suite_evaluations`."""
     header = json.loads(arrays["header"].tobytes())
     reported = read_json(run / "eval.json")["reported_network"]
     every = run.spec["config"]["method"]["name"] == "supervised"
@@ -96,7 +96,7 @@ def _without_histograms(arrays: dict[str, np.ndarray], run: RunFolder, light: bo
 
 
 def _made_with(folders: Any) -> list[dict[str, Any]]:
-    """The environments of the runs, each once; every run's record has the whole of its own."""
+    """The distinct environments of the runs; the full environment is in each run's record."""
     found = []
     for path in folders:
         record = read_json(path / "record.json")
@@ -107,7 +107,7 @@ def _made_with(folders: Any) -> list[dict[str, Any]]:
 
 
 def _score(path: Path) -> dict[str, Any]:
-    """For a reader; what counts is made from the matrices again."""
+    """The scores, for readers; tables are computed from the matrices."""
     summary = read_json(path / "eval.json")
     reported = summary["networks"][summary["reported_network"]]
     return {
@@ -118,7 +118,7 @@ def _score(path: Path) -> dict[str, Any]:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What submission.json says; an error is a sentence that names the damage."""
+    """Read submission.json and check the archive; errors name the damage."""
     if not (folder / MANIFEST).exists():
         raise UserError(f"{folder} is not a submission: it has no {MANIFEST}, which `semiseg submit` writes")
     manifest = read_json(folder / MANIFEST)
@@ -130,14 +130,14 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder / ARCHIVE} is missing; a submission consists of it and {MANIFEST}")
     if sha256_file(folder / ARCHIVE) != manifest["archive"]:
         raise UserError(
-            f"{folder / ARCHIVE} is cut or was changed: it is not the archive that {MANIFEST} names; ask its "
+            f"{folder / ARCHIVE} was cut or changed: it is not the archive that {MANIFEST} names; ask its "
             "source for it again"
         )
     return manifest
 
 
 def unpack(folder: Path, manifest: Mapping[str, Any], place: Path) -> None:
-    """Run folders below `place`, complete but for weights; records say where they come from."""
+    """Unpack the run folders into `place`; their records name the source. Weights are not included."""
     try:
         for name, content in _members(folder / ARCHIVE, manifest):
             _write(place / name, content)
@@ -169,7 +169,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _mark(folder: RunFolder, source: str) -> None:
-    """Hashes are those of the files here: another version of zlib compresses the same arrays to other bytes."""
+    """Update the hashes in the record: other versions of zlib compress the same arrays to other bytes."""
     record = folder.record
     here = {name: sha256_file(folder / name) for name in record["products"] if (folder / name).exists()}
     collected = {"source": source, "products": record["products"]}

@@ -1,9 +1,9 @@
 """The stored evaluations of a suite in one compact file beside records.jsonl.
 
-With records.jsonl it is all that tables and plots are made from, so a clone can make them again without data, run
-folders or training. Of each finished run it keeps, for the reported set and for every network, the per-image confusion
-matrices of the last and of the selected evaluation; what other metrics need of the last one; the diagnostics of
-pseudo-labels; and the losses with few points. Equal content gives equal bytes.
+Tables and plots are made from this file and records.jsonl alone, so a clone can make them again without data, run
+folders or training. For each finished run, the reported set and every network, it holds the per-image confusion
+matrices of the last and of the selected evaluation, and what other metrics need of the last evaluation. It also holds
+the diagnostics of pseudo-labels, and the losses at a few points. Equal content gives equal bytes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ AFFECTS_RESULTS = False
 FORMAT = 1
 NAME = "evaluations.npz"
 EXTRAS = ("boundary", "confidence")
-CANNOT = "its tables and plots can be read as they are, but not be made again or verified"
+CANNOT = "the existing tables and plots can be read, but not made again or verified"
 
 
 @dataclass(eq=False)
 class StoredRun:
-    """What is kept of one run. Keys of `counts`: (kind, network, iteration), the kind "confusion" or one of EXTRAS."""
+    """The stored part of one run. Keys of `counts`: (kind, network, iteration); kind: "confusion" or one of EXTRAS."""
 
     spec_sha256: str
     images: list[str]
@@ -44,20 +44,20 @@ class StoredRun:
     diagnostics: list[dict[str, Any]] = field(default_factory=list)
 
     def dense(self, kind: str, network: str, iteration: int) -> np.ndarray | None:
-        """int64 [N, ...]; None where it is not kept."""
+        """int64 [N, ...]; None if it is not stored."""
         found = self.counts.get((kind, network, iteration))
         return found[1].dense(found[0]) if found else None
 
 
 def gather(suite_dir: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, StoredRun]:
-    """Run -> what is kept of it, for the evaluated rows of records.jsonl whose folders are here."""
+    """Run -> its stored part, for the evaluated rows of records.jsonl whose folders exist."""
     evaluated = (row for row in rows if row["run"] and row["eval"])
     return {row["run"]: _of_run(suite_dir / row["run"], row["eval"], row["method"]) for row in evaluated
             if (suite_dir / row["run"] / "evaluations.npz").exists()}  # fmt: skip
 
 
 def _of_run(folder: Path, summary: Mapping[str, Any], method: str) -> StoredRun:
-    """Histograms of confidence are large: methods keep those of the reported network only, baselines of both."""
+    """Histograms of confidence are large: methods keep those of the reported network only, baselines those of both."""
     found, name = Evaluations.load(folder / "evaluations.npz"), summary["evaluated_on"]
     kept = StoredRun(summary["spec_sha256"], found.images[name], found.groups.get(name))
     last = found.iterations[-1]
@@ -90,7 +90,7 @@ def _short(value: float) -> float:
 
 
 def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
-    """Write one header and the joined counts of all runs; thousands of small arrays would need more space."""
+    """Write one header and the joined counts of all runs; thousands of small arrays would take more space."""
     sets: list[Any] = []
     described = {}
     joined: dict[str, list[Sparse]] = {}
@@ -116,7 +116,7 @@ def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An .npz with LZMA: half the size of what numpy writes. Dates are constant."""
+    """Write an .npz with LZMA, which halves the size. Dates are constant."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
         for name in sorted(arrays):
@@ -127,7 +127,7 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read(path: Path) -> dict[str, StoredRun]:
-    """The file's runs; an error says what can still be shown."""
+    """Read the runs; an error says what can still be shown."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
@@ -145,7 +145,7 @@ def read(path: Path) -> dict[str, StoredRun]:
 def _runs(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, StoredRun]:
     image, cell = dict.fromkeys(EXTRAS, 0) | {"confusion": 0}, dict.fromkeys(EXTRAS, 0) | {"confusion": 0}
     runs = {}
-    for run, described in header["runs"].items():  # in the order in which their counts were joined
+    for run, described in header["runs"].items():  # in the order of the joined counts
         images, groups = header["sets"][described["set"]]
         kept = StoredRun(described["spec_sha256"], images, groups)
         kept.losses = {name: [(i, value) for i, value in points] for name, points in described["losses"].items()}

@@ -1,1 +1,1 @@
-"""From a suite to its runs, and from each run to the products that must be made."""
+"""Expands a suite into its runs, and decides which products must be made."""

@@ -1,4 +1,4 @@
-"""The planned runs as plain rows: what `runs.collect` lays beside the run folders to make records.jsonl."""
+"""The planned runs as plain rows; `runs.collect` joins them with the run folders into records.jsonl."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semiseg.study.study import Study
 
 
 def descriptions(study: Study) -> list[dict[str, Any]]:
-    """One per run with all the cells that show it, and one per cell that does not apply."""
+    """One row per run, with all cells that show it, and one row per cell that does not apply."""
     shown: dict[Path, list[dict[str, Any]]] = defaultdict(list)
     empty = []
     for order, cell in enumerate(study.plan.cells):
@@ -34,12 +34,12 @@ def descriptions(study: Study) -> list[dict[str, Any]]:
 
 
 def _beside(study: Study, shown: dict[Path, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """Collected runs that stand for none of ours: in the comparison, each source with rows of its own."""
+    """Rows of collected runs that replace no planned run; the comparison shows each source in separate rows."""
     for theirs in from_others.beside(study):
         path = study.folder / "runs" / theirs.name
         places = [place for place in shown[path] if place["kind"] == "comparison"]
         if path in shown and not places:
-            continue  # an arm of an ablation: those are compared among themselves
+            continue  # an arm of an ablation; the table of the ablation compares its arms only
         carried = theirs.folder.spec
         run = _theirs(study, theirs, carried["config"])
         place = places[0] if places else {"kind": "comparison", "order": len(study.plan.cells)}
@@ -67,7 +67,7 @@ def _from(variant: str, source: str) -> str:
 
 
 def _theirs(study: Study, theirs: Theirs, config: dict[str, Any]) -> Run:
-    """Their run as if it were planned here."""
+    """The collected run as if it were planned here."""
     dataset, _, _, variant, seed = theirs.name.split("/")
     split, method = config["split"], config["method"]
     place = (split["family"], split["partition"], method["name"], variant, method["options"])

@@ -1,4 +1,4 @@
-"""What products say that they were made from, and the code that should have made them."""
+"""What products were made from according to their stamps, and hashes of the code that makes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MADE_BY = {
 
 @functools.cache
 def assembling_code(kind: str) -> str:
-    """Hash of the code of tables, plots or report; of templates, styles and texts too, which no import names."""
+    """Hash of the code of tables, plots or report; includes templates, styles and texts, which no import names."""
     assets = [
         path for path in sorted((fingerprint.PACKAGE / "report").rglob("*")) if path.is_file() and path.suffix != ".py"
     ]
@@ -44,30 +44,33 @@ def evaluation_code() -> str:
 
 
 def of_evaluation(folder: Path) -> dict[str, Any]:
-    """What the evaluation of a finished run is made from."""
+    """The inputs of a finished run's evaluation."""
     return {"spec_sha256": RunFolder(folder).spec_sha256, "code": evaluation_code()}
 
 
 def is_scored(folder: Path) -> bool:
-    """Whether the evaluation that a finished run carries is the one that it should carry."""
+    """Whether a finished run has an evaluation, and that evaluation is up to date."""
     found = peek_json(folder / "eval.json") or {}
     return of_evaluation(folder).items() <= found.items() and seal.is_whole(folder / "eval.json")
 
 
 def undamaged(folder: RunFolder) -> bool:
-    """Weights are left to `semiseg adopt`: no figure is made from them, and they are most of the bytes."""
+    """Whether the products of a run are undamaged.
+
+    `semiseg adopt` checks the weights: they are large, and no figure uses them.
+    """
     damaged = folder.damage(SHOWN)
     if damaged:
         print(
-            f"semiseg: {', '.join(damaged)} in {folder.path} came damaged, so the run will be trained again; "
-            "`semiseg adopt` says how to get it back instead",
+            f"semiseg: {', '.join(damaged)} in {folder.path} is damaged, so the run will be trained again; "
+            "`semiseg adopt` says how to restore it instead",
             file=sys.stderr,
         )
     return not damaged
 
 
 def stamped(stamp: Path) -> Any:
-    """What a folder of tables, plots or pages says that it was made from; nothing if one of its files has gone."""
+    """The inputs of a folder of tables, plots or pages according to its stamp; None if one of its files is missing."""
     found = peek_json(stamp)
     if not isinstance(found, dict):
         return None

@@ -1,4 +1,4 @@
-"""Collected runs in a study: those that are what is planned stand for it, the others are shown beside it."""
+"""Collected runs in a study: a run that equals a planned run replaces it; all others are shown in separate rows."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from semiseg.study.plan import Run
     from semiseg.study.study import Study
 
-OUTSIDE = ("config.yaml", "metrics.jsonl")  # products whose bytes no library decides
+OUTSIDE = ("config.yaml", "metrics.jsonl")  # products whose bytes do not depend on library versions
 
 
 def take_in(study: Study) -> None:
-    """Unpack what has come with git, and let it stand for the planned runs that it is."""
+    """Unpack the submissions that git brought, and use their runs for the planned runs that they equal."""
     collected.unpack(study.folder)
     found: dict[Path, list[Theirs]] = {}
     for theirs in collected.runs(study.folder):
@@ -32,7 +32,7 @@ def take_in(study: Study) -> None:
         return
     lacking = [run for run in study.plan.runs if not _is_there(study, run)]
     usable = {run.path: run for run in lacking if any(_is_it(study, run, one) for one in found.get(run.path, ()))}
-    # Collected runs have no weights: one that a run still to be trained needs is trained here as well.
+    # Collected runs have no weights. If a run that is yet to be trained needs such a run, that run is trained here too.
     while blocked := usable.keys() & {
         one.path for run in lacking if run.path not in usable for one in run.needs.values()
     }:
@@ -61,7 +61,7 @@ def _put(study: Study, run: Run, theirs: Theirs) -> bool:
 
 
 def beside(study: Study) -> list[Theirs]:
-    """Those that stand for no run here: of other code, of another machine, or of a cell that is not planned."""
+    """Collected runs that replace no run here: code or machine differ, or their cell is not planned."""
     trials = {run.path for run in study.plan.trials}
     own = study.folder / "runs"
     return [
@@ -71,19 +71,19 @@ def beside(study: Study) -> list[Theirs]:
     ]
 
 
-# ---------------------------------------------------------------- what a submission has to be
+# ---------------------------------------------------------------- checks of a submission
 
 
 def examine(study: Study, theirs: Theirs) -> None:
-    """Refuse a run, in a sentence, that cannot stand in a table with ours."""
+    """Refuse a run that cannot be compared with ours in a table; the error says why."""
     folder, run = theirs.folder, f"{theirs.source}: {theirs.name}"
     carried = peek_json(folder / "spec.json")
     record, config = folder.record, carried["spec"]["config"]
     if not carried["sha256"] == spec.spec_sha256(carried["spec"]) == record["spec_sha256"]:
-        raise UserError(f"{run}: spec.json was edited: its hash is not that of what it says")
+        raise UserError(f"{run}: spec.json was edited: its hash differs from that of its content")
     for name in OUTSIDE:
         if record["products"].get(name) != record["collected"]["products"].get(name):
-            raise UserError(f"{run}: {name} is not the file that its training wrote")
+            raise UserError(f"{run}: {name} is not the file that the training wrote")
     if record["state"] != "done":
         raise UserError(f"{run} is not finished: its record says {record['state']}")
     methods.load(config["method"]["name"])
@@ -98,27 +98,31 @@ def _same_data(study: Study, run: str, folder: RunFolder, carried: dict[str, Any
     theirs = Evaluations.load(folder / "evaluations.npz").classes
     if ours is None:
         raise UserError(
-            f"{run}: the data set {name} is not prepared here; `snakemake --profile local data_all` does it"
+            f"{run}: the data set {name} is not prepared here; `snakemake --profile local data_all` prepares it"
         )
     if ours != theirs:
-        raise UserError(f"{run} has the classes {', '.join(theirs)}, the data set {name} here has {', '.join(ours)}")
+        raise UserError(
+            f"{run} has the classes {', '.join(theirs)}, but the data set {name} here has {', '.join(ours)}"
+        )
     if carried["data"] != study.data_sha256(name):
-        raise UserError(f"{run} was trained on other images or masks than those of the data set {name} here")
+        raise UserError(f"{run} was trained on images or masks that differ from those of the data set {name} here")
     lists = {peek_json(product.files[0], "sha256") for product in study.splits.values()} - {None}
     if not lists:
         raise UserError(
-            f"{run}: the lists of {study.name} are not made here; `snakemake --profile local splits_all` does it"
+            f"{run}: the lists of {study.name} are not made here; `snakemake --profile local splits_all` makes them"
         )
     if carried["split"] not in lists:
         split = "/".join(map(str, carried["config"]["split"].values()))
-        raise UserError(f"{run} has another list of labelled images ({split}) than any of the suite {study.name} here")
+        raise UserError(f"{run} has a list of labelled images ({split}) that the suite {study.name} does not have here")
 
 
 def _same_protocol(study: Study, run: str, config: dict[str, Any]) -> None:
     ours, theirs = study.suite.evaluation.model_dump(mode="json"), config["evaluation"]
     for key in ("evaluated_on", "protocol"):
         if theirs[key] != ours[key]:
-            raise UserError(f"{run} was evaluated with {key} {theirs[key]}, the suite {study.name} with {ours[key]}")
+            raise UserError(
+                f"{run} was evaluated with {key} {theirs[key]}, but the suite {study.name} uses {ours[key]}"
+            )
 
 
 def _same_scores(run: str, folder: RunFolder, config: dict[str, Any]) -> None:
@@ -133,6 +137,4 @@ def _same_scores(run: str, folder: RunFolder, config: dict[str, Any]) -> None:
     for network, scores in made["networks"].items():
         for rule in ("last", "best", "lastk"):
             if said["networks"].get(network, {}).get(rule) != scores[rule]:
-                raise UserError(
-                    f"{run}: the {network}'s score ({rule}) is not the one that its confusion matrices give"
-                )
+                raise UserError(f"{run}: the {network}'s score ({rule}) does not follow from its confusion matrices")

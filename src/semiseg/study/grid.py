@@ -1,6 +1,6 @@
-"""From a suite to its runs: the only place where the grid is expanded.
+"""Expands a suite into its runs and cells; nothing else expands the grid.
 
-Snakemake, DVC, the command line and the report all ask here, so they cannot disagree.
+Snakemake, DVC, the command line and the report all use this module, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from semiseg.splits.families import FULL
 from semiseg.study import trials
 from semiseg.study.plan import TUNED, Cell, Plan, Run, tuning_file
 
-JUDGED_ON_VAL = {"evaluated_on": "val", "selected_on": None}  # trials, and what they learn from
-# Where the images and their lists lie and who may see them changes no result; what the files say is in the data's hash.
+JUDGED_ON_VAL = {"evaluated_on": "val", "selected_on": None}  # evaluation of trials, and of the runs that they need
+# These keys are paths and permissions, which change no result. The content of the files is part of the data's hash.
 NOT_DETERMINING = {"data_root", "redistributable", "classes_file", "val_list", "test_list"}
 
 
@@ -37,7 +37,7 @@ def plan(params: Params, suite_name: str | None = None, source: str = "params.ya
     builder = _Builder(params, name, source)
     cells = (*builder.comparison(), *builder.tuned(), *builder.ablations())
     shown = (run for cell in cells for run in cell.runs)
-    # Equal paths are equal specs: one run, many cells. Runs that others need are among them, whether shown or not.
+    # Equal paths mean equal specs, so many cells can share a run. Runs that others need are included, shown or not.
     runs = {one.path: one for run in (*shown, *builder.trials()) for one in _with_needed(run)}
     return Plan(name, tuple(runs[path] for path in sorted(runs)), cells)
 
@@ -60,8 +60,8 @@ class _Builder:
             where = f"suites.{self.name}.methods.{method}"
             if entry.options and entry is not self.suite.methods[method][0]:
                 raise UserError(
-                    f"{self.source}: {where}: options of the first entry hold for all entries; give them there, or "
-                    "as a variant"
+                    f"{self.source}: {where}: the options of the first entry hold for all entries; move these options "
+                    "there, or make them a variant"
                 )
             for variant in entry.variants:
                 options = self._options(method, variant, where)
@@ -96,7 +96,10 @@ class _Builder:
         return cells
 
     def trials(self) -> list[Run]:
-        """As many for every method, on one list of labelled images, judged on val: test is not even evaluated."""
+        """The trials, equally many for every method: they train on one list, and are judged on val.
+
+        Test is not evaluated.
+        """
         runs = []
         for method in self._tuned_methods():
             default = self._default_trial(method)
@@ -120,7 +123,10 @@ class _Builder:
         return self._run(method, "default", values, recipe, judged, family, partition, tune.seed, tune.dataset)
 
     def _tuned_methods(self) -> list[str]:
-        """Those of the suite that run at the partition of the tuning, unless `tune` names them."""
+        """The methods that `tune` names.
+
+        By default all methods of the suite that run at the partition of the tuning.
+        """
         tune = self.suite.tune
         if tune is None:
             return []
@@ -133,20 +139,22 @@ class _Builder:
         ]
 
     def _splits(self, at: tuple[str, ...] | None) -> list[tuple[str, str]]:
-        """Every family at every partition; `full` is the same in all of them and stands once."""
+        """Pairs of family and partition; `full` is the same list in every family and occurs once."""
         chosen = at if at is not None else self.suite.splits.partitions
         pairs = [(family, partition) for family in self.suite.splits.family for partition in chosen]
         return [pair for pair in pairs if pair[1] != FULL or pair[0] == self.suite.splits.family[0]]
 
     def _seeds(self, family: str, partition: str) -> tuple[int, ...]:
-        """All seeds, or with paired lists the family's own; `full` is one list, so all seeds train on it."""
+        """All seeds; with paired lists, the one seed of the family. `full` is one list, so all seeds train on it."""
         suite = self.suite
         if not suite.splits.paired or partition == FULL:
             return suite.seeds
         return (suite.seeds[suite.splits.family.index(family)],)
 
     def _defaults(self, method: str) -> dict[str, Any]:
-        [first, *_] = self.suite.methods.get(method, (MethodEntry(),))  # its options hold for all entries
+        [first, *_] = self.suite.methods.get(
+            method, (MethodEntry(),)
+        )  # the options of the first entry hold for all entries
         return {**self.params.methods.get(method, {}), **first.options}
 
     def _options(self, method: str, changes: str | dict[str, Any], where: str) -> Any:
@@ -182,7 +190,7 @@ class _Builder:
         return Cell(kind, label, method, variant, family, partition, values, runs, reason)
 
     def _variant(self, method: str, values: dict[str, Any]) -> str:
-        """Sorted differences from the method's default block; two blocks of advsemiseg have names of their own."""
+        """The variant's name: its named block, or the sorted differences from the method's default block."""
         kind = methods.load(method)
         default = kind.Options.model_validate(self._defaults(method)).model_dump(mode="json")
         changed = {key: value for key, value in sorted(values.items()) if value != default[key]}
@@ -198,7 +206,7 @@ class _Builder:
         return ""
 
     def _check(self, method: str, options: Any, run: Run) -> None:
-        """Combinations that no single value shows: the method's own checks, and a teacher without EMA."""
+        """Check combinations of keys: the method's own checks, and that a method with a teacher has an EMA."""
         recipe, kind, one = self.suite.recipe, methods.load(method), methods.of_run(run.config)
         where = f"{self.source}: suites.{self.name}.methods.{method}"
         if recipe.ema is None and (one.needs_teacher or one.reports == "teacher"):
@@ -238,9 +246,9 @@ class _Builder:
     def _needed(
         self, method: str, values: dict[str, Any], family: str, partition: str, seed: int, dataset: str
     ) -> dict[str, Run]:
-        """The runs that a run needs, with the suite's own recipe, so that a trial's teacher is the one of the tables.
+        """The runs that a run needs, with the suite's recipe: a trial uses the same teacher as the tables.
 
-        If the trials have a data set of their own, its tables have no teacher; there it is evaluated as the trials are.
+        If the trials have a separate data set, no table shows this teacher, and it is evaluated as the trials are.
         """
         found = {}
         for name, (one, options) in self._needs(method, methods.load(method).Options.model_validate(values)).items():
@@ -259,7 +267,7 @@ class _Builder:
         return {name: (one.method, self._options(one.method, dict(one.options), where)) for name, one in found.items()}
 
     def _recipe(self, method: str, options: Any) -> dict[str, Any]:
-        """The suite's, with the optimiser of the method's head."""
+        """The suite's recipe, with the optimiser that fits the method's head."""
         recipe = dict(self._whole_recipe)
         of_masks = recipe.pop("mask_head_optimiser")
         setting = methods.Setting.of(recipe, self.dataset.kind)
@@ -268,9 +276,11 @@ class _Builder:
         return recipe
 
     def _as_long_as_the_dearest(self, method: str, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Recipe and evaluation. A training that may be as dear as any in the suite gets more iterations.
+        """Recipe and evaluation.
 
-        The number of evaluations stays, or `best` would be chosen from more of them.
+        With `as_dear_as_any`, a training gets as many iterations as the most expensive run affords.
+
+        The number of evaluations does not change: otherwise `best` would be chosen from more of them.
         """
         recipe, evaluation = self._recipe(method, options), self._evaluation
         if not methods.load(method).as_dear_as_any(options):
@@ -284,7 +294,7 @@ class _Builder:
 
     @functools.cache  # noqa: B019 - a builder lives as long as its plan
     def _dearest_step(self, head: str) -> float:
-        """Arithmetic of a step of the suite's dearest method; differences are taken between networks of one head."""
+        """FLOPs of a step of the suite's most expensive method; only networks with the same head are compared."""
         dearest = 0.0
         for method, entries in self.suite.methods.items():
             kind = methods.load(method)
@@ -296,7 +306,7 @@ class _Builder:
         return dearest
 
     def _step_gflops(self, method: str, options: Any) -> float:
-        """Where there are unlabelled images; with a step of each run that has to be trained before."""
+        """FLOPs of a step with unlabelled images, plus those of a step of each needed run."""
         config = {
             "dataset": {"kind": self.dataset.kind},
             "split": {"partition": None},
@@ -323,7 +333,7 @@ def _arms(ablation: Ablation) -> dict[str, dict[str, Any]]:
 
 
 def _word(value: Any) -> str:
-    """An option's value as part of a folder's name: short, and safe on every file system."""
+    """An option's value as part of a folder's name; the result is short and safe on every file system."""
     if isinstance(value, bool):
         return "on" if value else "off"
     text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

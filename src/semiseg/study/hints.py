@@ -21,7 +21,7 @@ def hints(study: Study, done: Collection[Path], costs: Mapping[Path, Any]) -> li
     name = study.suite.dataset
     if not study.data[name].fresh() and (changed := changes.since_check(name, study.params.datasets[name])):
         found.append(
-            f"the files of {name} are not those that were prepared: {changed}. The next `snakemake` prepares them "
+            f"the files of {name} have changed since they were prepared: {changed}. The next `snakemake` prepares them "
             f"again, and then trains {len(done)} runs again that are done; to keep these, put the former files back"
         )
     longest = max((costs[run.path].seconds for run in study.plan.runs if run.path not in done), default=0)

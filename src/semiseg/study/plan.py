@@ -1,4 +1,4 @@
-"""What a suite consists of: trainings, and the cells of its tables that they fill."""
+"""The plan of a suite: its trainings, and the cells of its tables that they fill."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from semiseg.splits.families import split_name
 
 RESULTS = Path("results")
-TUNED = "tuned"  # the variant that takes the setting of the best trial
+TUNED = "tuned"  # the variant with the setting of the best trial
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,13 @@ class Run:
     options: dict[str, Any]
     seed: int
     config: dict[str, Any] = field(repr=False)
-    trial: int | None = None  # its number among the trials of its method's tuning
-    setting: dict[str, Any] = field(default_factory=dict)  # what a trial, or the best of them, changes of the default
+    trial: int | None = None  # number among the trials of the method's tuning
+    setting: dict[str, Any] = field(
+        default_factory=dict
+    )  # what a trial, or the best trial, changes in the default setting
     tuned_by: Path | None = None  # the file that names the best trial, whose setting this run takes
-    twin: Path | None = None  # the run that this one equals if the default setting was best
-    needs: Mapping[str, Run] = field(default_factory=dict, repr=False)  # runs that have to be finished before
+    twin: Path | None = None  # the run that equals this run if the default setting was best
+    needs: Mapping[str, Run] = field(default_factory=dict, repr=False)  # runs that must be finished before
 
     @functools.cached_property
     def split(self) -> str:
@@ -52,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Cell:
-    """A place in a table: what is shown there, and the runs (one per seed) that fill it."""
+    """A cell of a table: what it shows, and the runs (one per seed) that fill it."""
 
     kind: str  # "comparison", or the name of an ablation
     arm: str

@@ -1,8 +1,8 @@
-"""The product of a rule, and how Snakemake learns whether to make it again.
+"""The product of a rule, and the file times that make Snakemake rebuild it or leave it.
 
-Every product names what it was made from. It is made again exactly if this differs from the current inputs.
-File times are then set to tell the same story, because they are what Snakemake reads: a fresh product gets a time that
-only says its place in the chain, and the request of a stale one gets new bytes and the present time.
+Every product names its inputs. It is made again exactly if these differ from the current inputs.
+Snakemake compares file times, so the times are set accordingly: a fresh product gets a constant time that only encodes
+its place in the chain; the request of a stale product gets new bytes and the present time.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from semiseg.base.files import peek_json, write_bytes
 
 REQUESTS = Path(".snakemake/requests")
 LEFT_BEHIND_SECONDS = 300
-EPOCH = 1_000_000_000  # times of fresh products start here: long ago, and later than what zip files can hold
-TIME_OF_FOLDER = ".snakemake_timestamp"  # Snakemake reads a folder's time from this file in it
+EPOCH = 1_000_000_000  # times of fresh products start here: long ago, but late enough for zip files
+TIME_OF_FOLDER = ".snakemake_timestamp"  # Snakemake reads the time of a folder from this file inside it
 CHAIN = ("request", "data", "split", "run", "tuning", "tuned run", "stage", "evaluation", "tables", "plots", "report")
 
 
 @dataclass(frozen=True)
 class Product:
-    """What one rule makes: its files, what they should be made from, and what they say they were made from."""
+    """What one rule makes: files, their current inputs (`wanted`), and the inputs they were made from (`carried`)."""
 
     kind: str
     name: str
     files: tuple[Path, ...]
     wanted: Callable[[], Any]
     carried: Callable[[], Any]
-    content: Any = None  # further content of the request, which does not affect freshness
-    sound: Callable[[], bool] = lambda: True  # a further check of files that came from elsewhere
-    folder: Path | None = None  # where the rule's output is a whole folder, which holds the files
-    place: str = ""  # in the chain; by default that of its kind
+    content: Any = None  # additional content of the request; it does not affect freshness
+    sound: Callable[[], bool] = lambda: True  # an additional check of files that came from elsewhere
+    folder: Path | None = None  # set if the rule's output is a whole folder that holds the files
+    place: str = ""  # place in the chain; by default that of the kind
 
     @property
     def request(self) -> Path:
@@ -72,20 +72,20 @@ class Product:
         else:
             if self.kind == "run":
                 _withdraw(self.files)
-            # A nonce: neither an equal checksum nor an old file time can hide that something has to be done.
+            # The time serves as a nonce: the new request never equals the old one, so Snakemake always sees the change.
             _write_request(self.request, request | {"requested": time.time_ns()})
         return fresh
 
     def is_asked(self) -> bool:
-        """Whether the present request equals the one that would be written now."""
+        """Whether the stored request equals the request that would be written now."""
         return peek_json(self.request, "content") == self.content
 
 
 def _withdraw(files: Iterable[Path]) -> None:
-    """Remove what was finished just now for another spec, perhaps by a job that a killed driver left behind.
+    """Remove a run that has just finished with another spec, perhaps in a job that a killed driver left behind.
 
-    Snakemake around that job touches its output once more at the end, which would make it newer than the request; what
-    is not there is not touched. Nothing is lost: the record brings spec.json back when it is wanted again.
+    The Snakemake process of that job touches its outputs at the end, which would make them newer than the request. It
+    does not touch missing files. Nothing is lost: spec.json is restored from the record if the run is needed again.
     """
     for path in files:
         with contextlib.suppress(FileNotFoundError):
@@ -102,7 +102,7 @@ def _write_request(path: Path, value: Any) -> None:
 
 
 def _has_time(path: Path, seconds: int) -> bool:
-    """Of a link into DVC's cache Snakemake reads both times, its own and its target's."""
+    """Snakemake reads the time of a link into DVC's cache and that of its target, so both must agree."""
     return int(path.stat().st_mtime) == seconds == int(path.lstat().st_mtime)
 
 
@@ -112,6 +112,6 @@ def _set_time(path: Path, seconds: int) -> None:
     try:
         os.utime(path, (seconds, seconds))
         os.utime(path, (seconds, seconds), follow_symlinks=False)
-    except PermissionError:  # a link to a file of somebody else's, in a shared cache: have a copy of our own
+    except PermissionError:  # a link to another user's file in a shared cache; replace it by a copy
         write_bytes(path, path.read_bytes())
         os.utime(path, (seconds, seconds))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from semiseg.models.network_config import NetworkConfig
     from semiseg.params.schema import Params
 
-# Names that are known to exist: importing the libraries that know all of them takes seconds.
+# Encoder names that need no check: importing the libraries that list all names takes seconds.
 COMMON_ENCODERS = frozenset(
     {f"{prefix}resnet{depth}" for prefix in ("", "tu-") for depth in (18, 34, 50, 101)}
     | {"tu-mobilenetv2_100", TINY_VIT}
@@ -23,7 +23,7 @@ COMMON_ENCODERS = frozenset(
 
 
 def check_before_start(params: Params, wanted: str, source: str = "params.yaml") -> None:
-    """Options and combinations of the suites beside the wanted one, which is planned already, and its encoder."""
+    """Check the options of all other suites and the name of this suite's encoder; this suite is planned already."""
     for name in params.suites:
         if name != wanted:
             grid.plan(params, name, source)
@@ -33,7 +33,7 @@ def check_before_start(params: Params, wanted: str, source: str = "params.yaml")
 
 
 def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
-    """Why the start weights cannot be used, if so: otherwise every training would fail, one after another."""
+    """Why the start weights cannot be used, or None; without this check every training would fail in turn."""
     weights = network.encoder_weights
     if weights == "none":
         return None
@@ -44,7 +44,7 @@ def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
             f"suites.{suite}: the hash of {network.encoder}'s start weights is not known, and each spec needs it; "
             f"run `semiseg data weights {suite}` to fetch them and record their hash"
         )
-    cure = "docs/datasets.md says how to get it, and how to take the library's own weights instead"
+    cure = "docs/datasets.md says how to get it, and how to use the library's weights instead"
     where = f"suites.{suite}.recipe.network.encoder_weights"
     if not Path(weights).is_file():
         return f"{where}: there is no file {weights}; {cure}"

@@ -1,4 +1,4 @@
-"""A suite and its products: what each is made from, and which must be made."""
+"""A suite and its products: the inputs of each product, and which products must be made."""
 
 from __future__ import annotations
 
@@ -42,9 +42,13 @@ class Study:
         self.plan = grid.plan(params, self.name)
         self.suite = params.suites[self.name]
         self.folder = RESULTS / self.name
-        self._data_sha256: dict[str, str | None] = {}  # data set -> its hash, once it is prepared
-        self._lists: dict[Path, str | None] = {}  # list of labelled images -> its hash, once it is there
-        self._asked = {run.path: run.config for run in self.plan.runs}  # of tuned runs, before the best trial is known
+        self._data_sha256: dict[str, str | None] = {}  # data set -> its hash, after the data set is prepared
+        self._lists: dict[
+            Path, str | None
+        ] = {}  # file of a list of labelled images -> the list's hash, after the list is made
+        self._asked = {
+            run.path: run.config for run in self.plan.runs
+        }  # configurations of tuned runs before the best trial is known
         self.plan = tuning.settled(self)
 
     @classmethod
@@ -54,33 +58,33 @@ class Study:
         return study
 
     def check_before_start(self) -> None:
-        """Check the whole of params.yaml; done once at the start of a study, not in every job."""
+        """Check all of params.yaml. The driver does it once at the start; jobs do not."""
         check_before_start(self.params, self.name)
 
     def check_before_training(self) -> None:
-        """Checks that are needed only if a run must be trained."""
+        """Check what matters only if a run must be trained."""
         problem = lost_start_weights(self.suite.recipe.network, self.name)
         if problem and not all(product.fresh() for product in self.runs.values()):
             raise UserError(problem)
 
     def check_before_looking_on(self) -> None:
-        """Beside a driver at work `snakemake -n` shows that driver's plan, or nothing: its jobs read their requests."""
+        """Refuse a dry run with another configuration while a driver works: jobs of that driver read the requests."""
         if not all(product.is_asked() for product in self.runs.values()):
             raise UserError(
-                "snakemake is at work in this folder, with another configuration than this one; `semiseg plan` shows "
-                "what this one wants, `semiseg status` what runs now"
+                "snakemake is running in this folder with another configuration; `semiseg plan` shows the plan of this "
+                "configuration, `semiseg status` shows what runs now"
             )
 
     @functools.cached_property
     def needs(self) -> Needs:
-        """The resources that its trainings request from the scheduler."""
+        """The resources that the suite's trainings request from the scheduler."""
         return Needs(self.plan.runs, self.suite.runtime.model_dump())
 
     # ---------------------------------------------------------------- products, in the order of the chain
 
     @functools.cached_property
     def data(self) -> dict[str, Product]:
-        """The suite's data set, and the one of its trials if that is another."""
+        """The suite's data set, and that of the trials if it differs."""
         names = (self.suite.dataset, *(run.dataset for run in self.plan.runs))
         return {name: self._data(name) for name in dict.fromkeys(names)}
 
@@ -95,7 +99,7 @@ class Study:
 
     @functools.cached_property
     def splits(self) -> dict[str, Product]:
-        """By their place below `splits/`, without the suffix."""
+        """The lists, by path below `splits/` without the suffix."""
         files = {self.split_file(run): run for run in self.plan.runs}
         return {self._list_name(path): self._split(path, run) for path, run in files.items()}
 
@@ -142,7 +146,7 @@ class Study:
 
     def _wanted_of_run(self, run: Run) -> str:
         if run.tuned_by and not self.tunings[run.method].fresh():
-            return f"what {run.tuned_by} will say"
+            return f"pending: the setting in {run.tuned_by}"
         return self.wanted_sha256(run)
 
     @functools.cached_property
@@ -163,7 +167,7 @@ class Study:
 
     @functools.cached_property
     def scores(self) -> Product:
-        """That every run has its evaluation: a training writes its own, and one job makes those that lack."""
+        """The evaluations of all runs: each training writes one, and one job makes those that are missing."""
         path = self.folder / "stages" / "scores.json"
         evaluations = tuple(run.path / "eval.json" for run in self.plan.runs)
 
@@ -177,11 +181,11 @@ class Study:
 
     @functools.cached_property
     def tunings(self) -> dict[str, Product]:
-        """By method."""
+        """The result of tuning, by method."""
         return {method: self._tuning(method, runs) for method, runs in tuning.trials_by_method(self.plan).items()}
 
     def must_precede(self, run: Run) -> list[Path]:
-        """The files that a tuned run needs first: the best trial's name, and the run that it may equal."""
+        """The files that a tuned run needs first: the result of tuning, and the spec of the run that it may equal."""
         twin = [run.twin / "spec.json"] if run.twin in self._asked else []
         return [run.tuned_by, *twin] if run.tuned_by else []
 
@@ -192,7 +196,10 @@ class Study:
 
     @functools.cached_property
     def stages(self) -> dict[str, Product]:
-        """Which runs, by spec, the comparison and the ablations consist of: what DVC passes from stage to stage."""
+        """Lists of the runs, with specs, of the comparison and of the ablations.
+
+        DVC passes them from stage to stage.
+        """
         return {"train": self._stage("train", True), "ablations": self._stage("ablations", False)}
 
     def _stage(self, name: str, comparison: bool) -> Product:
@@ -205,9 +212,9 @@ class Study:
         return Product("stage", f"{self.name}/{name}", (path,), wanted, lambda: peek_json(path))
 
     def assembled(self, kind: str, files: Iterable[str]) -> Product:
-        """Tables, plots or report: made from every run's evaluation and record, by the code of that kind.
+        """Tables, plots or report; inputs are all evaluations and records, and the code of that kind.
 
-        Each folder that it fills carries a stamp: git may bring back one of them and DVC another.
+        Each output folder carries a stamp, because git may restore one folder and DVC another.
         """
         stamps = [self.folder / folder / "made_from.json" for folder in FOLDERS.get(kind, (kind,))]
         paths = (*stamps, *(self.folder / name for name in files))
@@ -225,11 +232,11 @@ class Study:
 
     @property
     def plots(self) -> dict[str, dict[str, str]]:
-        """Name -> title and caption."""
+        """Name of each plot -> title and caption."""
         return captions.of_study(self.suite.ablations)
 
     def products(self) -> dict[str, dict[Any, Product]]:
-        """All of them, by kind and by what the rules call them."""
+        """All products, by kind and by the name that the rules use."""
         return {
             "data": self.data,
             "split": self.splits,
@@ -242,32 +249,41 @@ class Study:
             "report": {self.name: self.assembled("report", ["report/index.html"])},
         }
 
-    # ---------------------------------------------------------------- what products are made from
+    # ---------------------------------------------------------------- inputs of products
 
     def data_sha256(self, dataset: str) -> str | None:
-        """Asked again until the data are prepared: a driver that began without them looks on while trainings end."""
+        """The hash of the data set.
+
+        It is read again until the data are prepared, which may happen while a driver works.
+        """
         if dataset in self._data_sha256:
             return self._data_sha256[dataset]
         found = preparing.data_sha256(dataset, DATA)
-        # The check writes the manifest first; what it was made from follows, and changes the hash.
+        # The check writes the manifest first and adds its inputs later; the addition changes the hash.
         if peek_json(manifest_path(dataset, DATA), "made_from") is not None:
             self._data_sha256[dataset] = found
         return found
 
     def split_file(self, place: Run | Cell) -> Path:
-        """Lists of the data set of the trials, if that is another than the suite's, lie in a folder of its name."""
+        """The file of a list.
+
+        Lists of the trials' data set, if it differs from the suite's, lie in a folder with its name.
+        """
         own = getattr(place, "dataset", self.suite.dataset) == self.suite.dataset
         folder = self.folder / "splits" if own else self.folder / "splits" / place.dataset
         return folder / f"{split_name(place.family, place.partition)}.json"
 
     def wanted_spec(self, run: Run, carried: dict[str, Any] | None = None) -> dict[str, Any]:
-        """`carried`: the spec of a finished run that may be this one; by default of the one in its folder."""
+        """The current spec of a run.
+
+        `carried`: the spec of a finished run to compare with; default: that in the run's folder.
+        """
         split = self._split_sha256(self.split_file(run))
         wanted = spec.make_spec(run.config, self.data_sha256(run.dataset), split)
         return spec.as_carried(wanted, carried or RunFolder(run.path).spec, self.at_default(run))
 
     def at_default(self, run: Run) -> list[str]:
-        """Keys of the run's configuration, and of the runs that it needs, that stand at their default."""
+        """The keys with default values in the configurations of the run and of the runs that it needs."""
         fields = methods.load(run.method).Options.model_fields.items()
         standing = {
             key
@@ -289,16 +305,16 @@ class Study:
 
     @functools.cache  # noqa: B019 - a study lives as long as the command
     def _spec_sha256(self, path: Path, *made_from: str | None) -> str:
-        """`made_from` may change while a driver works; asking a thousand runs again computes few hashes."""
+        """A cache. `made_from` may change while a driver works; then only the affected hashes are computed again."""
         return spec.spec_sha256(self.wanted_spec(self._by_path[path]))
 
     def forget(self) -> None:
-        """Other files have come into run folders: what is wanted may be worded as they carry it."""
+        """Clear the cache after a change in run folders: `wanted_spec` depends on the specs in them."""
         self._spec_sha256.cache_clear()
 
     @functools.cached_property
     def _needed(self) -> set[Path]:
-        """Runs whose weights others need: no collected run stands for them in a job, since it has none."""
+        """Runs whose weights others need; a collected run cannot replace them, because it has no weights."""
         return {one.path for run in self.plan.runs for one in run.needs.values()}
 
     @functools.cached_property
@@ -324,7 +340,7 @@ class Study:
         return methods.Setting.of(recipe, self.params.datasets[self.suite.dataset].kind)
 
     def records_sha256(self) -> str:
-        """Of all that the tables read: which cells there are, how intervals are drawn, every evaluation and record."""
+        """Hash of all inputs of the tables: cells, the bootstrap's block, every evaluation and record."""
         folders = [run.path for run in self.plan.runs] + [theirs.folder.path for theirs in from_others.beside(self)]
         files = [folder / name for folder in folders for name in ("eval.json", "record.json", "corruptions.json")]
         cells = [[cell.kind, cell.arm, cell.variant, [run.name for run in cell.runs]] for cell in self.plan.cells]
@@ -333,7 +349,7 @@ class Study:
         return sha256_json([*shown, [sha256_file(path) if path.exists() else None for path in files]])
 
     def run_at(self, path: str | Path) -> Run:
-        """The run whose folder is `path`."""
+        """The run with the folder `path`."""
         from semiseg.base.explain import nearest
 
         found = {str(run.path): run for run in self.plan.runs}

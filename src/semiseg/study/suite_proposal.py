@@ -14,16 +14,16 @@ from semiseg.models.start_weights import LIGHT, Start
 AFFECTS_RESULTS = False
 
 RECOMMENDED = Path(__file__).with_name("recommended.yaml")
-SIDE = {"cpu": 128, "gpu": 512}  # of the image in the middle, as it is trained and evaluated
+SIDE = {"cpu": 128, "gpu": 512}  # margin around the image in the middle, in training and in evaluation
 CROP = {"cpu": 96, "gpu": 320}
-LONGER = 3  # times the iterations of the trial, for the training that counts
+LONGER = 3  # the final training has this many times the iterations of the trial
 STEP = 32  # crops are multiples of the coarsest stride
 TRY_SEEDS, FINAL_SEEDS = [0, 1, 2], [0]
 RARE = {"class_weights": "balanced", "dice": 0.5}
 
 
 def recommended() -> list[str]:
-    """Methods that the study found to be worth a try, the best first."""
+    """Methods that did well in the study, the best first."""
     return yaml.safe_load(RECOMMENDED.read_text(encoding="utf-8"))["methods"]
 
 
@@ -38,13 +38,13 @@ def _try(look: Look, device: str, start: Start | None) -> dict[str, Any]:
     pool = _pool(look)
     methods: dict[str, Any] = {"supervised": {"variants": ["default", "strong"]}}
     if pool < 2 or (_all_labelled(look) and pool < 4):
-        partitions = ["full"]  # too few images to hide any from the methods
+        partitions = ["full"]  # too few images to withhold any labels
     else:
         partitions = ["1/4", "1/2", "full"] if _all_labelled(look) else ["1/2", "full"]
     if partitions != ["full"] or not _all_labelled(look):
         methods |= {name: {} for name in recommended()}
     return {
-        "title": f"{look.name}: which method helps, and would more labels",
+        "title": f"{look.name}: which method helps, and whether more labels would",
         "dataset": look.name,
         "splits": {"family": "random:0", "partitions": partitions},
         "seeds": TRY_SEEDS,
@@ -91,17 +91,20 @@ def _how(look: Look, device: str, start: Start | None, longer: int) -> dict[str,
 
 
 def _training(device: str, start: Start | None) -> tuple[Mapping[str, Any], dict[str, Any], int]:
-    """Network, optimiser and iterations. No warm-up, which would have to be shortened together with the iterations."""
+    """Network, optimiser and iterations.
+
+    There is no warm-up: whoever shortened the training would have to shorten the warm-up too.
+    """
     adamw = {"name": "adamw", "weight_decay": 0.01, "schedule": "cosine"}
     if start is None:
         return {"architecture": "small", "width": 24}, {**adamw, "lr": 0.003}, 1000
-    if start.architecture == "dpt":  # the encoder's rate and the head's are those of UniMatch V2
+    if start.architecture == "dpt":  # learning rates of encoder and head as in UniMatch V2
         return start.network(), {**adamw, "lr": 5.0e-6, "head_lr_multiplier": 40}, 3000
     return start.network(), {**adamw, "lr": 5.0e-4, "head_lr_multiplier": 4}, 300 if device == "cpu" else 3000
 
 
 def missing_weights(device: str) -> str:
-    """What start weights would bring, and how to get them."""
+    """The benefit of start weights, and how to get them."""
     encoder = LIGHT[1].removeprefix("tu-")
     gain = (
         "on photographs of pets with 20 labels, a CPU reaches 77 to 84 mIoU in minutes with ImageNet weights, and 48 "
@@ -112,14 +115,14 @@ def missing_weights(device: str) -> str:
         "pretrained=True, num_classes=0).state_dict(), 'weights.safetensors')\""
     )
     return (
-        f"no start weights are at hand, and the suites train from scratch: {gain}. With a network, `{save}` fetches "
+        f"no start weights were found, so the suites train from scratch: {gain}. With a network, `{save}` fetches "
         f"them (20 MB) into this machine's cache{'' if device == 'cpu' else ' (a GPU takes larger encoders, too)'}; "
-        "then type this again, or give the file: `--weights weights.safetensors`"
+        "then repeat the command, or name the file: `--weights weights.safetensors`"
     )
 
 
 def _pool(look: Look) -> int:
-    """Labelled images that are left to train on."""
+    """Number of labelled images that remain for training."""
     return look.survey.labelled - max(1, round(look.dataset["val_share"] * look.survey.labelled))
 
 

@@ -1,4 +1,4 @@
-"""The settings of tuning: the same number for every method, first the default, the rest from a Sobol sequence."""
+"""The settings of tuning, equally many for every method: first the default, then points of a Sobol sequence."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from semiseg.base.errors import UserError
 from semiseg.base.files import read_json
 
 AFFECTS_RESULTS = False
-RECIPE = "recipe."  # how a setting names a key of the recipe; all other keys are the method's options
+RECIPE = "recipe."  # prefix of recipe keys in a setting; all other keys are the method's options
 
 Setting = dict[str, Any]  # key -> value; keys as in a method's `tuned`
 
 
 def settings(config: Mapping[str, Any], trials: int, seed: int) -> list[Setting]:
-    """Of a run with this configuration; the first is empty and stands for the default."""
+    """The settings for a run with this configuration; the first is empty and means the default."""
     name = config["method"]["name"]
     declared = methods.load(name).tuned
     places = _sequence(trials - 1, [f"{seed}\n{name}\n{key}" for key in declared])
@@ -30,9 +30,9 @@ def settings(config: Mapping[str, Any], trials: int, seed: int) -> list[Setting]
 
 
 def applied(config: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with this setting; the one given stays as it is, and so does what it shares with others.
+    """A new configuration with this setting; the given configuration is not changed.
 
-    A run's recipe and that of the run that it needs may be one object, and the setting is the run's alone.
+    A run and the run that it needs may share one recipe object, but the setting applies to the run only.
     """
     changed = dict(config)
     for key, value in setting.items():
@@ -41,12 +41,12 @@ def applied(config: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, 
 
 
 def resolved(content: dict[str, Any]) -> dict[str, Any]:
-    """The configuration that a job trains: a tuned run takes the setting of the best trial, which is known by now."""
+    """The configuration that a job trains: a tuned run uses the setting of the best trial, which is known by then."""
     if not content.get("tuned_by"):
         return content
     path = Path(content["tuned_by"])
     if not path.exists():
-        raise UserError(f"{path} does not exist yet: the trials come first, `snakemake --profile local all` runs them")
+        raise UserError(f"{path} does not exist yet: `snakemake --profile local all` runs the trials first")
     return content | {"config": applied(content["config"], read_json(path)["setting"])}
 
 
@@ -67,13 +67,15 @@ def _replaced(block: Mapping[str, Any], path: list[str], value: Any) -> dict[str
 
 
 def _sequence(count: int, keys: list[str]) -> list[list[float]]:
-    """Points in the unit cube, spread evenly: Sobol's sequence, each dimension shifted by an amount that its key gives.
+    """Evenly spread points in the unit cube: a Sobol sequence.
 
-    The shift comes from a hash and not from a generator, so that every version of every library tries the same.
+    Each dimension is shifted by an amount that depends on its key.
+
+    A hash gives the shift, so that the settings do not depend on library versions.
     """
     if not count or not keys:
         return [[] for _ in range(count)]
-    from scipy.stats import qmc  # takes half a second, and most suites do not tune
+    from scipy.stats import qmc  # the import takes half a second, and most suites do not tune
 
     points = qmc.Sobol(len(keys), scramble=False).random_base2(math.ceil(math.log2(count + 1)))
     shifts = [int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48 for key in keys]

@@ -1,7 +1,7 @@
-"""Which trial was best: one file for each method that is tuned, and what it means for the rows `tuned`.
+"""The result of tuning: one file per method names the best trial; the rows `tuned` use its setting.
 
-The best trial is known only when all are done. A tuned run is therefore planned with the default setting and the path
-of this file. Its job reads the file when it starts, and so does every later plan of the study.
+The best trial is known only when all trials are done. A tuned run is therefore planned with the default setting and
+the path of this file. The run's job reads the file when it starts, and so does every later plan of the study.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def trials_by_method(plan: Plan) -> dict[str, list[Run]]:
 
 
 def wanted(study: Study, runs: list[Run]) -> dict[str, Any]:
-    """The inputs that an up-to-date file is made from."""
+    """The inputs of an up-to-date file."""
     return _made_from({run.name: spec.spec_sha256(study.wanted_spec(run)) for run in runs})
 
 
@@ -62,7 +62,9 @@ def _scored(run: Run) -> dict[str, Any]:
     evaluated = read_json(run.path / "eval.json")
     scores = evaluated["networks"][evaluated["reported_network"]]
     if set(scores["curves"]) != {JUDGED_ON}:
-        raise UserError(f"{run.path} was evaluated on {', '.join(scores['curves'])}; trials know {JUDGED_ON} alone")
+        raise UserError(
+            f"{run.path} was evaluated on {', '.join(scores['curves'])}; trials are evaluated on {JUDGED_ON} only"
+        )
     return {"trial": run.trial, "setting": run.setting, "val_miou": scores["last"]["miou"], "run": run.name}
 
 

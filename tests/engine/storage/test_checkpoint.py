@@ -128,5 +128,5 @@ def test_torn_by_a_crash_it_goes_on_from_the_previous_one(trainer, dies_at):
 def test_evaluations_that_are_gone_are_not_passed_over(tmp_path):
     judge = Judge(None, {"every": 4, "protocol": {}}, {}, {}, [], [], tmp_path)
     judge.restart(3)
-    with pytest.raises(UserError, match="evaluations.npz is gone, and with it the evaluations up to iteration 5"):
+    with pytest.raises(UserError, match="evaluations.npz is missing, with the evaluations up to iteration 5"):
         judge.restart(5)

@@ -1,4 +1,4 @@
-"""Atomic checkpoints that resume bit for bit. The previous one is kept, and loading unpickles no code."""
+"""Atomic checkpoints that resume bit for bit. The previous checkpoint is kept, and loading executes no code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ PREVIOUS = "checkpoint.previous.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write the state beside the last one, then swap, so that a full disk or a kill leaves a valid checkpoint."""
+    """Write the state beside the last checkpoint, then swap them: after a full disk or a kill, one of them is valid."""
     current = folder / NAME
     try:
-        # Through a stream of our own: of a full disk torch says "unexpected pos", and only the stream says why.
+        # Write through our own stream: on a full disk torch only says "unexpected pos", but the stream gives the
+        # reason.
         with atomic(folder / ".checkpoint.new.pt") as temporary, temporary.open("wb") as stream:
             torch.save(state, stream)
     except (OSError, RuntimeError) as error:
@@ -28,7 +29,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
             raise
         kept = f"the last good checkpoint is {current}" if current.exists() else "there is no earlier checkpoint"
         raise UserError(
-            f"no room left for the checkpoint in {folder}; {kept}; make room and repeat the command"
+            f"the disk is too full for the checkpoint in {folder}; {kept}; free some space and repeat the command"
         ) from error
     if current.exists():
         current.replace(folder / PREVIOUS)
@@ -52,7 +53,7 @@ def load(folder: Path, spec_sha256: str) -> dict[str, Any] | None:
             continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # a file cut off by a crash may raise anything; the previous one may be complete
+        except Exception:  # an incomplete file may raise any error; the previous checkpoint may be complete
             continue
         if isinstance(state, dict) and state.get("spec_sha256") == spec_sha256:
             return state
@@ -60,6 +61,6 @@ def load(folder: Path, spec_sha256: str) -> dict[str, Any] | None:
 
 
 def discard(folder: Path) -> None:
-    """A finished run needs no checkpoint."""
+    """Remove the checkpoints of a finished run."""
     for name in (NAME, PREVIOUS):
         (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""record.json: provenance and cost of a result. They are recorded and shown, but not part of the spec."""
+"""record.json: provenance and cost of a result. The report shows them, but they are not part of the spec."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _energy_counter(device: torch.device) -> float | None:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-    except Exception:  # no library, no permission, an old card: each has its own error, and all mean "unknown"
+    except Exception:  # missing library, missing permission, old card: each has another error; all mean "unknown"
         return None
 
 

@@ -18,14 +18,14 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
 
 
 def write_weights(folder: Path, networks: dict[str, nn.Module], kept: dict[str, dict[str, Tensor]]) -> None:
-    """Last weights of every network and the earlier ones that were kept, by prefix."""
+    """The last weights of every network, and the earlier weights that were kept, by prefix."""
     from safetensors.torch import save_file
 
     tensors = {
         f"{prefix}.{name}": value.detach().cpu().contiguous().clone()
         for prefix, weights in ({name: network.state_dict() for name, network in networks.items()} | kept).items()
         for name, value in weights.items()
-        if not name.startswith("owned.")  # a method's modules serve the training alone
+        if not name.startswith("owned.")  # the method's modules are needed in training only
     }
     with atomic(folder / "model.safetensors") as temporary:
         save_file(tensors, temporary)
