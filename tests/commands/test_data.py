@@ -186,7 +186,7 @@ def test_init_takes_the_encoder_that_a_file_of_weights_belongs_to(root, capsys):
     )
     save_file({"x": torch.zeros(2)}, "other.safetensors")
     assert fails("init", "own", "--weights", "other.safetensors") == 2
-    assert "are those of none of the encoders tu-mobilenetv2_100" in capsys.readouterr().err
+    assert "belong to none of the encoders tu-mobilenetv2_100" in capsys.readouterr().err
 
 
 def test_init_avoids_the_names_of_params_but_its_own(root, capsys):

@@ -1,4 +1,4 @@
-"""A manifest that came from elsewhere: which sources are taken for its own, and which pixels are used."""
+"""A manifest that came from elsewhere: which sources belong to it, and which pixels are used."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_pixels_of_other_sources_than_the_manifests_are_refused(root):
     shutil.rmtree(root / "tiny/store")
     raw = root / "tiny/raw/JPEGImages"
     shutil.copy(raw / "test_000.png", raw / "train_000.png")
-    with pytest.raises(UserError, match="are not those of"):
+    with pytest.raises(UserError, match="differ from"):
         preparing.ensure_store("tiny", CONFIG, root)
 
 

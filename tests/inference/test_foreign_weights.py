@@ -72,7 +72,7 @@ def test_models_of_segmentation_models_pytorch_fit_by_their_own_names():
     ("change", "words"),
     [
         (lambda state: state.popitem() and state, "1 keys are missing"),
-        (lambda state: state | {"more.weight": torch.zeros(1)}, "1 have no place (more.weight"),
+        (lambda state: state | {"more.weight": torch.zeros(1)}, "1 are unknown (more.weight"),
         (lambda state: {key: value[..., None] for key, value in state.items()}, "have another shape"),
     ],
 )
@@ -85,7 +85,7 @@ def test_keys_that_do_not_fit_are_a_sentence(change, words):
 
 def test_what_would_execute_code_is_not_read(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
-    with pytest.raises(UserError, match="cannot be read as weights alone"):
+    with pytest.raises(UserError, match="is not a file of weights only"):
         foreign_weights.read(tmp_path / "model.pt")
 
 

@@ -43,7 +43,7 @@ DIGEST = "0" * 64
         ({"architecture": "unet", "encoder": "tiny_vit"}, "choose `architecture: dpt`"),
         ({"architecture": "dpt", "encoder": "tiny_vit", "auxiliary_head": True}, "no batch normalisation"),
         ({"architecture": "dpt", "encoder": "tiny_vit", "frozen_affine": True}, "no batch normalisation"),
-        ({"architecture": "dpt", "encoder": "tiny_vit", "encoder_weights": "hub"}, "nobody has trained tiny_vit"),
+        ({"architecture": "dpt", "encoder": "tiny_vit", "encoder_weights": "hub"}, "there are no weights for tiny_vit"),
         (
             {"architecture": "dpt", "encoder": "tu-vit_small_patch14_dinov2", "encoder_weights": "imagenet"},
             "write `encoder_weights: hub`",

@@ -1,1 +1,1 @@
-"""What every room uses: errors, files, hashes of code, strict blocks, progress. Imports nothing else of semiseg."""
+"""Used by all packages: errors, files, hashes of code, strict blocks, progress. It imports no other part of semiseg."""

@@ -1,4 +1,4 @@
-"""Errors that the user can mend, and the exit codes by which scripts and schedulers distinguish them."""
+"""Errors that the user can fix, and their exit codes for scripts and schedulers."""
 
 from __future__ import annotations
 

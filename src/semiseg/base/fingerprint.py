@@ -1,6 +1,6 @@
 """Hashes of the code that a result depends on: modules and what they import.
 
-Comments, docstrings and the messages of errors are left out.
+Comments, docstrings and the messages of errors do not count.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _path(module: str) -> Path:
 
 
 def file_of(module: str) -> str:
-    """The module's file as a person would name it: from the root of the repository."""
+    """The module's file, as a path from the root of the repository."""
     path, root = _path(module), PACKAGE.parents[1]
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 

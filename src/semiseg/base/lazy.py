@@ -16,7 +16,7 @@ class _Lazy(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         value = getattr(importlib.import_module(self.__name__), name)
-        self.__dict__[name] = value  # the next look-up is an ordinary one
+        self.__dict__[name] = value  # later look-ups find the real attribute
         return value
 
 

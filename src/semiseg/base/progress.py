@@ -13,7 +13,7 @@ SECONDS_PER_LINE = 10.0
 
 @contextmanager
 def progress(title: str, total: int | None, unit: str = "", done: int = 0) -> Iterator[Advance]:
-    """Yield advance(n); `done` is the amount that an earlier attempt finished."""
+    """Yield advance(n); `done` is the amount that an earlier attempt has finished."""
     if sys.stderr.isatty():
         with _bar(title, total, unit, done) as advance:
             yield advance

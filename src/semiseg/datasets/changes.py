@@ -1,4 +1,4 @@
-"""Files of a data set that differ from its manifest: edited, added or removed since the check."""
+"""Finds files that differ from the manifest: edited, added or removed since the check."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
 
 
 def since_check(name: str, config: DatasetConfig, root: Path = Path("data")) -> Changes:
-    """The changes of the files on disk, which are all read; none if there is no manifest or no data set."""
+    """The changes of the files on disk, all of which are read; no changes if manifest or data set is missing."""
     try:
         before = files.read_json(manifest_path(name, root))
         dataset = open_dataset(name, config, root)

@@ -151,7 +151,7 @@ def _label_warnings(dataset: Dataset, findings: Findings) -> list[str]:
 
 
 def rare_classes(classes: Sequence[str], findings: Findings) -> list[str]:
-    """Classes that no mask shows, and classes so rare that a training may never predict them."""
+    """Report classes that no mask shows, and classes so rare that a training may never predict them."""
     masks = {subset: [one for one in found if one.pixels is not None] for subset, found in findings.items()}
     everywhere = _totals([one for found in masks.values() for one in found])
     never = [name for name, count in zip(classes, everywhere, strict=False) if not count]
@@ -175,7 +175,7 @@ def rare_classes(classes: Sequence[str], findings: Findings) -> list[str]:
 
 
 def find_duplicates(findings: Findings) -> list[list[str]]:
-    """Images with equal bytes, as lists of subset/id."""
+    """Groups of images with equal bytes, as lists of subset/id."""
     places: dict[str, list[str]] = defaultdict(list)
     for subset, found in findings.items():
         for one in found:
@@ -198,7 +198,7 @@ def _summary(dataset: Dataset, found: list[Inspection]) -> dict[str, Any]:
 
 
 def _common(sizes: Counter[str], most: int = 10) -> dict[str, int]:
-    """The commonest sizes; ties are ordered by name, so the manifest does not depend on the order of the files."""
+    """The most frequent sizes; ties are ordered by name, so the manifest does not depend on the order of the files."""
     ranked = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(n for _, n in ranked[most:])
     return dict(ranked[:most]) | ({"others": rest} if rest else {})

@@ -50,7 +50,7 @@ class Dataset:
         return decode_image(read_bytes(sample.image), sample.image)
 
     def read_mask(self, sample: Sample) -> np.ndarray:
-        """uint8 [H, W], class index or 255; of the image's size."""
+        """uint8 [H, W], class index or 255; it has the image's size."""
         if sample.mask is None:
             raise UserError(f"{self.name}: image {sample.id} has no mask")
         label = self.coding.decode(read_bytes(sample.mask), f"{sample.mask} (image {sample.id})")

@@ -14,7 +14,7 @@ from semiseg.datasets.kind import REGISTRY
 
 
 class DatasetConfig(Strict):
-    """One data set: its kind, where it lies and which parts of it are used."""
+    """One data set: its kind, its path, and which parts of it are used."""
 
     kind: str = Field(
         description="pocket, voc, cityscapes, cityscapes_mini, camvid, oxford_pets, folder, or one of a plugin"
@@ -79,5 +79,5 @@ class DatasetConfig(Strict):
         if self.redistributable and kind.restricted:
             raise ValueError(f"redistributable must be false for {self.kind}: its terms do not allow to pass images on")
         if self.val_share + self.test_share >= 1:
-            raise ValueError("val_share and test_share leave nothing to train on")
+            raise ValueError("val_share and test_share leave no image for training")
         return self

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from semiseg.datasets.dataset import Dataset
     from semiseg.datasets.dataset_config import DatasetConfig
 
-AFFECTS_RESULTS = False  # what it states is in the files of the kinds, and they count as data
+AFFECTS_RESULTS = False  # the files of the kinds count as part of the data
 
 Say = Callable[[str], None]
 
 
 class NoOptions(Strict):
-    """For kinds without options of their own."""
+    """The options of kinds that have none."""
 
 
 class Kind:
@@ -30,16 +30,16 @@ class Kind:
     counts: ClassVar[dict[str, int]] = {}  # images of the complete data set, by subset
     sizes: ClassVar[dict[str, tuple[int, int]]] = {}  # typical height and width by subset, for estimates of time
     has_test_set: ClassVar[bool] = False
-    background: ClassVar[int | None] = None  # the class of pixels that belong to no other class
+    background: ClassVar[int | None] = None  # the class of pixels outside of all other classes
     restricted: ClassVar[bool] = False  # the terms do not allow redistribution of images
     own: ClassVar[bool] = False  # the user's images: a user's file names the classes, and the user can correct errors
     extra_by_default: ClassVar[bool] = False  # images without a mask join the unlabelled pool unless `extra: false`
     literature: ClassVar[str] = ""  # the name of this data set in published lists
-    place: ClassVar[str] = "{}"  # the place that names the images of a subset
+    place: ClassVar[str] = "{}"  # the file or folder that defines a subset
 
     @classmethod
     def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
-        """The samples of every subset; `prepared` is for files that were made from the sources."""
+        """The samples of every subset; `prepared` is the folder of files made from the sources."""
         raise NotImplementedError
 
     @classmethod
@@ -48,22 +48,22 @@ class Kind:
 
     @classmethod
     def expected(cls, config: DatasetConfig) -> dict[str, int]:
-        """Images by subset that the complete data set must have; empty where any number is right."""
+        """Images by subset that the complete data set must have; empty if any number is right."""
         return cls.counts
 
     @classmethod
     def pool(cls, config: DatasetConfig) -> int | None:
-        """Labelled training images of the complete data set, known before the files are there."""
+        """Number of labelled training images of the complete data set, known before the files are present."""
         return cls.expected(config).get("train")
 
     @classmethod
     def reference_list(cls, config: DatasetConfig, subset: str) -> str:
-        """The partition of the family `reference` that lists the ids of this subset."""
+        """The partition of the family `reference` with the ids of this subset."""
         return subset
 
     @classmethod
     def parts(cls, config: DatasetConfig) -> set[str]:
-        """Which optional archives of sources.yaml this configuration needs."""
+        """The optional archives of sources.yaml that this configuration needs."""
         return set()
 
     @classmethod
@@ -75,11 +75,11 @@ class Kind:
 
     @classmethod
     def complete(cls, name: str, config: DatasetConfig, root: Path, say: Say) -> None:
-        """Make files that the sources lack, after `get`."""
+        """Make files that are not among the sources; called after `get`."""
 
     @classmethod
     def inputs(cls, config: DatasetConfig) -> tuple[Path | None, ...]:
-        """Files outside of the sources that decide samples or labels."""
+        """Files outside of the sources that determine samples or labels."""
         return ()
 
 
@@ -91,8 +91,8 @@ def kind_of(config: DatasetConfig) -> type[Kind]:
 
 
 class OwnKind(Kind):
-    """A kind whose sources the user provides."""
+    """A kind with sources from the user."""
 
     @classmethod
     def get(cls, name: str, config: DatasetConfig, root: Path, say: Say, **options: Any) -> None:
-        raise UserError(f"the data set {name} is your own: set data_root to its folder")
+        raise UserError(f"the data set {name} has no download: set data_root to its folder")

@@ -23,7 +23,7 @@ def manifest_path(name: str, root: Path = Path("data")) -> Path:
 def build_manifest(
     dataset: Dataset, config: DatasetConfig, hashes: dict[Path, str], verdict: dict[str, Any]
 ) -> dict[str, Any]:
-    """A function of names and contents alone: no dates and no absolute paths, so equal data are equal bytes."""
+    """The manifest; it depends on names and contents only, so equal data give equal bytes."""
     listed = {relative(dataset, path): digest for path, digest in hashes.items()}
     subsets = {subset: _subset(samples) for subset, samples in dataset.subsets.items()}
     content = {
@@ -36,7 +36,7 @@ def build_manifest(
         "files": listed,
         **_coding(dataset, config),
     }
-    # Colours are only for display: another colour does not change the data.
+    # Colours are only for display, so they do not count as data.
     return {
         **content,
         "sha256": files.sha256_json(content),
@@ -47,9 +47,9 @@ def build_manifest(
 
 
 def _coding(dataset: Dataset, config: DatasetConfig) -> dict[str, Any]:
-    """The class of each mask value or colour, for a user's data, where a file defines it and may change.
+    """The class of each mask value or colour in a user's data, which a file defines and may change.
 
-    For all other kinds the code defines it, and the hash of the code is stored beside the manifest's.
+    In all other kinds the code defines it, and the hash of the code is stored as well.
     """
     return {"coding": dataset.coding.identity()} if kind_of(config).own else {}
 
@@ -72,7 +72,7 @@ def _subset(samples: Iterable[Sample]) -> dict[str, Any]:
 
 
 def relative(dataset: Dataset, path: Path) -> str:
-    """Below the source folder, or below prepared/ for masks that we made from the sources."""
+    """The path below the source folder, or below prepared/ for masks made from the sources."""
     if path.is_relative_to(dataset.root):
         return path.relative_to(dataset.root).as_posix()
     last = len(path.parts) - 1 - path.parts[::-1].index("prepared")

@@ -1,4 +1,4 @@
-"""From the configuration of a data set to a checked manifest and a decoded store; nothing is done twice."""
+"""Prepares a data set: gets it, checks it, writes its manifest and its decoded store; finished steps are skipped."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def code_of(kind: str) -> str:
 
 
 def wanted(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, Any]:
-    """The inputs that an up-to-date manifest is made from."""
+    """The inputs of an up-to-date manifest."""
     settings = config.model_dump(mode="json", exclude={"data_root", "redistributable"})
     return {"settings": settings, "code": code_of(config.kind), "inventory": _inventory(name, config, root)}
 
 
 def carried(name: str, config: DatasetConfig, root: Path = ROOT) -> dict[str, Any] | None:
-    """The inputs that the manifest names, or None; without sources (after `dvc pull`) the manifest is trusted."""
+    """The inputs named in the manifest, or None; without sources (after `dvc pull`) the manifest is trusted."""
     path = manifest.manifest_path(name, root)
     if not path.exists():
         return None
@@ -50,7 +50,7 @@ def data_sha256(name: str, root: Path = ROOT) -> str | None:
 
 
 def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:
-    """Get, check and decode; the manifest is written when all of it has succeeded."""
+    """Get, check and decode the data set; the manifest is written after all steps have succeeded."""
     from semiseg.datasets.checking import check_dataset
 
     _get(name, config, root)
@@ -60,7 +60,7 @@ def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:
     if verdict["problems"]:
         shown = "\n  ".join(verdict["problems"][:5])
         more = f"\n  and {len(verdict['problems']) - 5} more, in {path}" if len(verdict["problems"]) > 5 else ""
-        raise UserError(f"the data set {name} cannot be used as it is:\n  {shown}{more}")
+        raise UserError(f"the data set {name} has problems:\n  {shown}{more}")
     made_from = {key: value for key, value in wanted(name, config, root).items() if key != "inventory"}
     files.write_json(path, files.read_json(path) | {"made_from": made_from})
     _decode(name, config, root)
@@ -68,16 +68,16 @@ def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:
 
 
 def ensure_store(name: str, config: DatasetConfig, root: Path = ROOT) -> Path:
-    """The folder of the manifest's images, decoded: made after a clone or another manifest's return.
+    """The folder of the decoded images of the manifest; it is made again after a clone or a change of the manifest.
 
-    A manifest that came by `dvc pull` or `dvc checkout` brings no pixels, and those at hand may be of another one.
+    `dvc pull` and `dvc checkout` bring a manifest without pixels; existing pixels may belong to another manifest.
     """
     if not _decoded(name, root):
         _get(name, config, root)
         if manifest.manifest_path(name, root).exists() and _recognised(name, config, root) is None:
             raise UserError(
-                f"the files in {raw_folder(name, config, root)} are not those of {manifest.manifest_path(name, root)}; "
-                f"put the right ones there, or run `semiseg data prepare {name}` to go on with these "
+                f"the files in {raw_folder(name, config, root)} differ from {manifest.manifest_path(name, root)}; "
+                f"put the right ones there, or run `semiseg data prepare {name}` to use these "
                 "(all runs will be trained again)"
             )
         _decode(name, config, root)
@@ -85,15 +85,15 @@ def ensure_store(name: str, config: DatasetConfig, root: Path = ROOT) -> Path:
 
 
 def _decode(name: str, config: DatasetConfig, root: Path) -> None:
-    """Bring the store in line with the manifest, and note in the store that it is."""
+    """Update the store to the manifest, and note the manifest in the store."""
     from semiseg.feed import store
 
     folder = root / name / "store"
     with files.locked(root / name / ".decoding"):
-        if _decoded(name, root):  # another process was faster
+        if _decoded(name, root):  # another process has done it meanwhile
             return
         note = files.read_json(folder / "made_from.json") if (folder / "made_from.json").exists() else None
-        if note != _mark(name, root):  # the store knows its sources, but not the code that decoded them
+        if note != _mark(name, root):  # the store records its sources, but not the code that decoded them
             (folder / store.INDEX).unlink(missing_ok=True)
         store.build(open_dataset(name, config, root), folder)
         files.write_json(folder / "made_from.json", _mark(name, root))
@@ -108,7 +108,7 @@ def _decoded(name: str, root: Path) -> bool:
 
 
 def _mark(name: str, root: Path) -> list[Any]:
-    """Identity of the decoded store: the manifest's files, how they are read, and the code."""
+    """Identity of the decoded store: the manifest's files, the settings, and the code."""
     path = manifest.manifest_path(name, root)
     content = files.read_json(path) if path.exists() else {}
     return [content.get("sha256"), content.get("made_from")]
@@ -131,7 +131,7 @@ def _recognised(name: str, config: DatasetConfig, root: Path) -> str | None:
 
 
 def _sources_sha256(name: str, config: DatasetConfig, root: Path) -> str | None:
-    """The sources' hash in a manifest of the present files; None if some are missing."""
+    """The hash of the sources as a manifest of the present files would state it; None if files are missing."""
     try:
         dataset = open_dataset(name, config, root)
         samples = [sample for subset in dataset.subsets.values() for sample in subset]

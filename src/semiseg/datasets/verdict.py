@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 
 def check(name: str, config: DatasetConfig, root: Path = Path("data"), say: Say = print) -> dict[str, Any]:
-    """Check, store the verdict, say it; problems are an error (exit code 2)."""
+    """Check the data set, store and print the verdict; problems are an error (exit code 2)."""
     verdict = check_dataset(name, config, root)
     for subset, summary in verdict["subsets"].items():
         sizes = ", ".join(f"{size} ({n})" for size, n in list(summary["sizes"].items())[:3])

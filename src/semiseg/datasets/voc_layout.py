@@ -1,4 +1,4 @@
-"""PASCAL VOC's layout of folders, which other data sets share: lists, images and palette masks."""
+"""PASCAL VOC's folder layout (lists, images and palette masks), which other data sets share."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def in_layout(
 
 
 def layout_root(source: Path) -> Path:
-    """The folder with ImageSets/Segmentation: `source` itself, VOC2012 or VOCdevkit/VOC2012 below it."""
+    """The folder with ImageSets/Segmentation: `source`, or VOC2012 or VOCdevkit/VOC2012 below it."""
     for folder in (source, source / "VOC2012", source / "VOCdevkit" / "VOC2012"):
         if (folder / "ImageSets" / "Segmentation").is_dir():
             return folder
@@ -56,11 +56,11 @@ def samples(home: Path, ids: list[str], masks: dict[str, Path]) -> tuple[Sample,
 
 
 def _image(folder: Path, key: str) -> Path:
-    """VOC's images are JPEG; `pocket` has PNG, whose pixels are the same after every decoder."""
+    """The image of an id: JPEG in VOC, PNG in `pocket`, because all decoders agree on PNG."""
     png = folder / f"{key}.png"
     return png if png.exists() else folder / f"{key}.jpg"
 
 
 def augmented_id(line: str) -> str:
-    """The id in a line of train_aug.txt, which users' copies write as id or as image and mask path."""
+    """The id in a line of train_aug.txt, which is an id, or paths of image and mask."""
     return Path(line.split()[0]).stem

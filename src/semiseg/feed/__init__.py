@@ -1,1 +1,1 @@
-"""From the disk to a batch: decoded store, loader, geometry, random draws keyed by seed and iteration."""
+"""Reads batches from disk: decoded store, loader, geometry, and random draws keyed by seed and iteration."""

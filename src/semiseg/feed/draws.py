@@ -1,9 +1,9 @@
 """Random numbers that depend only on (seed, stream, iteration, sample).
 
 A counter-based generator (Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) has no
-state to carry along: the number of workers or processes, the order of calls and a resume cannot change a draw.
-numpy's own Philox is one object per key and counter; here the ten rounds run once over the counters of the whole
-batch, which costs some 0.1 ms on a slow core, nearly whatever the batch.
+state, so the number of workers or processes, the order of calls and a resume cannot change a draw.
+numpy's Philox needs one object per key and counter. Here the ten rounds run once over the counters of the whole
+batch, which takes about 0.1 ms on a slow core, almost independently of the batch size.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def philox(counters: np.ndarray, key: tuple[int, int]) -> np.ndarray:
 
 
 def _key_schedule(key: tuple[int, int]) -> np.ndarray:
-    # Row 0 of each round goes with the words (1, 2), row 1 with (3, 0): see _rounds.
+    # Row 0 of each round belongs to the words (1, 2), row 1 to (3, 0); see _rounds.
     rounds = [[(word + i * weyl) & 0xFFFFFFFF for word, weyl in zip(key, _WEYL, strict=True)] for i in range(_ROUNDS)]
     return np.array(rounds, dtype=np.uint32)[:, :, None]
 
 
 def _rounds(counters: np.ndarray, schedule: np.ndarray) -> np.ndarray:
-    # Words 0 and 2 are multiplied together, 1 and 3 are mixed in. The two halves of the 64-bit products are read
-    # through a view, and two buffers take turns: three numpy calls per round, for numpy's call is what costs here.
+    # Words 0 and 2 are multiplied in one call, then words 1 and 3 are mixed in. A view gives the two halves of the
+    # # 64-bit products, and two buffers take turns. That is three numpy calls per round; the calls dominate the cost.
     left, right = counters[0::2], counters[1::2]
     products = [np.empty((2, counters.shape[1]), dtype="<u8") for _ in range(2)]
     halves = [product.view("<u4").reshape(2, -1, 2)[::-1] for product in products]
@@ -56,8 +56,8 @@ class Draws:
     """The draws of some samples at one iteration.
 
     `samples` are the samples' global positions in the run (not in this process's part of the batch), so that a row
-    is the same whoever computes it. `part` is that of the batch, where it is worked through in parts: each has shared
-    draws of its own.
+    is the same in every process. `part` is the number of the part if the batch is processed in parts: each part has
+    separate shared draws.
     """
 
     def __init__(self, seed: int, iteration: int, samples: Sequence[int] = (), part: int = 0) -> None:
@@ -69,7 +69,7 @@ class Draws:
         return len(self.samples)
 
     def subset(self, rows: slice | Sequence[int] | np.ndarray) -> Draws:
-        """The same draws, of these rows of the batch only."""
+        """The same draws, but only these rows of the batch."""
         return Draws(self.seed, self.iteration, self.samples[rows], self.part)
 
     def uniform(self, stream: str, n: int = 1, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -90,7 +90,7 @@ class Draws:
         counters[0] = np.arange(blocks)
         counters[1] = (samples & 0xFFFFFFFF)[:, None]
         counters[2] = self.iteration & 0xFFFFFFFF
-        # Draws of the whole batch must not repeat those of sample 0; the higher bits of a position are not lost.
+        # Draws of the whole batch must differ from those of sample 0. The higher bits of a position are kept.
         counters[3] = ((samples >> 32) << 1 | int(shared))[:, None]
         words = _rounds(counters.reshape(4, -1), _schedule_of(self.seed, stream)).T
         bits = np.ascontiguousarray(words).view("<u8") >> 11

@@ -1,13 +1,13 @@
 """Random scale, crop and flip of an image, reading only the pixels that the crop shows: crop, then resize.
 
-The field resizes the whole image by s and cuts h x w pixels out of the result. Here the region of round(h/s) x
-round(w/s) source pixels is cut first and resized to h x w. What differs from the former:
+Usual pipelines resize the whole image by s and cut h x w pixels out of the result. Here the region of round(h/s) x
+round(w/s) source pixels is cut first and resized to h x w. The differences are:
 - The scale is h / round(h/s), within half a source pixel per crop of s, so that the region is whole pixels.
 - The crop starts at a whole source pixel, not at a whole pixel of the resized image (a shift below one pixel).
-- Where s > 1, interpolation cannot see beyond the region: it repeats the region's outermost pixels, which touches the
-  outer s/2 pixels of the crop. All other pixels are the same bilinear samples (`tests/feed/test_geometry.py`).
-- Against PIL, whose bilinear filter widens with the reduction, a reduced image (s < 1) is sharper, as with OpenCV's
-  INTER_LINEAR that AdvSemiSeg uses.
+- If s > 1, interpolation cannot see beyond the region and repeats its outermost pixels, which affects the outer s/2
+pixels of the crop. All other pixels are the same bilinear samples (`tests/feed/test_geometry.py`).
+- A reduced image (s < 1) is sharper than with PIL, whose bilinear filter widens with the reduction; OpenCV's
+INTER_LINEAR, which AdvSemiSeg uses, gives the same sharpness.
 An image smaller than the region is padded at the bottom and the right before the flip, as UniMatch and iMAS do.
 """
 
@@ -59,7 +59,7 @@ def draw_regions(
 
 
 def _extent(size: int, crop: int, factor: float, u: float) -> tuple[int, int, int]:
-    """Along one axis: where the region starts, how many source pixels it has, how many of the crop they fill."""
+    """Along one axis: start of the region, its number of source pixels, and the number of crop pixels they fill."""
     wanted = max(1, round(crop / factor))
     if wanted <= size:
         return int(u * (size - wanted + 1)), wanted, crop
@@ -72,7 +72,7 @@ def read_image(image: np.ndarray, region: Region, out: np.ndarray) -> None:
 
 
 def read_label(label: np.ndarray, region: Region, out: np.ndarray) -> None:
-    """Fill `out`, uint8 [h, w]. The nearest pixel is counted from pixel centres, where the image's samples lie too."""
+    """Fill `out`, uint8 [h, w], with the nearest pixels. Distances are between pixel centres, as for the image."""
     _read(label, region, out, cv2.INTER_NEAREST_EXACT, (IGNORE,))
 
 

@@ -31,21 +31,21 @@ class Loaded:
     unlabelled: Tensor | None  # uint8 [Bu,3,H,W]
     valid: Tensor | None  # bool [Bu,H,W], False on padding
     given: Tensor | None  # int64 [Bu,H,W], labels that other runs gave to the unlabelled images, 255 on padding
-    samples_labelled: np.ndarray  # int64 [Bl], positions in the run: what the samples' draws are keyed by
+    samples_labelled: np.ndarray  # int64 [Bl], positions in the run, which are the keys of the samples' draws
     samples_unlabelled: np.ndarray  # int64 [Bu]
     ids_unlabelled: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """One endless sequence of images: epoch after epoch, each in its own order."""
+    """An endless sequence of images; every epoch has another order."""
 
     name: str
     ids: tuple[str, ...]
-    batch: int  # of one step, over all processes
+    batch: int  # images of one step, over all processes
 
     def positions(self, iteration: int, parts: int, rank: int, world: int) -> np.ndarray:
-        """This process's share of the first part of the batch, of the second, …"""
+        """This process's share of each part of the batch."""
         first = iteration * self.batch
         return np.arange(first, first + self.batch).reshape(parts, world, -1)[:, rank].reshape(-1)
 
@@ -62,11 +62,11 @@ def _order(seed: int, name: str, epoch: int, count: int) -> np.ndarray:
 class Loader:
     """Batches of scaled, cropped and flipped images from the store; batch sizes are those of all processes together.
 
-    Where a batch is worked through in `parts`, each of them is divided among the processes: which images belong
-    together does not depend on their number.
+    If a batch is processed in `parts`, each part is divided among the processes, so the parts do not depend on the
+    number of processes.
 
-    `workers` threads read ahead (OpenCV and numpy let the interpreter go while they copy); 0 reads in the caller's
-    thread. The labels of `unlabelled_ids` are not read, except by `hidden_labels`.
+    `workers` threads read ahead (OpenCV and numpy release the GIL while they copy); with 0 the calling thread
+    reads. The labels of `unlabelled_ids` are not read, except by `hidden_labels`.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Loader:
         self.parts, self.rank, self.world, self.workers = parts, rank, world, workers
         self.device = torch.device(device)
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
-        # Batches are read side by side; threads inside one small resize would only compete with them.
+        # Batches are read in parallel; threads within one small resize would only compete with them.
         cv2.setNumThreads(1)
 
     def batch(self, iteration: int) -> Loaded:
@@ -122,7 +122,7 @@ class Loader:
                     future.cancel()
 
     def hidden_labels(self, batch: Loaded) -> Tensor:
-        """Labels of the batch's unlabelled images, int64 [Bu,H,W], 255 where there is no mask: for controls only."""
+        """Labels of the batch's unlabelled images, int64 [Bu,H,W], 255 without a mask; only the controls use them."""
         regions = self._regions(self._unlabelled.name, batch.iteration, batch.samples_unlabelled, batch.ids_unlabelled)
         ids = batch.ids_unlabelled
         masks = [self.store.label(id_) if self.store.has_label(id_) else None for id_ in ids]
@@ -131,7 +131,7 @@ class Loader:
     # ------------------------------------------------------------------ in a worker
 
     def _send(self, iteration: int) -> tuple[Loaded, torch.cuda.Event | None]:
-        """Read the batch and start its copy to the device, while the device computes."""
+        """Read the batch and start its copy to the device while the device computes."""
         if self._copies is None:
             return self._read(iteration), None
         with torch.cuda.stream(self._copies):
@@ -175,7 +175,7 @@ class Loader:
         return positions, images, regions, ids
 
     def _cut(self, masks: Sequence[np.ndarray | None], regions: Sequence[Region]) -> Tensor:
-        """uint8 [B,H,W]: the regions of label maps, 255 where there is none."""
+        """uint8 [B,H,W]: the regions of label maps, 255 without a label map."""
         labels = self._buffer(len(masks), *self.crop).fill_(IGNORE)
         for mask, region, out in zip(masks, regions, labels.numpy(), strict=True):
             if mask is not None:
@@ -208,7 +208,7 @@ class Loader:
             current.wait_event(copied)
             for tensor in (batch.image, batch.label, batch.unlabelled, batch.valid, batch.given):
                 if tensor is not None:
-                    tensor.record_stream(current)  # its memory is not reused before the step is done with it
+                    tensor.record_stream(current)  # its memory is not reused before the step has finished
         return batch
 
 

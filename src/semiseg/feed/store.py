@@ -1,8 +1,8 @@
-"""Every image of a data set, decoded once into memory-mapped files.
+"""The decoded images of a data set, in memory-mapped files.
 
-Decoding a JPEG or PNG costs more than everything else that a crop needs, and a run would repeat it for each of its
-some hundred epochs. The store holds the pixels as they are (images.bin, labels.bin: uint8, one after another, each
-image in its own size) and index.json, which says where each lies and of which source files it was made.
+Decoding a JPEG or PNG costs more than all other work for a crop, and a run would repeat it in each of some hundred
+epochs. The store holds the pixels in images.bin and labels.bin: uint8, one image after another, each in its original
+size. index.json holds the position of each image and the source files.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def open_store(folder: Path | str) -> Store:
 def build(dataset: Any, folder: Path | str, threads: int | None = None) -> None:
     """Make or refresh the store; nothing is decoded when no source file has changed.
 
-    Two processes that prepare at once wait for each other at a file lock: the second finds the work done.
+    A file lock protects the store: a second process waits and then finds the work done.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def _unique_samples(dataset: Any) -> dict[str, Any]:
 
 
 def _definition(dataset: Any, samples: dict[str, Any]) -> str:
-    """Settings that must match, besides the bytes of the sources, for a store to be valid."""
+    """The settings that must match for a store to be valid, besides the bytes of the sources."""
     return files.sha256_json(
         {
             "version": VERSION,
@@ -146,14 +146,14 @@ def _stamp(path: Path) -> dict[str, Any]:
 
 
 def _refreshed(index: dict[str, Any], samples: dict[str, Any]) -> dict[str, Any] | None:
-    """The index with today's sizes and times, itself when they are the same; None when the bytes of a source differ."""
+    """The index with the current sizes and times of the sources; None if the bytes of a source have changed."""
     changed = {}
     for id_, sample in samples.items():
         for kind, path in _sources(sample).items():
             known, stamp = index["samples"][id_][kind], _stamp(path)
             if known | stamp == known:
                 continue
-            # A copied or touched file has a new time but may hold the same bytes; only then is it read.
+            # A copied or touched file has a new time but may hold the same bytes; only such files are read.
             if known["bytes"] != stamp["bytes"] or known["sha256"] != files.sha256_file(path):
                 return None
             changed[id_, kind] = known | stamp
@@ -166,7 +166,7 @@ def _refreshed(index: dict[str, Any], samples: dict[str, Any]) -> dict[str, Any]
 
 
 def _write(dataset: Any, samples: dict[str, Any], folder: Path, threads: int) -> None:
-    # Without its index the folder counts as empty: from here to the last line no half-written store can be opened.
+    # Without an index the folder counts as empty, so a half-written store cannot be opened.
     (folder / INDEX).unlink(missing_ok=True)
     entries: dict[str, Any] = {}
     with _rewritten(folder / IMAGES) as images, _rewritten(folder / LABELS) as labels:
@@ -190,7 +190,7 @@ def _write(dataset: Any, samples: dict[str, Any], folder: Path, threads: int) ->
 
 
 def _decode(dataset: Any, sample: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray | None]:
-    # Stamped before it is read: a file that changes meanwhile is found changed at the next call.
+    # The stamp is taken before reading: if the file changes meanwhile, the next call notices.
     entry: dict[str, Any] = {
         kind: _stamp(path) | {"sha256": files.sha256_file(path)} for kind, path in _sources(sample).items()
     }
@@ -198,7 +198,7 @@ def _decode(dataset: Any, sample: Any) -> tuple[dict[str, Any], np.ndarray, np.n
     label = None if sample.mask is None else dataset.read_mask(sample)
     if label is not None and label.shape != image.shape[:2]:
         sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (label, image)]
-        raise UserError(f"{sample.mask} is {sizes[0]}, its image {sizes[1]}; a mask has the size of its image")
+        raise UserError(f"{sample.mask} is {sizes[0]}, its image {sizes[1]}; a mask must have the size of its image")
     return entry | {"height": image.shape[0], "width": image.shape[1]}, image, label
 
 
@@ -215,7 +215,7 @@ def _append(stream: IO[bytes], array: np.ndarray) -> int:
 
 
 def in_order(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
-    """Map in threads, in the order of the items, with few results in memory at a time."""
+    """Map in threads and keep the order of the items; only few results are in memory at a time."""
     waiting: deque[Any] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -245,5 +245,5 @@ def _read_index(folder: Path) -> dict[str, Any] | None:
 def _map(path: Path) -> np.ndarray:
     if path.stat().st_size == 0:  # an empty file cannot be mapped
         return np.empty(0, np.uint8)
-    # As a plain array: slicing np.memmap itself costs several microseconds in its subclass.
+    # A plain array: slicing the subclass np.memmap costs several microseconds.
     return np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))

@@ -1,4 +1,4 @@
-"""Copies from the host to the device that do not wait for it."""
+"""Copies from the host to the device for which the host does not wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
-    """A small array of parameters as a tensor on `device`; from pinned memory, so that the host does not wait."""
+    """A small array of parameters as a tensor on `device`, copied from pinned memory so that the host does not wait."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if torch.device(device).type == "cpu":
         return tensor

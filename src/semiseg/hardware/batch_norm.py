@@ -18,7 +18,7 @@ from semiseg.hardware.distributed import gather, world
 
 
 def synchronise(network: nn.Module) -> nn.Module:
-    """Every batch normalisation of the network, with the statistics of all processes; one process changes nothing."""
+    """With several processes, replace every batch normalisation by one with statistics over all processes."""
     if world() > 1:
         for name, module in network.named_modules():
             if isinstance(module, _BatchNorm):
@@ -39,12 +39,12 @@ def _shared(module: _BatchNorm, name: str) -> type[_BatchNorm]:
 
 @cache
 def _class(kind: type[_BatchNorm]) -> type[_BatchNorm]:
-    """The same class, with its activation and the names of its weights, and the statistics of all processes."""
+    """A subclass with the same activation and names of weights, but with statistics over all processes."""
     return type(kind.__name__, (_Shared, kind), {})
 
 
 class _Shared:
-    """Goes before a class of batch normalisation."""
+    """A mix-in for classes of batch normalisation."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -58,13 +58,13 @@ class _Shared:
 
 
 class _Normalise(torch.autograd.Function):
-    """Keeps the input alone for the backward pass, as torch's own batch normalisation does."""
+    """Keeps only the input for the backward pass, as torch's batch normalisation does."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         variance, mean = torch.var_mean(_wide(x), _all_but_channels(x), correction=0)
         count = mean.new_tensor([x.numel() / len(mean)])
-        # Variances are put together around the common mean: a mean of squares would lose digits.
+        # Variances are combined around the common mean: a mean of squares would lose digits.
         own = gather(torch.cat([mean, variance, count])[None])
         means, variances, counts = own.split([len(mean), len(mean), 1], 1)
         total = counts.sum()

@@ -1,6 +1,6 @@
-"""Where and how fast the networks run: device, precision, memory layout, compilation.
+"""How the networks run: device, precision, memory layout, compilation.
 
-Everything here is a matter of speed; `engine.plain: true` switches all of it off.
+All of this concerns speed; `engine.plain: true` switches it off.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 
 def choose_device() -> torch.device:
-    """The GPU that the scheduler made visible, else the CPU; torchrun says which of several."""
+    """The GPU that the scheduler made visible, else the CPU; with several GPUs torchrun assigns one."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     return torch.device("cpu")
 
 
 def memory(device: torch.device) -> int:
-    """Bytes that the device has, used or not."""
+    """Total memory of the device in bytes."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     import psutil
@@ -32,7 +32,7 @@ def memory(device: torch.device) -> int:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """torch.manual_seed for the one device that computes; for all of them it costs a CPU step a millisecond."""
+    """torch.manual_seed for the computing device only; seeding all devices costs a CPU step a millisecond."""
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
     else:
@@ -45,21 +45,21 @@ class Speed:
     def __init__(self, settings: dict[str, Any], device: torch.device) -> None:
         on_gpu = device.type == "cuda"
         self.device, self.plain = device, settings["plain"]
-        self.deterministic = settings.get("deterministic", False)  # runs from before this option have no such key
+        self.deterministic = settings.get("deterministic", False)  # older runs lack this key
         wanted = "fp32" if self.plain else settings["precision"]
         if wanted == "auto":
-            # Cards that only emulate bf16 (V100, T4) are slower with it than with fp32.
+            # Cards that only emulate bf16 (V100, T4) are slower in bf16 than in fp32.
             wanted = "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "tf32"
         self.bf16 = wanted == "bf16"
-        # What stays in fp32 under bf16 (criteria, the matching's costs) may use TF32 as well.
+        # Operations that stay in fp32 under bf16 (criteria, matching costs) may use TF32.
         self.tf32 = on_gpu and wanted != "fp32" and torch.cuda.is_tf32_supported()
         self.fused = not self.plain
-        self.channels_last = not self.plain  # a fifth of a step's time on CPUs too
+        self.channels_last = not self.plain  # saves a fifth of a step's time, on CPUs too
         self.eager_because = _eager_because(settings, on_gpu)
 
     @property
     def precision(self) -> str:
-        """What the products of a step are computed in: `fp32` means that nothing is rounded to fewer bits."""
+        """The precision of matrix products; with `fp32` nothing is rounded to fewer bits."""
         return "bf16" if self.bf16 else "tf32" if self.tf32 else "fp32"
 
     @property
@@ -95,14 +95,14 @@ class Speed:
 
 
 def prepare(speed: Speed) -> None:
-    """Settings of the whole process."""
+    """Apply the settings of the whole process."""
     if speed.device.type == "cpu":
-        # Small tensors: a second thread costs more than it brings, and trainings run side by side.
+        # For small tensors a second thread costs more than it gains, and trainings run in parallel.
         torch.set_num_threads(int(os.environ.get("SEMISEG_THREADS", "1")))
         return
     torch.cuda.set_device(speed.device)
     cudnn = torch.backends.cudnn
-    cudnn.benchmark = not (speed.plain or speed.deterministic)  # crops have one size, so the search pays once
+    cudnn.benchmark = not (speed.plain or speed.deterministic)  # all crops have one size, so one search suffices
     cudnn.deterministic = speed.deterministic
     cudnn.allow_tf32 = speed.tf32
     torch.set_float32_matmul_precision("high" if speed.tf32 else "highest")
@@ -113,9 +113,9 @@ def prepare(speed: Speed) -> None:
 
 @contextmanager
 def sizes_vary() -> Iterator[None]:
-    """While images of many sizes come: cuDNN would search for the fastest algorithms again for each new size.
+    """Switch off cuDNN's search for images of many sizes, because it would search again for each size.
 
-    `torch.backends.cudnn.flags` would do more than that: it puts TF32 back to its default.
+    `torch.backends.cudnn.flags` is not used, because it also resets TF32 to its default.
     """
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
@@ -135,13 +135,13 @@ def _eager_because(settings: dict[str, Any], on_gpu: bool) -> str | None:
 
 
 class _WithFallback:
-    """A compiled function that becomes the plain one, with all others of its training, when a compilation fails."""
+    """A compiled function; if a compilation fails, this one and all others of the training become plain functions."""
 
     def __init__(self, function: Callable[..., Any], speed: Speed, say: Callable[[str], None]) -> None:
         import torch._functorch.config
 
-        # As it comes, the backward pass is compiled when it is first run: outside of this object, and too late for a
-        # fallback, because the forward pass has moved the statistics of batch normalisation by then.
+        # By default the backward pass is compiled when it first runs. That is outside of this object and too late for a
+        # # fallback, because the forward pass has already updated the statistics of batch normalisation.
         torch._functorch.config.force_non_lazy_backward_lowering = True
         self.plain, self.speed, self.say = function, speed, say
         self.fast = torch.compile(function, dynamic=False)
@@ -154,8 +154,8 @@ class _WithFallback:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            result = self.plain(*arguments, **options)  # raises too when it was not the compiler's fault
-            reason = _first_line(getattr(error, "inner_exception", error))  # dynamo wraps what its backend raised
+            result = self.plain(*arguments, **options)  # raises the error again if the compiler is not the cause
+            reason = _first_line(getattr(error, "inner_exception", error))  # dynamo wraps errors of its backend
             self.speed.eager_because = f"torch.compile failed ({reason})"
             self.say(f"torch.compile is not used here, the networks run eagerly ({reason})")
             return result
@@ -166,7 +166,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def describe() -> dict[str, Any]:
-    """Hardware as the record shows it."""
+    """The hardware, for the record."""
     import platform
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

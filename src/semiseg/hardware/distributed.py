@@ -1,4 +1,4 @@
-"""What couples a batch across processes. With one process every function here is the identity.
+"""Operations that couple a batch across processes. With one process every function here is the identity.
 
 Gradients are averaged after the backward pass rather than by DistributedDataParallel, whose hooks expect one forward
 pass per step: several methods here run encoder and decoder separately or more than once.
@@ -15,12 +15,12 @@ import torch.distributed as dist
 from torch import nn
 
 ASK_EVERY = 10  # iterations
-# The first process writes checkpoints, evaluations and weights while the others wait for it, be the disk ever so slow.
+# The first process writes checkpoints, evaluations and weights while all others wait; the disk may be slow.
 PATIENCE = timedelta(hours=1)
 
 
 def start(device: torch.device) -> None:
-    """Join the processes that torchrun started; alone there is nothing to join."""
+    """Connect the processes that torchrun started; a single process needs no connection."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
 
@@ -73,7 +73,7 @@ def average(values: torch.Tensor) -> torch.Tensor:
 
 
 def total(counts: torch.Tensor) -> torch.Tensor:
-    """The sum of whole numbers over all processes: exact, whichever process counted what."""
+    """The exact sum of whole numbers over all processes."""
     if world() > 1:
         dist.all_reduce(counts)
     return counts
@@ -86,7 +86,7 @@ def smallest(values: torch.Tensor) -> torch.Tensor:
 
 
 def average_gradients(modules: Iterable[nn.Module]) -> None:
-    """One collective for all gradients of the step."""
+    """Average all gradients of the step in one collective operation."""
     if world() == 1:
         return
     gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
@@ -97,9 +97,9 @@ def average_gradients(modules: Iterable[nn.Module]) -> None:
 
 
 def agree(flag: bool, device: torch.device, iteration: int) -> bool:
-    """True everywhere soon after it is true anywhere: all processes must stop at the same iteration.
+    """True in all processes soon after it is true in one, because all must stop at the same iteration.
 
-    Asked only now and then, because the answer makes the host wait.
+    It is checked only at intervals, because the host must wait for the answer.
     """
     if world() == 1 or iteration % ASK_EVERY:
         return flag and world() == 1

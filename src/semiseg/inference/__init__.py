@@ -1,1 +1,1 @@
-"""A trained run at work: predictions for other images, export."""
+"""Uses trained runs: predictions for other images, export."""

@@ -24,9 +24,9 @@ from semiseg.inference.trained import Trained
 AFFECTS_RESULTS = False
 
 OPSET = 18  # the first that resizes with antialiasing
-TRACED = (1, 97, 129)  # batch, height, width: of no stride's multiple, so that padding is part of the graph
+TRACED = (1, 97, 129)  # batch, height, width: no multiples of a stride, so that padding is part of the graph
 CHECKED = (TRACED, (2, 160, 96))
-TOLERANCE = 1e-3  # of a probability; float32 in another order of summation
+TOLERANCE = 1e-3  # largest difference of a probability: float32 sums in another order
 
 
 class Deployed(nn.Module):
@@ -42,7 +42,7 @@ class Deployed(nn.Module):
 
 
 class Attention(nn.Module):
-    """What nn.MultiheadAttention computes here, with lengths that stay variables when it is traced."""
+    """The computation of nn.MultiheadAttention, with lengths that stay variable in a trace."""
 
     def __init__(self, source: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def export(trained: Trained, path: Path) -> list[tuple[tuple[int, int, int], flo
     try:
         with torch.inference_mode():
             expected = [model(torch.from_numpy(image))[0].numpy() for image in images]
-    except RuntimeError as error:  # an architecture that wants larger images than those of the comparison
+    except RuntimeError as error:  # an architecture that needs larger images than the comparison uses
         raise _refused(trained, error) from error
     _replace_attention(model)
     with atomic(path) as temporary:
@@ -113,9 +113,9 @@ def _replace_attention(model: nn.Module) -> None:
 
 
 def _resize_bicubic(graph: Any, x: Any, size: Any, align_corners: Any, scales: Any) -> Any:
-    """`interpolate(mode="bicubic", antialias=True)` for ONNX, of which PyTorch's exporter has nothing.
+    """`interpolate(mode="bicubic", antialias=True)` for ONNX, which PyTorch's exporter does not support.
 
-    timm brings position embeddings to an image's grid with it; the coefficient is the one of PyTorch's kernel.
+    timm uses it to interpolate position embeddings; the coefficient equals that of PyTorch's kernel.
     """
     from torch.onnx import symbolic_helper
 
@@ -138,8 +138,8 @@ def _write(model: nn.Module, path: Path, trained: Trained) -> None:
     try:
         with warnings.catch_warnings(), _silent(), torch.no_grad():
             torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize_bicubic, OPSET)
-            warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant; `export` compares
-            # The tracing exporter: the other one takes minutes per network and needs a further package.
+            warnings.simplefilter("ignore")  # tracing warns about constant sizes; `export` compares the results
+            # The tracing exporter; the dynamo exporter takes minutes per network and needs another package.
             torch.onnx.export(
                 model, (torch.from_numpy(_image(TRACED)),), str(path), dynamo=False, opset_version=OPSET,
                 input_names=["image"], output_names=["probabilities", "label"], dynamic_axes=axes,
@@ -160,7 +160,7 @@ def _size(probabilities: np.ndarray) -> str:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """On an error PyTorch's C++ code prints the whole graph to the standard output, past Python's `sys.stdout`."""
+    """Silence the standard output, to which PyTorch's C++ code prints the whole graph on an error."""
     sys.stdout.flush()
     kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -173,7 +173,7 @@ def _silent() -> Iterator[None]:
 
 
 def _describe(path: Path, trained: Trained) -> None:
-    """What the numbers mean, inside the file."""
+    """Store the meaning of the numbers in the file."""
     import onnx
 
     model = onnx.load(path)
@@ -194,10 +194,10 @@ def _run(path: Path, images: list[np.ndarray]) -> list[list[np.ndarray]]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # its reason comes with the exception
+    options.log_severity_level = 4  # the exception has the reason
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         return [session.run(None, {"image": image}) for image in images]
-    except Exception as error:  # onnxruntime's own exceptions share no class
+    except Exception as error:  # onnxruntime's exceptions have no common class
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(f"ONNX Runtime does not run the exported network ({reason}); nothing was written") from error

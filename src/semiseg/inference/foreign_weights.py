@@ -1,4 +1,4 @@
-"""Weights that no run of ours has made, scored on a data set as a suite scores its own."""
+"""Scores weights that were trained elsewhere, under the protocol of a suite."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from semiseg.scoring.selection import score
 
 AFFECTS_RESULTS = False
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")  # under which trainings keep the weights
-# What segmentation_models_pytorch calls the parts of a model, and what they are called here.
+WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training code stores the weights
+# Names of the parts of a model in segmentation_models_pytorch and here.
 PARTS = {"encoder.": "encoder.body.", "decoder.": "head.decoder.", "segmentation_head.": "head.segmentation_head."}
 M = TypeVar("M", bound=BaseModel)
 
@@ -45,9 +45,9 @@ def scored(
     prefix: str = "",
     device: torch.device | None = None,
 ) -> dict[str, Any]:
-    """Score of the weights on the set that the suite reports, with what it was made from.
+    """Score of the weights on the set that the suite reports, with its inputs.
 
-    network, protocol: changes of the suite's own settings; prefix: which of the file's keys belong to the network.
+    network, protocol: changes of the suite's settings; prefix: prefix of the keys that belong to the network.
     """
     suite = params.suites[suite_name]
     chosen = _changed(suite.recipe.network, network, "--network")
@@ -75,7 +75,7 @@ def scored(
         "protocol": judged,
         "classes": list(store.classes),
         "miou": found["miou"],
-        "miou_error": float(np.std(spread, ddof=1)),  # over other images alone
+        "miou_error": float(np.std(spread, ddof=1)),  # error from the choice of images only
         **{key: found[key] for key in ("pixel_accuracy", "per_class", "absent", "confusion")},
     }
 
@@ -88,7 +88,7 @@ def _changed(settings: M, changes: Mapping[str, Any], option: str) -> M:
 
 
 def read(file: Path, prefix: str = "") -> dict[str, Tensor]:
-    """The file's tensors below the prefix, which is taken away; nothing in the file is executed."""
+    """The file's tensors below the prefix, with the prefix removed; no code in the file is executed."""
     if not file.is_file():
         raise UserError(f"--weights: there is no file {file}")
     state = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
@@ -116,7 +116,7 @@ def _pickled(file: Path) -> dict[str, Tensor]:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{file} cannot be read as weights alone; save a state dict, `torch.save(model.state_dict(), FILE)`, or a "
+            f"{file} is not a file of weights only; save a state dict, `torch.save(model.state_dict(), FILE)`, or a "
             ".safetensors file"
         ) from error
     while isinstance(found, dict) and (inner := next((found[key] for key in WRAPPERS if key in found), None)):
@@ -130,10 +130,10 @@ def _pickled(file: Path) -> dict[str, Tensor]:
 
 
 def fit(network: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
-    """Every key has its place, and every place its key: a score of half a network would be no score."""
+    """Check that keys and shapes match in both directions, because a partly loaded network has no meaningful score."""
     target = network.state_dict()
     state = {key if key in target else _own_name(key): value for key, value in state.items()}
-    counters = {key for key in target if key.endswith("num_batches_tracked")}  # decide nothing in evaluation
+    counters = {key for key in target if key.endswith("num_batches_tracked")}  # without effect in evaluation
     missing = sorted(target.keys() - state.keys() - counters)
     unknown = sorted(key for key in state.keys() - target.keys() if not key.startswith(("auxiliary.", "owned.")))
     unlike = [
@@ -142,7 +142,7 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
         if state[key].shape != target[key].shape
     ]
     problems = [f"{len(missing)} keys are missing ({', '.join(missing[:3])} …)"] if missing else []
-    problems += [f"{len(unknown)} have no place ({', '.join(unknown[:3])} …)"] if unknown else []
+    problems += [f"{len(unknown)} are unknown ({', '.join(unknown[:3])} …)"] if unknown else []
     problems += [f"{len(unlike)} have another shape ({unlike[0]})"] if unlike else []
     if problems:
         raise UserError(

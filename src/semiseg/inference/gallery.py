@@ -1,4 +1,4 @@
-"""A page to look through predictions: without a network, for thousands of images, the least certain ones first."""
+"""Writes a page of predictions: it works offline and for thousands of images; the least certain images come first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AFFECTS_RESULTS = False
 TEMPLATE = Path(__file__).with_name("gallery.html")
 THUMBNAIL, VIEW = 192, 960  # longest sides
 OVERLAY = 0.5
-LEAST = 0.001  # share of an image below which a class does not count as shown
+LEAST = 0.001  # smallest share of an image for a class to count as shown
 
 
 class Gallery:
@@ -26,7 +26,7 @@ class Gallery:
     def __init__(
         self, out: Path, title: str, classes: Sequence[str], palette: Sequence[Sequence[int]], listed: bool = False
     ) -> None:
-        self.listed = listed  # the order in which images were added means something
+        self.listed = listed  # keep the order in which images were added
         self.folder, self.title, self.classes = out / "gallery", title, list(classes)
         self.palette = [list(colour) for colour in palette]
         self.entries: list[dict[str, Any]] = []
@@ -58,7 +58,7 @@ class Gallery:
         )
 
     def _save(self, picture: Image.Image, kind: str, name: str, **options: Any) -> None:
-        """Not by way of a temporary file that is flushed to disk: these are many, and quickly made again."""
+        """Write without an atomic, flushed temporary file: the pictures are many, and quickly made again."""
         path = self.folder / kind / name
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path, **options)

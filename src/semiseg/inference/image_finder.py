@@ -1,4 +1,4 @@
-"""Which image files a prediction is made for, and what each result is called."""
+"""Finds the image files for prediction, and names the results."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ AFFECTS_RESULTS = False
 @dataclass(frozen=True)
 class Source:
     path: Path
-    name: str  # of the results, below the output's folders and without a suffix
+    name: str  # name of the results, below the output's folders and without a suffix
 
 
 def find(paths: Sequence[Path], out: Path) -> list[Source]:
-    """Files as given (an absent one fails when it is read), folders with all that lies below them but `out`."""
+    """Given files, and all images below given folders except those in `out`. A missing file fails when it is read."""
     found: dict[Path, Path] = {}
     for path in paths:
         for file, relative in _below(path, out.resolve()) if path.is_dir() else [(path, Path(path.name))]:
@@ -44,9 +44,9 @@ def _below(folder: Path, out: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _named(found: dict[Path, Path]) -> Iterator[Source]:
-    """The path without suffix; with it where a.jpg meets a.png; with a number where two folders share a name.
+    """The path without suffix; with suffix if a.jpg and a.png both exist; with a number if two folders share a name.
 
-    Compared without case, because the file system of the results may do so too.
+    Names are compared without case, because the file system of the results may ignore case.
     """
     count = Counter(_stem(relative).casefold() for relative in found.values())
     taken: set[str] = set()

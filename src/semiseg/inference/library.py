@@ -27,7 +27,10 @@ Picture = np.ndarray | Image.Image | str | Path
 
 
 class Model:
-    """A trained network under its run's evaluation protocol. Memory stays bounded: large images go through in tiles."""
+    """A trained network under its run's evaluation protocol.
+
+    Memory is bounded, because large images are processed in tiles.
+    """
 
     def __init__(self, run: str | Path, network: str | None = None, device: str | torch.device | None = None) -> None:
         place = choose_device() if device is None else torch.device(device)
@@ -47,7 +50,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one evaluation; shares in percent, NaN for classes that neither masks nor predictions show."""
+    """The scores of one evaluation.
+
+    Shares in percent, NaN for classes that occur neither in masks nor in predictions.
+    """
 
     images: int
     miou: float
@@ -64,7 +70,7 @@ def load(run: str | Path, network: str | None = None, device: str | torch.device
 def evaluate(model: Model | str | Path, data: str | Path | Iterable[tuple[Picture, np.ndarray]]) -> Scores:
     """Scores on a folder with images/, masks/ and classes.yaml, or on pairs of an image and its label map.
 
-    A label map holds class numbers, and 255 where it is not to be scored. Images without a mask are left out.
+    A label map holds class numbers, and 255 at pixels that are not scored. Images without a mask are left out.
     """
     model = model if isinstance(model, Model) else load(model)
     pairs = _of_folder(Path(data), model.classes) if isinstance(data, str | Path) else data
@@ -86,7 +92,7 @@ def as_pixels(image: Picture) -> np.ndarray:
         return read_image(image)
     if isinstance(image, Image.Image):
         return np.array(image.convert("RGB"))
-    pixels = np.array(image)  # a copy: PyTorch warns of arrays that cannot be written
+    pixels = np.array(image)  # a copy, because PyTorch warns about read-only arrays
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:

@@ -1,4 +1,4 @@
-"""Label maps of images of any size, one after another, whatever happens to single files."""
+"""Predicts label maps for images of any size; a bad file does not stop the others."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from semiseg.scoring import protocols
 
 AFFECTS_RESULTS = False
 
-PIECE = 2**21  # pixels that go through the network at once: a Cityscapes image
-TILE, MARGIN = 1024, 192  # a larger image is cut into tiles of this side, seen with this much around them
-STRIDE = 32  # the encoders' coarsest: tiles start at its multiples, and smaller sides are padded to it
-OVERLAY = 0.5  # share of the colours in the overlay
-THREADS = min(4, os.cpu_count() or 1)  # that read ahead and write behind
+PIECE = 2**21  # pixels of one forward pass: a Cityscapes image
+TILE, MARGIN = 1024, 192  # larger images are cut into tiles of this side, with this margin around them
+STRIDE = 32  # the coarsest stride of the encoders: tiles start at its multiples, and smaller sides are padded to it
+OVERLAY = 0.5  # weight of the colours in the overlay
+THREADS = min(4, os.cpu_count() or 1)  # threads that read ahead and write results
 
 
 class Predictor:
-    """A trained network under its run's protocol; memory is bounded by PIECE, not by the image."""
+    """A trained network under its run's protocol; memory depends on PIECE, not on the image size."""
 
     def __init__(self, trained: Trained, device: torch.device) -> None:
         self.trained = trained
@@ -57,7 +57,7 @@ class Predictor:
     def _in_tiles(
         self, images: np.ndarray, of_piece: Callable[[np.ndarray], tuple[np.ndarray, ...]]
     ) -> tuple[np.ndarray, ...]:
-        """What `of_piece` finds, for images of any size; height and width are its arrays' last dimensions."""
+        """Apply `of_piece` to images of any size; height and width are the last dimensions of its arrays."""
         size = images.shape[1:3]
         if size[0] * size[1] <= PIECE:
             return of_piece(images)
@@ -107,7 +107,7 @@ def predict(
     advance: Callable[[int], None],
     gallery: Gallery | None = None,
 ) -> dict[str, str]:
-    """Write the pictures of every image below `out`; what could not be read is returned, with the reason."""
+    """Write the pictures of every image below `out`; return the unreadable files, with reasons."""
     failures: dict[str, str] = {}
     with ThreadPoolExecutor(THREADS) as pool:
         writing: deque[Future[None]] = deque()
@@ -146,7 +146,7 @@ def _guarded(predictor: Predictor, images: np.ndarray, first: Source) -> tuple[n
 def _read(
     sources: Sequence[Source], pool: ThreadPoolExecutor, failures: dict[str, str], advance: Callable[[int], None]
 ) -> Iterator[tuple[Source, np.ndarray]]:
-    """Images in order, a few read ahead; bad ones are noted and left out."""
+    """Yield the images in order; a few are read ahead. Bad files are recorded and left out."""
     waiting: deque[tuple[Source, Future[np.ndarray]]] = deque()
     rest = iter(sources)
     while True:
@@ -164,7 +164,7 @@ def _read(
 
 
 def _groups(images: Iterable[tuple[Source, np.ndarray]], most: int) -> Iterator[list[tuple[Source, np.ndarray]]]:
-    """Images that follow each other and have one size, together no larger than a piece, share a batch."""
+    """Batches of successive images with the same size, together no larger than a piece."""
     group: list[tuple[Source, np.ndarray]] = []
     for source, image in images:
         height, width = image.shape[:2]
@@ -178,7 +178,7 @@ def _groups(images: Iterable[tuple[Source, np.ndarray]], most: int) -> Iterator[
 
 
 def draw(image: np.ndarray, label: np.ndarray, palette: Sequence[Sequence[int]]) -> dict[str, Image.Image]:
-    """Class numbers (which viewers show in colours), the colours themselves, and the colours over the image."""
+    """The pictures: class numbers (which viewers show in colours), the colours, and the colours over the image."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
     colours = table[label]
@@ -196,5 +196,5 @@ def _write(pictures: dict[str, Any], out: Path, name: str) -> None:
                 picture.save(temporary, format="PNG", compress_level=1 if kind == "overlay" else 6)
         except OSError as error:
             full = error.errno in DISK_FULL
-            reason = "no room left on its disk" if full else error.strerror or error
+            reason = "its disk is full" if full else error.strerror or error
             raise UserError(f"{path} cannot be written ({reason}); choose another --out") from error

@@ -1,4 +1,4 @@
-"""A finished run on corrupted images: mIoU for each kind and strength, and how far it falls, with image errors."""
+"""A finished run on corrupted images: mIoU for each kind and strength, its drop, and its error over images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESAMPLES = 2_000
 
 
 def score(run: Path, device: torch.device | None = None) -> dict[str, Any]:
-    """Write corruptions.json beside the run's eval.json, of the network that the method reports."""
+    """Write corruptions.json beside the run's eval.json, for the network that the method reports."""
     device = choose_device() if device is None else device
     loaded = trained.load(run, None, device)
     settings, store = loaded.config["evaluation"], _store(run, loaded)
@@ -70,8 +70,8 @@ def _store(run: Path, loaded: trained.Trained) -> Store:
     name = loaded.config["dataset"]["name"]
     known = loading.load("params.yaml").datasets
     if name not in known:
-        raise UserError(f"{run} was trained on {name}, which params.yaml does not name")
+        raise UserError(f"{run} was trained on {name}, which params.yaml does not define")
     store = open_store(preparing.ensure_store(name, known[name]))
     if preparing.data_sha256(name, Path("data")) != RunFolder(run).spec["data"]:
-        raise UserError(f"data/{name} is not the data set that {run} was trained on; get that version back")
+        raise UserError(f"data/{name} differs from the data set that {run} was trained on; restore that version")
     return store

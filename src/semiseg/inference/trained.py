@@ -1,4 +1,4 @@
-"""The network of a finished run, ready to be used on other images."""
+"""The network of a finished run, for use on other images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AFFECTS_RESULTS = False
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in evaluation mode, and what its outputs mean."""
+    """A network in evaluation mode, and the meaning of its outputs."""
 
     run: Path
     spec_sha256: str
@@ -40,7 +40,7 @@ class Trained:
 
 
 def load(run: Path, label: str | None, device: torch.device, data: Path = Path("data")) -> Trained:
-    """The network `label` of the run; without a label the one that the run's method reports."""
+    """The network `label` of the run; by default the network that the method reports."""
     folder = RunFolder(run)
     spec = folder.spec
     if spec is None:
@@ -62,7 +62,7 @@ def load(run: Path, label: str | None, device: torch.device, data: Path = Path("
 def _present(run: Path, name: str) -> Path:
     if not (run / name).exists() and (source := RunFolder(run).source):
         raise UserError(
-            f"{run} was collected from {source} without weights; put {source}'s {name} into it, or train it in another "
+            f"{run} was collected from {source} without weights; copy {name} into it, or train it in another "
             f"folder (`semiseg train FOLDER --config {run / 'config.yaml'}`)"
         )
     if not (run / name).exists():
@@ -86,7 +86,7 @@ def _weights(path: Path, label: str) -> dict[str, Tensor]:
 
 
 def _build(run: Path, config: dict[str, Any], classes: int) -> nn.Module:
-    """The architecture alone: start weights would be fetched only to be overwritten."""
+    """Build the architecture without start weights, which would be overwritten anyway."""
     try:
         chosen = NetworkConfig.model_validate(config["recipe"]["network"])
         method = methods.of_run(config, classes)
@@ -115,7 +115,7 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 
 
 def _beside(run: Path) -> list[Path]:
-    """The folder data/ of the project that the run lies in, from wherever the command is called."""
+    """The folder data/ of the project that contains the run; it does not depend on the current folder."""
     return [parent.parent / "data" for parent in run.resolve().parents if parent.name == "results"]
 
 

@@ -1,4 +1,4 @@
-"""Methods, one file each and named after it."""
+"""The methods; each file defines one method and has its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tuning may try: each method declares a range beside its options, in `tuned`.
+"""Ranges of values for tuning; each method declares them in `tuned`, below its options.
 
 A range maps a number between 0 and 1 to a value, so that one sequence of numbers serves all methods.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 AFFECTS_RESULTS = False
-DIGITS = 3  # of tried values: enough to tell trials apart, and short enough to be read
+DIGITS = 3  # significant digits of tried values: enough to distinguish trials, and short enough to read
 
 
 class Range(Protocol):
     def value(self, place: float, default: Any) -> Any:
-        """The value at a place in [0, 1); `default` is the one that the suite would take without tuning."""
+        """The value at a position in [0, 1); `default` is the suite's value without tuning."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class OneOf:
         return self.values[math.floor(place * len(self.values))]
 
 
-# Keys are a method's options, or places in the recipe.
+# Keys are options of the method, or paths in the recipe.
 EVERY_METHOD: dict[str, Range] = {"recipe.optimiser.lr": Times(0.5, 2.0)}
 STRONG_VIEWS: dict[str, Range] = EVERY_METHOD | {"recipe.augment.strength": Between(0.25, 1.0)}
 

@@ -23,7 +23,10 @@ class Pseudo(NamedTuple):
     valid: Tensor  # [B,H,W] bool
 
     def mixed(self, donor: Pseudo, mask: Tensor) -> Pseudo:
-        """CutMix of targets: the donor's inside the mask. What is pasted with a pixel stays with it."""
+        """CutMix of targets: those of the donor inside the mask.
+
+        Label, confidence and validity of a pixel stay together.
+        """
         return Pseudo(*(torch.where(mask, theirs, own) for own, theirs in zip(self, donor, strict=True)))
 
     def partner(self, step: Step) -> Pseudo:
@@ -33,8 +36,8 @@ class Pseudo(NamedTuple):
 def beside(step: Step, network: Any, labelled: Tensor, *unlabelled: Tensor) -> list[Any]:
     """Outputs of a network in training mode for the labelled images and for each of the unlabelled batches.
 
-    With `recipe.batch_norm: joint` all of them share one pass, and with it the statistics of batch norm; with
-    `separate` the labelled images have a pass of their own.
+    With `recipe.batch_norm: joint` all of them share one pass, and therefore the statistics of batch norm; with
+    `separate` the labelled images have a separate pass.
     """
     sizes = [len(labelled), *map(len, unlabelled)]
     if step.joint:
@@ -43,25 +46,25 @@ def beside(step: Step, network: Any, labelled: Tensor, *unlabelled: Tensor) -> l
 
 
 def valid_pixels(batch: Batch) -> Tensor:
-    """[B,H,W] bool: everything that is not padding."""
+    """[B,H,W] bool: False on padding."""
     if batch.valid is not None:
         return batch.valid
     return torch.ones_like(batch.unlabelled[:, 0], dtype=torch.bool)
 
 
 def pseudo_labels(logits: Tensor, batch: Batch) -> Pseudo:
-    """argmax and max of softmax, constants for the gradient; `logits` have been through `step.targets`."""
+    """argmax and max of softmax, without gradient; `logits` are the output of `step.targets`."""
     confidence, label = logits.detach().float().softmax(1).max(1)
     return Pseudo(label, confidence, valid_pixels(batch))
 
 
 def everyone(rows: Tensor, count: int, step: Step) -> Tensor:
-    """Rows of all processes without gradient: those of all labelled images (`count` here), then of all unlabelled."""
+    """Rows of all processes without gradient: all labelled (`count` in this process), then all unlabelled."""
     return torch.cat([step.gather(rows[:count]), step.gather(rows[count:])])
 
 
 def own_vectors(maps: Tensor, count: int, step: Step, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors of maps [B,D,h,w] at positions among everyone's pixels, and which of the pixels are in this process."""
+    """Vectors of maps [B,D,h,w] at positions among all processes' pixels, and which of them are in this process."""
     vectors = maps.movedim(1, 3).flatten(0, 2).float()
     numbers = torch.arange(len(vectors), device=maps.device).view_as(maps[:, 0]) + len(vectors) * step.rows.start
     numbers = everyone(numbers, count, step).flatten()[positions]
@@ -76,7 +79,7 @@ def shared_draws(step: Step, stream: str, shape: Sequence[int], device: torch.de
 
 
 def partner(rows: Tensor, step: Step) -> Tensor:
-    """The image before in the batch of all processes: whom CutMix pastes from. The same on one GPU and on many."""
+    """The donors of CutMix: the previous image in the batch of all processes, on one GPU as on many."""
     return step.gather(rows).roll(1, 0)[step.rows]
 
 
@@ -94,7 +97,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def percentiles(values: Tensor, counted: Tensor, percents: Sequence[float]) -> Sequence[Tensor]:
-    """Of the counted values, interpolated linearly; infinite where none is counted."""
+    """Quantile of the counted values, interpolated linearly; infinite if no value is counted."""
     ordered = values.where(counted, torch.inf).flatten().sort().values
     last = (counted.sum() - 1).clamp(min=0).double()
     at = torch.stack([last * (percent / 100) for percent in percents])
@@ -107,7 +110,7 @@ def nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def mean_over_pixels(values: Tensor, step: Step) -> Tensor:
-    """Mean over ALL elements of the batch of all processes; what a mask has set to 0 counts."""
+    """Mean over ALL elements of the batch of all processes, including those that a mask has set to 0."""
     return step.global_mean(values.sum(), values.new_full((), values.numel()))
 
 
@@ -117,7 +120,7 @@ def squared_difference(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def channel_dropout(features: list[Tensor], share: float, step: Step) -> list[Tensor]:
-    """Dropout of whole channels, the kept ones scaled up (nn.Dropout2d), but keyed by sample and not by state."""
+    """Dropout of whole channels, like nn.Dropout2d, but with draws that are keyed by sample."""
     from semiseg.feed.transfer import to_device
 
     kept = []

@@ -13,18 +13,18 @@ $$
 $S$ are the pixels with $D(P)_j > T_{\text{semi}}$. The halves in $L_D$ are those of the code. The paper writes sums
 over pixels. These are means, as in its code; its weights would not fit sums. Padding of unlabelled images has no loss;
 in the code it takes part. The variant `adv` has $\lambda_{\text{semi}} = 0$, which is how the code switches
-$L_{\text{semi}}$ off. The paper's rows "+L_adv" may come from labelled images alone; `lambda_adv_unlabelled: 0` does
-that (an arm of its suite).
+$L_{\text{semi}}$ off. The paper's rows "+L_adv" may use labelled images only; `lambda_adv_unlabelled: 0` does
+that (an arm in the suite).
 
 Reference: Hung, Tsai, Liou, Lin, Yang: Adversarial Learning for Semi-Supervised Semantic Segmentation. BMVC 2018.
 Code: hfslyc/AdvSemiSeg at 841d546.
 
 Known to go wrong:
-- The published figures start from COCO weights (so the code; the text says ImageNet). Others do not reach them with
-  ImageNet weights. They are not comparable with figures of methods that start from ImageNet.
+- The published figures start from COCO weights (according to the code; the text says ImageNet). They were not
+  reproduced with ImageNet weights. They are not comparable with figures of methods that start from ImageNet weights.
 - The discriminator becomes too strong; its loss should stay between 0.2 and 0.5.
-- If no pixel passes $T_{\text{semi}}$, $L_{\text{semi}}$ is 0. The diagnostics of a run show the share of
-  pixels that pass.
+- If no pixel passes $T_{\text{semi}}$, $L_{\text{semi}}$ is 0. The diagnostics of a run show the share of pixels that
+  pass.
 - The code for Cityscapes was never published.
 """
 
@@ -49,12 +49,12 @@ class AdvSemiSeg(Method):
     title = "AdvSemiSeg"
     year = 2018
     fidelity = "official code compared"
-    batch_norm = "separate"  # the code: a pass of its own for unlabelled images
+    batch_norm = "separate"  # code: a separate pass for unlabelled images
     passes = Passes(1, 1)
     variant_names = {"adv": {"lambda_semi": 0}, "adv_semi": {}}
 
     class Options(PseudoLabelOptions):
-        lambda_adv_labelled: float = Field(0.01, ge=0)  # paper; the script's own default is 0.1
+        lambda_adv_labelled: float = Field(0.01, ge=0)  # paper; the default of the script is 0.1
         lambda_adv_unlabelled: float = Field(0.001, ge=0)  # paper (BMVC version) and code
         lambda_semi: float = Field(0.1, ge=0)  # paper
         t_semi: float = Field(0.2, ge=0, le=1)  # paper; 1 selects nothing, 0 everything
@@ -64,7 +64,7 @@ class AdvSemiSeg(Method):
         width_d: int = Field(64, ge=1)  # paper: channels 64-128-256-512-1
         # D also sees unlabelled predictions as fake: text no, code yes (`D_remain`)
         discriminate_unlabelled: bool = False
-        # D sees (1 - s) onehot Y + s / classes as real: else it tells a prediction by its softness alone. Free choice
+        # D sees (1 - s) onehot Y + s / classes as real; otherwise softness alone reveals a prediction. Free choice
         smooth_truth: float = Field(0.0, ge=0, lt=1)
         # No L_adv on unlabelled images in an iteration whose mask is empty: text no, code yes
         drop_adv_with_empty_mask: bool = False
@@ -93,7 +93,7 @@ class AdvSemiSeg(Method):
 
     @classmethod
     def needs_unlabelled(cls, options) -> bool:
-        return options.lambda_semi > 0  # L_adv has a meaning on labelled predictions alone
+        return options.lambda_semi > 0  # L_adv is also defined on labelled predictions alone
 
     def auxiliary(self) -> nn.Module:
         from semiseg.models.parts import discriminators
@@ -113,7 +113,7 @@ class AdvSemiSeg(Method):
             logs = unlabelled.logits.float().log_softmax(1)
             maps = [labelled.logits.float().softmax(1), logs.exp()]
         self._fake = [(maps[0].detach(), known)]
-        # D normalises nothing over its batch, so that one call does for both.
+        # D has no batch normalisation, so one call can process both.
         verdicts = step.auxiliary(torch.cat(maps)).split([len(one) for one in maps])
         losses = {
             "supervised": step.supervised(labelled, batch.label),
@@ -129,10 +129,10 @@ class AdvSemiSeg(Method):
             return {"adversarial_unlabelled": adversarial, "semi": torch.zeros_like(adversarial)}
 
         # The mask and the one-hot argmax are constants for the gradient.
-        label = step.targets(logs.detach()).max(1).indices  # argmax takes a CPU eight times as long
+        label = step.targets(logs.detach()).max(1).indices  # argmax takes eight times as long on a CPU
         chosen = self._trusted(verdict.detach()) & valid
         values = F.nll_loss(logs, label, reduction="none")
-        # Mean over the selected pixels, so that L_semi does not shrink with the mask; 0 when it is empty.
+        # Mean over the selected pixels, so that L_semi does not depend on their number; 0 if the mask is empty.
         semi = step.global_mean((values * chosen).sum(), chosen.sum())
         if o.drop_adv_with_empty_mask:
             adversarial = adversarial * step.gather(chosen.flatten(1).any(1)).any()
@@ -145,7 +145,10 @@ class AdvSemiSeg(Method):
         return verdict.squeeze(1).float() > threshold
 
     def auxiliary_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """L_D: predictions of `losses` are fake, one-hot ground truth is real; ignored pixels count for neither."""
+        """L_D: the predictions of `losses` are fake, one-hot ground truth is real.
+
+        Ignored pixels count in neither term.
+        """
         from semiseg.models.criteria import one_hot
 
         maps, masks = zip(*self._fake, strict=True)
@@ -162,7 +165,7 @@ class AdvSemiSeg(Method):
 
 
 def _binary(verdict: Tensor, truth: int, counted: Tensor, step: Step) -> Tensor:
-    """Binary cross-entropy of D's logits [B,1,H,W] against one truth, mean over the counted pixels."""
+    """Binary cross-entropy of D's logits [B,1,H,W] against a constant target, averaged over the counted pixels."""
     verdict = verdict.squeeze(1).float()
     values = F.softplus(-verdict if truth else verdict)
     return step.global_mean((values * counted).sum(), counted.sum())

@@ -1,4 +1,4 @@
-r"""AugSeg (Zhao et al., CVPR 2023, "Augmentation Matters"): random intensity; CutMix that labelled pixels help with.
+r"""AugSeg (Zhao et al., CVPR 2023, "Augmentation Matters"): random intensities, and CutMix also from labelled images.
 
 $$
 \begin{split}
@@ -12,17 +12,16 @@ is
 
 $$ c_i = \operatorname{mean}_j \max_k p^t_{jk} \left( 1 - \frac{H(p^t_j)}{\log K} \right) $$
 
-Before images are mixed among each other, image $i$ receives a box of a labelled image with probability $1 - c_i$. The
-code's teacher is a copy of the student through the first epoch; here it follows with the recipe's warm start, as every
-method's teacher does.
+Before images are mixed with each other, image $i$ receives a box of a labelled image with probability $1 - c_i$. In the
+code the teacher is a copy of the student in the first epoch; here it uses the recipe's warm start, as in every method.
 
 Reference: Zhao, Yang, Long, Pi, Zhou, Wang: Augmentation Matters: A Simple-yet-Effective Approach to Semi-supervised
 Semantic Segmentation. CVPR 2023.
 Code: ZhenZHAO/AugSeg at 7ead870.
 
 Known to go wrong:
-- The published figures are best epochs: with 92 labels the best is 71.09 and the last 65.05. A user finds 63.5.
-- Labelled pixels are pasted into images of which the teacher is unsure: with few labels these are always the same ones.
+- The published figures are best epochs: with 92 labels the best is 71.09 and the last 65.05. A user reports 63.5.
+- Labelled pixels are pasted into images with unsure predictions; with few labels they come from the same few images.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class AugSeg(Method):
         }
 
     def _mix(self, batch: Batch, strong: Tensor, pseudo: Pseudo, confidence: Tensor, step: Step):
-        """Both pastings use one permutation of the batch, as the code has it."""
+        """Mix the batch; both paste operations use the same permutation of the batch, as in the code."""
         from semiseg.feed.transfer import to_device
         from semiseg.views import cutmix
 

@@ -1,4 +1,4 @@
-r"""CorrMatch (Sun et al., CVPR 2024): pixels that correlate share predictions and labels, above a threshold that moves.
+r"""CorrMatch (Sun et al., CVPR 2024): correlated pixels share predictions and labels; the threshold adapts.
 
 $$ A = \operatorname{softmax}\left( f_1^{\top} f_2 / \sqrt{C} \right), \quad q = p A $$
 $$
@@ -8,26 +8,26 @@ L = {} & \tfrac12 \big[ \tfrac12 (L_x(p) + L_x(q)) + \lambda_h L_h + \lambda_s L
 \end{split}
 $$
 
-$f_1$ and $f_2$ are projections of the coarsest features, and the softmax runs over columns. $q$ shares the logits $p$
-at their size, with a gradient through $A$ alone. All terms are means over the valid pixels:
+$f_1$ and $f_2$ are projections of the coarsest features, and the softmax runs over columns. $q$ spreads the logits $p$
+at that size, with a gradient through $A$ only. All terms are means over the valid pixels:
 
 - $L_h$: cross-entropy of the strong view on sure and on reached pixels;
 - $L_s$: KL divergence of the strong view's prediction from the weak view's, on sure pixels;
 - $L_f$ and $L_w$: cross-entropy of the weak view on sure pixels, with dropped features and without.
 
 A pixel is sure at a confidence of $\tau$ or more. $\tau$ follows, with momentum, the mean over the predicted classes of
-their largest confidence. Which pixels are reached is decided by drawn rows of $A$, scaled to [0, 1]: a row covers the
-pixels above 1/2. Where $\tau$ or more of these are sure, and more than $\tau$ of the sure have one label, all of them
-get it. The rows come one after another, as in the code: each counts labels that those before it may have overwritten.
-Rows of all images are processed at once, without waiting for the device.
+their largest confidence. Drawn rows of $A$, scaled to [0, 1], determine the reached pixels: a row covers the pixels
+above 1/2. If a share of at least $\tau$ of these is sure, and a share of more than $\tau$ of the sure pixels has one
+label, all covered pixels get this label. Rows are processed in sequence, as in the code: a row counts labels that
+earlier rows may have overwritten. All images are processed at once, and the host never waits.
 
 Reference: Sun, Yang, Zhang, Cheng, Hou: CorrMatch: Label Propagation via Correlation Matching for Semi-Supervised
 Semantic Segmentation. CVPR 2024.
 Code: BBBBchan/CorrMatch at 44f9f9e.
 
 Known to go wrong:
-- Inside the pasted box $L_s$ compares two images with each other (`soft_in_box: false` leaves the box out).
-- On Cityscapes a $\tau$ that moves is worse than none (issue 12): `threshold: 0` and `momentum: 1`.
+- Inside the pasted box $L_s$ compares two different images (`soft_in_box: false` leaves the box out).
+- On Cityscapes an adaptive $\tau$ is worse than none (issue 12): use `threshold: 0` and `momentum: 1`.
 - $A$ takes 6 GB for 16 crops of 769 at output stride 8.
 """
 
@@ -55,16 +55,16 @@ class CorrMatch(Method):
     passes = Passes(1, 2.3, 1)
 
     class Options(PseudoLabelOptions):
-        threshold: float = Field(0.85, ge=0, le=1)  # of the first step; code: 0.85 on VOC, 0 on Cityscapes
-        momentum: float = Field(0.999, ge=0, le=1)  # code; 1 keeps tau
-        lambda_hard: float = Field(0.25, ge=0)  # code, as the other three
+        threshold: float = Field(0.85, ge=0, le=1)  # start value; code: 0.85 on VOC, 0 on Cityscapes
+        momentum: float = Field(0.999, ge=0, le=1)  # code; 1: tau is constant
+        lambda_hard: float = Field(0.25, ge=0)  # code, also for the other three
         lambda_soft: float = Field(0.25, ge=0)
         lambda_feature: float = Field(0.25, ge=0)
         lambda_shared: float = Field(0.25, ge=0)
         dropout: float = Field(0.5, ge=0, lt=1)  # channels dropped from the encoder's features; code
         cutmix_probability: float = Field(0.5, ge=0, le=1)  # code
-        width: int = Field(256, ge=1)  # channels of the projection; code, whose dropout of 0.1 is left out
-        rows: int = Field(128, ge=0)  # of A, for the whole batch; code; 0: nothing is reached
+        width: int = Field(256, ge=1)  # channels of the projection; code, but without its dropout of 0.1
+        rows: int = Field(128, ge=0)  # rows of A for the whole batch; code; 0: no pixel is reached
         soft_in_box: bool = True  # code
 
     tuned = STRONG_VIEWS | {"threshold": Between(0.5, 0.95), "cutmix_probability": Between(0.0, 1.0)}
@@ -127,7 +127,10 @@ class CorrMatch(Method):
         }
 
     def _clean_and_dropped(self, batch: Batch, step: Step) -> tuple[Any, Any, Any, list[Tensor]]:
-        """Outputs for labelled, weak, and weak images with dropped features; coarsest features of the first two."""
+        """Outputs for labelled images, weak views, and weak views with dropped features.
+
+        Coarsest features of the first two.
+        """
         size, ahead = batch.image.shape[-2:], len(batch.image) * step.joint
         features = step.student.encode(torch.cat([batch.image, batch.unlabelled]) if step.joint else batch.unlabelled)
         dropped = _terms.channel_dropout([feature[ahead:] for feature in features], self.options.dropout, step)
@@ -148,7 +151,7 @@ class CorrMatch(Method):
         return tau.copy_(torch.where(mean > 0, momentum * tau + (1 - momentum) * mean, tau))
 
     def _propagated(self, mixed, sure: Tensor, rows: Tensor, allowed: Tensor, tau: Tensor, step: Step) -> _terms.Pseudo:
-        """Pseudo-labels with a confidence of 1 where they teach, on sure and on reached pixels, and 0 elsewhere."""
+        """Pseudo-labels with confidence 1 on sure and reached pixels, which have a loss, and 0 elsewhere."""
         from semiseg.models.correlation import highlighted, propagate
 
         o = self.options

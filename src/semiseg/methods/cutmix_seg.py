@@ -1,19 +1,19 @@
-r"""CutMix-Seg (French et al., BMVC 2020): the student on mixed images agrees with the mixed predictions of the teacher.
+r"""CutMix-Seg (French et al., BMVC 2020): predictions for mixed images match the teacher's mixed predictions.
 
 $$ L = L_x + \lambda \, r \, \frac{1}{BHW} \sum_j \sum_c (p^s_{jc} - p^t_{jc})^2 $$
 
 $r$ is the share of pixels with $\max_c p^t_{jc} \ge \tau$: ONE number for the batch, as in the authors' code. It scales
-the loss and masks no pixel. The mean runs over all pixels; those of padding count as 0. The authors' teacher has no
-warm start (`recipe.ema.warm_start: false`) and stays in training mode. Here it has the warm start of every method's
-teacher, and predicts in evaluation mode.
+the loss and masks no pixel. The mean runs over all pixels; padding counts as 0. The authors' teacher has no
+warm start (`recipe.ema.warm_start: false`) and predicts in training mode. Here it has the recipe's warm start, as in
+every method, and predicts in evaluation mode.
 
 Reference: French, Laine, Aila, Mackiewicz, Finlayson: Semi-supervised semantic segmentation needs strong, varied
 perturbations. BMVC 2020.
 Code: Britefury/cutmix-semisup-seg at af6183a.
 
 Known to go wrong:
-- Labelled images have a forward pass of their own. With few labels, batch norm then has few images to learn its
-  statistics from. `recipe.batch_norm: joint` shows how much of a difference that makes.
+- Labelled images have a separate forward pass, so with few labels the statistics of batch norm come from few images.
+  `recipe.batch_norm: joint` shows how much this matters.
 - The authors freeze batch norm. Re-runs with DeepLabV3+ are several points above the paper's figures with DeepLab-v2.
 """
 
@@ -45,7 +45,7 @@ class CutMixSeg(Method):
         confidence: float = Field(0.97, ge=0, le=1)  # paper and code
         lambda_consistency: float = Field(1.0, ge=0)  # paper and code
         area: float = Field(0.5, gt=0, lt=1)  # share of the image that the box covers; paper and code
-        colour: bool = True  # the student's view is colour-jittered as well (code: --aug_strong_colour)
+        colour: bool = True  # colour jitter of the student's view (code: --aug_strong_colour)
 
     tuned = STRONG_VIEWS | {
         "confidence": Between(0.5, 0.98),

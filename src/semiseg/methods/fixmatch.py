@@ -1,5 +1,5 @@
 r"""FixMatch for segmentation, as re-run by UniMatch (Yang et al., CVPR 2023): confident predictions on the weak view
-teach the same network on the strong view, with CutMix.
+are labels for the same network on the strong view, with CutMix.
 
 $$ L = \tfrac12 (L_x + L_u) $$
 $$
@@ -13,8 +13,8 @@ Reference: Sohn et al.: FixMatch. NeurIPS 2020; for segmentation as re-implement
 Code: LiheYoung/UniMatch at 0324f3d (fixmatch.py).
 
 Known to go wrong:
-- With a threshold of 0.95 and few labels, hardly any pixel may be selected for many iterations, and rare classes never.
-- Published figures are those of the best epoch on the set that is reported.
+- With a threshold of 0.95 and few labels, almost no pixel may be selected for many iterations; rare classes never are.
+- Published figures are those of the best epoch on the reported set.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class FixMatch(Method):
         from semiseg.views import cutmix
 
         o, weak = self.options, batch.unlabelled
-        # The network that was before this step's BN update, with its running statistics, labels the pasted pixels; the
-        # official code does so in a forward pass of its own.
+        # A separate pass in evaluation mode, before this step's BN update, labels the pasted pixels, as in the official
+        # # code.
         donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
         strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         boxes = cutmix.unimatch_boxes(step.draws, "cutmix", weak.shape[-2:], p=o.cutmix_probability)

@@ -1,4 +1,4 @@
-r"""iMAS (Zhao et al., CVPR 2023): supervision, strength of the strong view and CutMix adapt to each image's easiness.
+r"""iMAS (Zhao et al., CVPR 2023): loss weight, strength of the strong view and CutMix adapt to each image's easiness.
 
 $$
 \begin{split}
@@ -15,10 +15,10 @@ l_i = \frac{1}{HW} \sum_j & \mathbb{1}[\text{conf}^t_{ij} \ge \tau] \\
 $$
 
 $\rho$ is the share of pixels with confidence $\tau$ or more. $\operatorname{wIoU}$ is the sum over classes of IoU times
-the class's share in the prediction after the semicolon. The mean over $j$ counts ALL pixels, rejected ones as 0. A
-large $e$ is easy (the code calls it hardness). Padding counts neither in $\rho$ and $\operatorname{wIoU}$ nor in the
-loss; in the code it does. The code's teacher is a copy of the student through the first epoch; here it follows with the
-recipe's warm start, as every method's teacher does.
+the class's share in the prediction after the semicolon. The mean over $j$ counts ALL pixels; rejected pixels count as
+0. A large $e$ means easy (the code calls it hardness). Padding counts neither in $\rho$ and $\operatorname{wIoU}$ nor
+in the loss; in the code it does. In the code the teacher is a copy of the student in the first epoch; here it uses the
+recipe's warm start, as in every method.
 
 Reference: Zhao, Long, Pi, Wang, Zhou: Instance-specific and Model-adaptive Supervision for Semi-supervised Semantic
 Segmentation. CVPR 2023.
@@ -26,10 +26,10 @@ Code: ZhenZHAO/iMAS at 96e57e0 (one module that it imports is missing).
 
 Known to go wrong:
 - In the code class 0 has no weight: background on VOC, but road on Cityscapes (`ignored_class`).
-- An image that both networks call all background has easiness 0 and teaches nothing.
-- Thresholds and weights were chosen cell by cell on the validation set; several published figures are above the best
-  published log, and best epochs are up to 3.4 points above last ones.
-- A user with one GPU and batch 8 reaches 70.4 where the log has 77.4 (Cityscapes, 372 labels).
+- An image that both networks predict as all background has easiness 0 and no loss.
+- Thresholds and weights were chosen for each cell on the validation set. Several published figures are above the best
+  published log, and best epochs are up to 3.4 points above last epochs.
+- A user with one GPU and batch 8 reaches 70.4; the log has 77.4 (Cityscapes, 372 labels).
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class IMAS(Method):
         loss_weighting: bool = True  # off: every image weighs 1
         adaptive_intensity: bool = True  # off: the strong view at full strength
         adaptive_cutmix: bool = True  # off: in every batch, partners at random
-        symmetric: bool = True  # off: the teacher's term alone
+        symmetric: bool = True  # off: the teacher's term only
         class_weights: bool = True  # off: plain mean over the classes that occur
         # The class without weight. `first` is the published code: class 0, background on VOC but road on Cityscapes;
-        # `background` leaves one out only where the data set has a background class
+        # `background` leaves a class out only if the data set has a background class
         ignored_class: Literal["background", "first", "none"] = "background"
-        operations: int = Field(2, ge=1)  # of the strong view; code
+        operations: int = Field(2, ge=1)  # probability for the strong view; code
 
     tuned = STRONG_VIEWS | {
         "confidence": Between(0.5, 0.98),
@@ -91,7 +91,7 @@ class IMAS(Method):
             e = easiness[:, None, None, None]
             strong = e * strong + (1 - e) * weak
 
-        # The branch is decided on the device: without CutMix its images are the weak ones and its loss is left out.
+        # The choice is made on the device: without CutMix the images are the weak views, and the loss is left out.
         everyone = step.gather(easiness)
         triggered = (
             everyone.mean() > float(step.draws.shared("trigger")[0]) if o.adaptive_cutmix else everyone.mean() >= 0
@@ -101,7 +101,7 @@ class IMAS(Method):
         mixed = cutmix.paste(weak, step.gather(weak)[partners], box)
         mixed_pseudo = pseudo.mixed(Pseudo(*(step.gather(x)[partners] for x in pseudo)), box)
 
-        # The weak images take part for batch norm only.
+        # The weak images only contribute to the statistics of batch norm.
         labelled, _, cut, intense = beside(step, step.student, batch.image, weak, mixed, strong)
         weights = easiness if o.loss_weighting else torch.ones_like(easiness)
         intensity_loss = self._weighted(intense.logits, pseudo, weights, step)
@@ -113,7 +113,7 @@ class IMAS(Method):
         }
 
     def easiness(self, student: Pseudo, teacher: Pseudo) -> Tensor:
-        """e_i in [0, 1] for all images at once from their tables of counts [B,C,C]."""
+        """e_i in [0, 1] of all images, from their tables of counts [B,C,C]."""
         o, classes, valid = self.options, self.setting.classes, teacher.valid.flatten(1)
         cell = (student.label * classes + teacher.label).flatten(1)
         table = valid.float().new_zeros(len(cell), classes**2).scatter_add_(1, cell, valid.float())
@@ -128,7 +128,7 @@ class IMAS(Method):
             if not o.class_weights:
                 return share * iou.sum(1) / (union > 0).sum(1).clamp(min=1)
             weights = self._counted(pixels)
-            # An image that is nothing but the ignored class has no weights: its term is 0, as in the code.
+            # An image with only the ignored class has no weights: its term is 0, as in the code.
             return share * (weights * iou).sum(1) / weights.sum(1).clamp(min=1)
 
         easy_for_teacher = term(teacher, of_teacher)
@@ -140,7 +140,7 @@ class IMAS(Method):
         return pixels if ignored is None else pixels * (torch.arange(pixels.shape[1], device=pixels.device) != ignored)
 
     def _partners(self, everyone: Tensor, step: Step) -> Tensor:
-        """For each image of all processes whom it receives pixels from: the easiest's go to the hardest, and so on."""
+        """The donor of each image of all processes: the easiest image is the donor of the hardest, and so on."""
         from semiseg.feed.transfer import to_device
 
         if not self.options.adaptive_cutmix:
@@ -149,7 +149,7 @@ class IMAS(Method):
         return torch.empty_like(order).scatter_(0, order, order.flip(0))
 
     def _weighted(self, logits: Tensor, pseudo: Pseudo, weights: Tensor, step: Step) -> Tensor:
-        """L_u of one branch; the weight is that of the image that receives."""
+        """L_u of one branch; the weight is that of the receiving image."""
         values = F.cross_entropy(logits.float(), pseudo.label, reduction="none")
         chosen = pseudo.valid & (pseudo.confidence >= self.options.confidence)
         of_images = (values * chosen).mean((1, 2)) * weights

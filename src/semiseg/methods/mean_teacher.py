@@ -1,4 +1,4 @@
-r"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017) for segmentation: a student under noise agrees with its average.
+r"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017) for segmentation: a student under noise matches its average.
 
 $$ L = L_x + w(t) \, \lambda \, \frac1N \sum_j \sum_c (p^s_{jc} - p^t_{jc})^2 $$
 
@@ -7,8 +7,8 @@ The weight is $w(t) = e^{-5 (1 - t)^2}$ during the ramp-up, and 1 after it.
 Reference: Tarvainen, Valpola: Mean teachers are better role models. NeurIPS 2017.
 
 Known to go wrong:
-- The paper classifies images: every published figure for segmentation is of a version that others have made.
-- Without a ramp-up the untrained teacher's predictions pull the student to uniform ones.
+- The paper classifies images; all published figures for segmentation come from other authors' versions.
+- Without a ramp-up the untrained teacher pulls the student towards uniform predictions.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class MeanTeacher(Method):
     title = "Mean Teacher"
     year = 2017
     fidelity = "paper's formulas"
-    batch_norm = "joint"  # the code (of classification): one batch of both
+    batch_norm = "joint"  # code (for classification): one batch with both
     passes = Passes(1, 1, 1)
     reports = "teacher"
     needs_teacher = True
 
     class Options(PseudoLabelOptions):
-        # free choice: the paper classifies images; summed over classes, 1 is what French et al. use for segmentation
+        # free choice: the paper classifies images; French et al. use 1 for segmentation, with a sum over classes
         lambda_consistency: float = Field(1.0, ge=0)
-        # free choice: a share of the training; the paper ramps up over the first quarter, about, of its own schedule
+        # free choice: a share of the training; the paper ramps up over about the first quarter of its schedule
         ramp_up: float = Field(0.25, ge=0)
 
     tuned = STRONG_VIEWS | {
@@ -54,7 +54,7 @@ class MeanTeacher(Method):
 
         o, weak, valid = self.options, batch.unlabelled, valid_pixels(batch)
         teacher = step.targets(step.teacher(weak).logits).detach().float().softmax(1)
-        # free choice: the paper's noise on the student's input is here the colour part of the strong view
+        # free choice: the colour part of the strong view replaces the paper's noise on the student's input
         strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         labelled, student = beside(step, step.student, batch.image, strong)
         difference = squared_difference(student.logits.float().softmax(1), teacher)

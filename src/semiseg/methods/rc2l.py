@@ -1,8 +1,8 @@
 r"""RC2L, region-level contrast and consistency (Zhang et al., IJCAI 2022), our reading.
 
-A teacher region is what its semantic map gives to one class: $m^t_k$. The Hungarian method pairs each with one of the
-student's $N$ queries, $k \to q(k)$, by class probability and dice. $K$ is the number of teacher regions; $r$ are
-features averaged over a mask.
+A teacher region $m^t_k$ is the part of the teacher's semantic map with class $k$. The Hungarian method pairs each
+region with one of the student's $N$ queries, $k \to q(k)$, by class probability and dice. $K$ is the number of teacher
+regions; $r$ are features averaged over a mask.
 
 $$
 \text{RMC} = - \frac1K \sum_k \log
@@ -28,26 +28,26 @@ $$
 
 RMC contrasts masks, RFC features; RCC compares classes; SMC compares the semantic maps $s$ and $t$ above the confidence
 $\tau_c$ (`threshold`). $L_{\text{MaskFormer}}$ is the loss on labelled images. The cost is that of $N K$ pairs
-of regions, where pixel contrast has $(HW)^2$ pairs of pixels.
+of regions; pixel contrast has $(HW)^2$ pairs of pixels.
 
-The paper's code is not public, and of its text only abstract, captions and a short review are. What is known and
-is used here:
+The paper's code is not public, and neither is its text except for abstract, captions and a short review. Known, and
+used here:
 
 - regions in place of pixels, because pixel contrast costs the square of the number of pixels;
 - an EMA teacher, and a network that classifies masks, as MaskFormer does, with $N$ queries in the student;
 - features of the pixel decoder averaged over masks (mask average pooling);
-- the names of the four losses and what each compares.
+- the names of the four losses, and the quantities that each compares.
 
-Not known, and a free choice here: the form of every loss, the matching, what a teacher region is, the temperature,
-every weight, $N$, the teacher's momentum, the strong augmentation.
+Not known, and a free choice here: the form of every loss, the matching, the definition of a teacher region, the
+temperature, every weight, $N$, the teacher's momentum, the strong augmentation.
 
 Reference: Zhang, Wu, Ding, Zhao, Guo: Region-level Contrastive and Consistency Learning for Semi-Supervised Semantic
 Segmentation. IJCAI 2022.
 
 Known to go wrong:
-- A mask head learns more slowly than a pixel head, and on short schedules it ends far below; so does the supervised
-  baseline with that head. Differences are taken to that baseline only.
-- No region passes the threshold as long as the teacher is unsure, and the three region losses are 0.
+- A mask head learns more slowly than a pixel head and ends far below it on short schedules, also in the supervised
+  baseline. The method is compared only with the baseline with a mask head.
+- While the teacher is unsure, no region passes the threshold, and the three region losses are 0.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class RC2L(Method):
         lambda_rcc: float = Field(0.1, ge=0)
         lambda_smc: float = Field(1.0, ge=0)
         temperature: float = Field(0.1, gt=0)  # free choice: dice and cosine are at most 1, so logits at most 10
-        confidence: float = Field(0.9, ge=0, le=1)  # free choice: of SMC's pixels, and of those that make a region
-        min_area: float = Field(0.001, ge=0, lt=1)  # free choice: share of the image below which a region is noise
+        confidence: float = Field(0.9, ge=0, le=1)  # free choice: for the pixels of SMC, and for the pixels of regions
+        min_area: float = Field(0.001, ge=0, lt=1)  # free choice: smallest share of the image for a region
         cutmix_probability: float = Field(0.5, ge=0, le=1)  # free choice: CutMix as in UniMatch
 
     tuned = STRONG_VIEWS | {
@@ -133,7 +133,7 @@ class RC2L(Method):
         masks = student.mask_logits.float().sigmoid()
         overlap = dice(masks, regions)
         log_classes = student.class_logits.float().log_softmax(2)
-        rows = match(-log_classes[:, :, :-1].exp() - overlap, present)  # waits for the device, once for the batch
+        rows = match(-log_classes[:, :, :-1].exp() - overlap, present)  # the host waits, once for the batch
         queries, paired = rows.clamp(min=0), rows >= 0
 
         def mean(values: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class RC2L(Method):
         return losses
 
     def _teacher_regions(self, pseudo: Pseudo, classes: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Masks [B,C,h,w], the share of each cell that is confidently of the class, and which classes occur."""
+        """Masks [B,C,h,w], the share of each cell with confident pixels of the class, and which classes occur."""
         from semiseg.base.labels import IGNORE
         from semiseg.models.criteria import one_hot
 
@@ -179,5 +179,5 @@ def cosine(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def contrast(likeness: Tensor, queries: Tensor, temperature: float) -> Tensor:
-    """InfoNCE over the student's regions [B,N,K]: minus the log of the paired query's share [B,K]."""
+    """InfoNCE over the student's regions [B,N,K]: the negative log of the paired query's share [B,K]."""
     return -(likeness / temperature).log_softmax(1).gather(1, queries[:, None])[:, 0]

@@ -13,16 +13,16 @@ The images are mixed by CutMix. Both pixels of a pair lie on one side of the mix
 All pairs of an $H \times W$ map cost $(HW)^2$; $n$ pixels drawn inside the box cost $n^2$, whatever the size of the
 image.
 
-The paper's text and code are not public. What is known of it (abstract and reviews) and is used here:
+The paper's text and code are not public. Known from abstract and reviews, and used here:
 
 - a mean teacher, and a loss on the similarities between pixels of student and teacher;
-- CutMix, which makes that loss cheap: pairs are formed of pixels sampled inside the boxes;
+- CutMix, which makes this loss cheap: pairs consist of pixels sampled inside the boxes;
 - pseudo-labels of the teacher from several augmentations (`mirror`);
 - boundary-label relaxation as the loss on labelled images (`boundary_relaxation`; off by default, for equal terms).
 
 Known, but not used: DeepLabV3+ with WideResNet-38 and video propagation. Not known, and a free choice here: the form of
-$a_{ij}$ and of the loss, the vector $p$ (class probabilities), every weight, the number of pixels, the law of the
-boxes, the teacher's momentum, the ramp-up.
+$a_{ij}$ and of the loss, the vector $p$ (class probabilities), every weight, the number of pixels, the distribution
+of the boxes, the teacher's momentum, the ramp-up.
 
 Reference: Kim, Jang, Park, Jeong: Structured Consistency Loss for semi-supervised semantic segmentation. arXiv
 2001.04647, 2020.
@@ -30,8 +30,7 @@ Reference: Kim, Jang, Park, Jeong: Structured Consistency Loss for semi-supervis
 Known to go wrong:
 - The published figures (Cityscapes, all labels and the extra images) do not test this reading: they come from another
   network, pre-training and schedule.
-- Cosine similarity of probabilities is close to 1 for most pairs, so $L_{\text{SC}}$ is small where predictions
-  are sure.
+- Cosine similarity of probabilities is close to 1 for most pairs, so $L_{\text{SC}}$ is small if predictions are sure.
 """
 
 from __future__ import annotations
@@ -71,14 +70,14 @@ class SCL(Method):
     needs_teacher = True
 
     class Options(PseudoLabelOptions):
-        lambda_consistency: float = Field(1.0, ge=0)  # free choice: as in CutMix-Seg, whose term it is
-        lambda_structured: float = Field(1.0, ge=0)  # free choice: of the size of the pixel term
+        lambda_consistency: float = Field(1.0, ge=0)  # free choice: as in CutMix-Seg, which has the same term
+        lambda_structured: float = Field(1.0, ge=0)  # free choice: makes the term as large as the pixel term
         structured: bool = True
-        scope: Literal["box", "full"] = "box"  # full: all pairs on either side of the border
+        scope: Literal["box", "full"] = "box"  # full: all pairs within either side of the border
         pixels: int = Field(256, ge=2)  # free choice: drawn inside the box (scope box)
         area: float = Field(0.5, gt=0, lt=1)  # free choice: share of the image inside the box, as in CutMix-Seg
         mirror: bool = True  # the teacher averages several views; free choice: the image and its mirror image
-        boundary_relaxation: bool = False  # of the labelled loss, as in the paper; off: the recipe's, for equal terms
+        boundary_relaxation: bool = False  # labelled loss of the paper; off: that of the recipe, for equal terms
         ramp_up: float = Field(0.25, ge=0)  # free choice: a share of the training, as in mean_teacher
 
     tuned = STRONG_VIEWS | {
@@ -153,7 +152,10 @@ def vectors(maps: Tensor) -> Tensor:
 
 
 def drawn_pixels(boxes: np.ndarray, draws: Draws, n: int, width: int) -> np.ndarray:
-    """[B,n] positions in the flattened map, uniform inside each box, with replacement; on the host, as the boxes."""
+    """[B,n] positions in the flattened map, uniform inside each box, with replacement.
+
+    Drawn on the host, like the boxes.
+    """
     shares = draws.uniform("pixels", 2 * n).reshape(-1, 2, n)
     first, last = boxes[:, :2, None], boxes[:, 2:, None]
     rows, columns = (first + (shares * (last - first)).astype(int)).swapaxes(0, 1)
@@ -169,7 +171,7 @@ def drawn_pairs(student: Tensor, teacher: Tensor, counted: Tensor) -> Tensor:
 
 
 def all_pairs(student: Tensor, teacher: Tensor, *sides: Tensor) -> Tensor:
-    """The same over ALL pairs whose vectors lie on one side, without ever forming them.
+    """The same over ALL pairs whose vectors lie on one side, without forming the pairs.
 
     With d = s - t and u = s + t (unit vectors as rows), s s' - t t' = (d u' + u d') / 2, so that
     |s s' - t t'|^2 = [tr(d'd u'u) + tr(u'd u'd)] / 2: tables of CxC instead of (HW)x(HW), and 0 for equal maps.

@@ -9,20 +9,21 @@ $$ r_i = \operatorname{mean}_k \operatorname{mIoU}(\hat y_i^{(k)}, \hat y_i) $$
 $$ L = \tfrac12 (L_x + L_u) $$
 
 $\hat y_i^{(k)}$ is the prediction of the teacher's $k$-th earlier weights on image $i$, $\hat y_i$ that of its last
-weights. $L$ is the loss of every student; $L_u$ is the recipe's criterion on strong views of unlabelled images with the
-labels that were given to them. Labels are given once, as means over scales and mirror images. A box that is cut out
-holds noise and has no label. The variant `st` has one student, which learns from the teacher's labels of all images.
+weights. $L$ is the loss of every student; $L_u$ is the recipe's criterion on strong views of unlabelled images with
+their given labels. Labels are computed once, from the mean prediction over scales and mirror images. A cut-out box
+is filled with noise and has no label. The variant `st` has one student, which learns from the teacher's labels of all
+images.
 
-The code draws its batches from one pool that holds as many labelled as unlabelled images; here each batch has its share
-of both. The code takes the best epoch on the validation set for teacher and first student; here it is the last one. Its
-noise in the boxes differs from pixel to pixel; here it is one colour for each box.
+The code draws its batches from one pool with as many labelled as unlabelled images; here each batch has fixed numbers
+of both. The code uses the best epoch on the validation set of teacher and first student; here it is the last epoch. In
+the code the noise of a box differs from pixel to pixel; here a box has one colour.
 
 Reference: Yang, Zhuo, Qi, Shi, Gao: ST++: Make Self-training Work Better for Semi-supervised Semantic Segmentation.
 CVPR 2022. Code: LiheYoung/ST-PlusPlus at f4e7a57.
 
 Known to go wrong:
-- A wrong label stays wrong for a whole training: a class that the teacher never predicts cannot come back.
-- It takes as many trainings as it has stages: three, the supervised run among them. Tables of cost count them all.
+- A wrong label stays wrong for a whole training: a class that the teacher never predicts is lost.
+- It takes one training for each stage: three, including the supervised run. Tables of cost count all of them.
 - Its lists of Cityscapes are neither CPS's nor U2PL's, and a sliding window would add about 1.5 points to its figures.
 """
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Field(gt=0)]
 EARLIER = ("snapshot1", "snapshot2")  # the teacher's weights after a third and two thirds of its training; code
-CERTAIN = 20.0  # logit of a label that was given
+CERTAIN = 20.0  # logit of a given label
 
 
 class STPlusPlus(Method):
@@ -61,15 +62,15 @@ class STPlusPlus(Method):
         stage: Literal["first", "last"] = "last"  # which student
         reliable: float = Field(0.5, gt=0, le=1)  # share of the images that the first student learns from; paper
         cutout_probability: float = Field(0.5, ge=0, le=1)  # code
-        scales: tuple[Positive, ...] = Field((0.5, 0.75, 1.0, 1.5, 2.0), min_length=1)  # of the given labels; code
+        scales: tuple[Positive, ...] = Field((0.5, 0.75, 1.0, 1.5, 2.0), min_length=1)  # for given labels; code
 
-    # Of the last student alone: the stages before it stay as they are, and are trained once for all trials.
+    # Ranges for the last student only: earlier stages do not change, and are trained once for all trials.
     tuned = STRONG_VIEWS | {"cutout_probability": Between(0.0, 1.0)}
 
     @classmethod
     def check(cls, options, setting) -> None:
         if options.stage == "first" and not options.selection:
-            raise UserError("stage: without selection there is one student alone; leave `stage` away")
+            raise UserError("stage: without selection there is only one student; omit `stage`")
 
     @classmethod
     def needs(cls, options) -> dict[str, Needed]:
@@ -121,7 +122,7 @@ class STPlusPlus(Method):
         }
 
     def _logits(self, given: Tensor) -> Tensor:
-        """The labels as predictions, for the door that every pseudo-label goes through."""
+        """The labels as predictions, as input of `step.targets`."""
         from semiseg.models.criteria import one_hot
 
         return CERTAIN * one_hot(given, self.setting.classes)

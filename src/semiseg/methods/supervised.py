@@ -1,19 +1,19 @@
-r"""Labelled images alone: the baseline of every comparison, and the `all labels` row above it.
+r"""Training on labelled images only: the baseline of every comparison, and its row `all labels`.
 
 $$ L = L_x $$
 
 $L_x$ is the recipe's criterion on the weak view. Variants that are harder to beat:
 
-- `bn`: unlabelled images pass through the student beside the labelled ones. They have no loss. They change the
-  statistics of batch norm, which most methods take from unlabelled images as well.
-- `strong`: $L = \tfrac12 (L_x + L_s)$. $L_s$ is the criterion on strong views of the labelled images, mixed among each
-  other by CutMix with their labels. The EMA teacher is reported.
-- `strong_long`: `strong` with more iterations, as many as cost the arithmetic of the suite's dearest method.
+- `bn`: unlabelled images pass through the student together with labelled images. They have no loss, but contribute to
+  the statistics of batch norm, as in most methods.
+- `strong`: $L = \tfrac12 (L_x + L_s)$. $L_s$ is the criterion on strong views of the labelled images, mixed with each
+  other and with their labels by CutMix. The EMA teacher is reported.
+- `strong_long`: `strong` with more iterations, for as many FLOPs as the suite's most expensive method.
 
 Known to go wrong:
-- With few labels, batch norm estimates its statistics from few images. Compare with `bn` before a gain is put down to a
-  method's loss: a method whose unlabelled images share the forward pass has that gain for free.
-- `strong` helps only where the strong colours suit the data; `recipe.augment.strength` is the same for all methods.
+- With few labels, batch norm estimates its statistics from few images. Compare a method with `bn` before its gain is
+  attributed to its loss: sharing the forward pass with unlabelled images already improves the statistics.
+- `strong` helps only if the strong colours suit the data; `recipe.augment.strength` is the same for all methods.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 class Supervised(Method):
     title = "Supervised"
     year = 0
-    batch_norm = "joint"  # of the variant bn; the others see no unlabelled image
+    batch_norm = "joint"  # for the variant bn; all other variants see no unlabelled image
     variant_names = {"bn": {"bn": True}, "strong": {"strong": True}, "strong_long": {"long": True, "strong": True}}
 
     class Options(MethodOptions):
-        # `mask` is the baseline of rc2l: methods are compared with a baseline of the same head only
+        # `mask` is the baseline of rc2l: methods are compared only with a baseline with the same head
         head: Literal["pixel", "mask"] = "pixel"
-        bn: bool = False  # unlabelled images take part in batch norm's statistics, without a loss
+        bn: bool = False  # unlabelled images contribute to the statistics of batch norm, without a loss
         strong: bool = False  # a second view with the methods' strong colours and CutMix; the teacher is reported
-        cutmix_probability: float = Field(0.5, ge=0, le=1)  # of `strong`; free choice: as in UniMatch
-        long: bool = False  # as many iterations as cost what the suite's dearest method costs
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # for `strong`; free choice: as in UniMatch
+        long: bool = False  # as many iterations as the FLOPs of the suite's most expensive method allow
 
     @classmethod
     def check(cls, options, setting) -> None:
@@ -82,7 +82,7 @@ class Supervised(Method):
 
     @property
     def snapshots(self) -> tuple[float, ...]:
-        """Of the plain baseline alone: it is the teacher of methods that train in stages."""
+        """Snapshots of the plain baseline only, because it is the teacher of methods that train in stages."""
         o = self.options
         return () if o.bn or o.strong or o.long or o.head == "mask" else (1 / 3, 2 / 3)
 

@@ -1,4 +1,4 @@
-r"""U2PL (Wang et al., CVPR 2022): pixels too uncertain to be labelled still say which class they are not.
+r"""U2PL (Wang et al., CVPR 2022): pixels that are too uncertain for a label still exclude classes.
 
 $$ L = L_x + \lambda_u L_u + \lambda_c L_c $$
 $$ L_u = \frac{n}{n_{\text{kept}}^2} \sum_{j \text{ kept}} \operatorname{CE}(p_j, \hat y_j) $$
@@ -11,24 +11,25 @@ $H_j$ is the entropy of the teacher's prediction on the mixed images. $\alpha_t$
 the training (in the code once an epoch). Of the $n$ pixels those are kept whose $H_j$ is below its percentile
 $100 - \alpha_t$. $L_c$ is a mean over the classes $c$ that occur and over their anchors:
 
-- $z$: the student's vectors for pixels of $c$ with $p^t_{jc} > \delta_p$; of unlabelled pixels only those with $H_j$ in
-  the lowest $\alpha_t$ percent;
+- $z$: the student's vectors for pixels of $c$ with $p^t_{jc} > \delta_p$; unlabelled pixels also need $H_j$ in the
+  lowest $\alpha_t$ percent;
 - $z^+$: the mean of the teacher's vectors for all these pixels, without $\delta_p$;
-- $z^-$: drawn from a memory, first in and first out, of the teacher's vectors. It holds unlabelled pixels with $H_j$ in
+- $z^-$: drawn from a first-in-first-out memory of the teacher's vectors, which holds unlabelled pixels with $H_j$ in
   the highest $\alpha_t$ percent where $c$ ranks from low_rank to below high_rank, and labelled pixels of other classes
   where $c$ ranks below low_rank.
 
-Percentiles, $z$ and $z^+$ are those of all processes' batch. Padding counts for nothing. Other than in the code, the
-teacher predicts in evaluation mode, and the representation head takes the decoder's last features and has no dropout.
+Percentiles, $z$ and $z^+$ are computed over the batch of all processes. Padding does not count. Unlike in the code, the
+teacher predicts in evaluation mode, and the representation head uses the decoder's last features without dropout.
 
 Reference: Wang et al.: Semi-Supervised Semantic Segmentation Using Unreliable Pseudo-Labels. CVPR 2022.
 Code: Haochen-Wang409/U2PL at ab3d2be.
 
 Known to go wrong:
-- In the code $z^-$ must have the label $c$, so none are labelled pixels (issue 171), and the i-th of the classes that
-  occur takes $z$ and $z^+$ from class i (issue 111). The option `contrast` chooses between paper and code.
+- In the code $z^-$ must have the label $c$, so no labelled pixel is a negative (issue 171), and the i-th occurring
+  class uses $z$ and $z^+$ of class i (issue 111). The option `contrast` chooses between paper and code.
 - With two or three classes no unlabelled pixel is a negative by the default ranks; set low_rank to 1.
-- Nearly all pixels teach: a network that predicts badly at first stays so. From random weights raise supervised_share.
+- Nearly all pixels have a loss, so a network with bad first predictions may stay bad. With random start weights, raise
+  supervised_share.
 """
 
 from __future__ import annotations
@@ -58,21 +59,21 @@ class U2PL(Method):
     tuned = EVERY_METHOD | {"supervised_share": Between(0.0, 0.5), "lambda_contrast": Between(0.03, 1.0, log=True)}
 
     class Options(PseudoLabelOptions):
-        supervised_share: float = Field(0.0125, ge=0, lt=1)  # with L_x alone; code: 1 of 80 epochs, none on Cityscapes
+        supervised_share: float = Field(0.0125, ge=0, lt=1)  # L_x only; code: 1 of 80 epochs, none on Cityscapes
         lambda_unlabelled: float = Field(1.0, ge=0)  # code
         lambda_contrast: float = Field(0.1, ge=0)  # paper; code 1 (issue 52: results hardly depend on it)
-        cutmix_probability: float = Field(0.5, ge=0, le=1)  # code: of the whole batch
+        cutmix_probability: float = Field(0.5, ge=0, le=1)  # code: for the whole batch
         alpha: float = Field(20.0, gt=0, le=50)  # paper and code, in percent
         delta_p: float = Field(0.3, ge=0, lt=1)  # paper and code
-        low_rank: int = Field(3, ge=1)  # paper and code; 1 where there are two classes (issue 17)
+        low_rank: int = Field(3, ge=1)  # paper and code; 1 with two classes (issue 17)
         high_rank: int = Field(20, ge=2)  # paper and code
-        anchors: int = Field(256, ge=1)  # of each class; code, which the authors advise to follow; paper 50
-        negatives: int = Field(50, ge=1)  # of each anchor; code; paper 256
+        anchors: int = Field(256, ge=1)  # anchors per class; code, which the authors recommend; paper 50
+        negatives: int = Field(50, ge=1)  # negatives per anchor; code; paper 256
         temperature: float = Field(0.5, gt=0)  # paper and code
-        memory: int = Field(30_000, ge=1)  # vectors of each class; code
-        memory_first: int = Field(50_000, ge=1)  # of class 0; code
+        memory: int = Field(30_000, ge=1)  # vectors per class; code
+        memory_first: int = Field(50_000, ge=1)  # vectors of class 0; code
         representation: int = Field(256, ge=1)  # channels; code
-        contrast: Literal["paper", "code"] = "paper"  # where the two differ, see above
+        contrast: Literal["paper", "code"] = "paper"  # differences: see above
 
     @classmethod
     def check(cls, options, setting) -> None:
@@ -80,7 +81,7 @@ class U2PL(Method):
             _terms.check_partners(setting.batch)
         seen = setting.iterations * setting.batch * setting.crop[0] * setting.crop[1]
         if (size := max(options.memory, options.memory_first)) > seen:
-            raise UserError(f"memory, memory_first: give at most {seen}, one for each unlabelled pixel, not {size}")
+            raise UserError(f"memory, memory_first: give at most {seen} (one for each unlabelled pixel), not {size}")
 
     def owned(self, channels: Channels) -> dict[str, nn.Module]:
         from semiseg.models.parts.small_network import projection
@@ -120,7 +121,7 @@ class U2PL(Method):
         }
 
     def _mix(self, batch: Batch, step: Step) -> tuple[Tensor, Tensor]:
-        """Mixed images and their pseudo-labels, 255 on padding; no change of colours, as in the code."""
+        """Mixed images and their pseudo-labels, 255 on padding; colours are not changed, as in the code."""
         from semiseg.views import cutmix
 
         weak, size = batch.unlabelled, batch.unlabelled.shape[-2:]
@@ -136,7 +137,7 @@ class U2PL(Method):
         o, count = self.options, len(students[0].logits)
         maps = _terms.beside(step, partial(step.owned, "representation"), *(one.features for one in students))
         keys = step.teacher_owned("representation", teacher.features)
-        # Exactly the logits that were up-sampled, where the crop's size keeps corners in place.
+        # These are exactly the logits before up-sampling if the crop's size keeps corners in place.
         logits = F.interpolate(teacher.logits.float(), keys.shape[-2:], mode="bilinear", align_corners=True)
         masks = self._masks(label, certainty, logits, count)
         keys, *masks = (_terms.everyone(one.movedim(1, 3), count, step).flatten(0, 2) for one in (keys, *masks))
@@ -146,7 +147,7 @@ class U2PL(Method):
         return step.global_mean(*sums)
 
     def _masks(self, label: Tensor, certainty: list[Tensor], logits: Tensor, count: int) -> tuple[Tensor, ...]:
-        """Pixels [B,C,h,w] whose vectors are the positive's, the anchors and the negatives of each class."""
+        """Masks [B,C,h,w] of the pixels for the positive, the anchors and the negatives of each class."""
         from semiseg.models.criteria import one_hot
 
         o, size, probabilities = self.options, logits.shape[-2:], logits.softmax(1)

@@ -1,4 +1,4 @@
-r"""UniMatch V2 (Yang et al., TPAMI 2025): two strong views that lose complementary channels; a teacher labels.
+r"""UniMatch V2 (Yang et al., TPAMI 2025): an EMA teacher labels two strong views with complementary dropout.
 
 $$ L = \tfrac12 \left( L_x + \tfrac12 (L_{s1} + L_{s2}) \right) $$
 
@@ -6,18 +6,18 @@ Each unlabelled term is the FixMatch loss against the EMA teacher's weak view. F
 $m \sim \operatorname{Bernoulli}(\tfrac12)$ is drawn for each channel of the encoder's features $f$: view 1 keeps
 $2 m f$ and view 2 keeps $2 (1 - m) f$. The other half keeps all channels.
 
-The code drops channels of exactly half of the images of each GPU; here it is half of the global batch. One $m$ serves
-all four maps of a vision transformer, as in the code. The paper has no encoder whose maps differ in channels (ResNet):
-there each number of channels has its own $m$ (our reading).
+The code drops channels of exactly half of the images of each GPU; here it is half of the global batch. All four
+maps of a vision transformer use the same $m$, as in the code. The paper has no encoder whose maps differ in channels
+(ResNet); here each number of channels gets a separate $m$ (our reading).
 
 Reference: Yang, Zhao, Zhao: UniMatch V2: Pushing the Limit of Semi-Supervised Semantic Segmentation. TPAMI 2025.
 Code: LiheYoung/UniMatch-V2 at f6afb4d.
 
 Known to go wrong:
-- Most of the gain over older tables is the encoder's: against FixMatch with the same DINOv2-B the authors' logs show
-  +2.5 points at 92 labels of VOC and 0.1 to 0.7 beyond (single runs, best checkpoint of the teacher).
-- Runs differ: at 92 labels with DINOv2-S a user reached more than 83 where 79.1 is published, and the authors call
-  that fluctuation normal (issue 9).
+- Most of the gain over older tables comes from the encoder: against FixMatch with the same DINOv2-B the authors' logs
+  show +2.5 points at 92 labels of VOC and 0.1 to 0.7 with more labels (single runs, best checkpoint of the teacher).
+- Runs vary: at 92 labels with DINOv2-S a user reached more than 83, while 79.1 is published; the authors call this
+  fluctuation normal (issue 9).
 - A user's own, imbalanced data ended with a foreground IoU of 0 (issue 18).
 """
 
@@ -40,17 +40,17 @@ class UniMatchV2(Method):
     title = "UniMatch V2"
     year = 2025
     fidelity = "official code compared"
-    batch_norm = "separate"  # the code; a vision transformer has none
+    batch_norm = "separate"  # code; a vision transformer has no batch norm
     passes = Passes(1, 2, 1)
     reports = "teacher"
     needs_teacher = True
 
     class Options(PseudoLabelOptions):
         confidence: float = Field(0.95, ge=0, le=1)  # configs of VOC and of Cityscapes
-        lambda_strong: float = Field(0.5, ge=0)  # of each of the two strong views; code
-        # independent: each view with channels of its own; the paper's comparison
+        lambda_strong: float = Field(0.5, ge=0)  # weight of each of the two strong views; code
+        # independent: separate channels for each view; the paper's comparison
         dropout: Literal["complementary", "independent", "none"] = "complementary"
-        dropped_images: float = Field(0.5, ge=0, le=1)  # share of the batch whose features lose channels; code
+        dropped_images: float = Field(0.5, ge=0, le=1)  # share of the batch with channel dropout; code
         cutmix_probability: float = Field(0.5, ge=0, le=1)  # code
 
     tuned = STRONG_VIEWS | {
@@ -87,7 +87,7 @@ class UniMatchV2(Method):
         return losses
 
     def _outputs(self, labelled: Tensor, strong: list[Tensor], step: Step) -> list[Any]:
-        """The student's, for the labelled images and for the two strong views, whose features lose channels."""
+        """Outputs of the student for the labelled images, and for the two strong views with channel dropout."""
         ahead, size = (len(labelled) if step.joint else 0), labelled.shape[-2:]
         features = step.student.encode(torch.cat([labelled, *strong] if step.joint else strong))
         features = [
@@ -98,7 +98,7 @@ class UniMatchV2(Method):
         return [first if step.joint else step.student(labelled), *others]
 
     def _kept(self, feature: Tensor, step: Step) -> Tensor:
-        """[2 B, C]: what the channels of the two views' features are multiplied with, 0, 1 or 2."""
+        """[2 B, C]: factors 0, 1 or 2 for the channels of the two views' features."""
         from semiseg.feed.transfer import to_device
 
         o, channels, count = self.options, feature.shape[1], self.setting.batch

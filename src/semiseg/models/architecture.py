@@ -1,4 +1,4 @@
-"""An architecture: which configurations fit it, and how its encoder and head are built."""
+"""The base class of architectures: checks a configuration, and builds encoder and head."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ if TYPE_CHECKING:
 
 
 class Architecture:
-    """One architecture; a subclass states what it takes and builds it. Its file is read without torch."""
+    """One architecture; a subclass declares valid configurations and builds the network.
 
-    example: ClassVar[str] = "tu-resnet101.tv_in1k"  # an encoder that fits, for messages
-    plain_transformers: ClassVar[bool] = False  # takes encoders whose feature maps all have one stride, and no others
-    has_encoder: ClassVar[bool] = True  # takes an encoder of the libraries
-    dilations: ClassVar[tuple[int, ...] | None] = None  # how many `aspp_dilations` it takes, at least and at most
+    Its file must not import torch.
+    """
+
+    example: ClassVar[str] = "tu-resnet101.tv_in1k"  # an example of an encoder, for messages
+    plain_transformers: ClassVar[bool] = False  # needs encoders whose feature maps all have one stride
+    has_encoder: ClassVar[bool] = True  # needs an encoder from the libraries
+    dilations: ClassVar[tuple[int, ...] | None] = None  # smallest and largest number of `aspp_dilations`
 
     @classmethod
     def check(cls, config: NetworkConfig) -> None:
-        """Raise ValueError for what makes no sense with this architecture alone."""
+        """Raise ValueError for options that are invalid for this architecture."""
 
     @classmethod
     def for_cpu(cls, encoder: str) -> bool:
-        """Whether it was made for one CPU core."""
+        """Whether the network is meant for one CPU core."""
         return False
 
     @classmethod
     def parts(cls, config: NetworkConfig, classes: int) -> tuple[nn.Module, nn.Module]:
-        """Encoder and head with random weights; the encoder has `channels` and, for start weights, `body`."""
+        """Encoder and head with random weights; the encoder has `channels`, and `body` for start weights."""
         raise NotImplementedError
 
     @classmethod
     def encoder(cls, config: NetworkConfig) -> nn.Module:
-        """The encoder under a mask head: feature maps of stride 4, 8, 16 and 32 where it has them."""
+        """The encoder for a mask head: feature maps of stride 4, 8, 16 and 32 if it has them."""
         raise NotImplementedError
 
 

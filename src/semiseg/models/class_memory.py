@@ -1,4 +1,4 @@
-"""Contrast with a first-in-first-out memory of vectors for each class; every shape is fixed, and nothing waits."""
+"""Contrast with a first-in-first-out memory of vectors for each class; shapes are fixed, and the host never waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def make(classes: int, first: int, size: int, width: int) -> dict[str, Tensor]:
     """An empty memory: `first` vectors of class 0 and `size` of every other class.
 
     memory: one ring of rows for each class, one ring after the other; size: rows of each ring;
-    seen: vectors that each class has been given so far, so that the next one goes to row `seen % size` of its ring.
+    seen: number of vectors stored per class so far; the next one goes to row `seen % size` of the ring.
     """
     sizes = torch.full((classes,), size)
     sizes[0] = first
@@ -33,12 +33,12 @@ def contrast(
     temperature: float,
     by_place: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """InfoNCE of this process's anchors, their sum and number; all anchors count of every class that occurs.
+    """InfoNCE of this process's anchors: their sum and number; all classes that occur contribute all their anchors.
 
-    keys [N,D]: vectors of all pixels of all processes. masks [N,C]: those whose mean is a class's positive, candidates
-    for its anchors, and those that its memory takes up. shares [C,n,1+k]: draws of n anchors, and of k negatives each.
-    `anchors` gives the vectors at positions [C,n], and says which ones are this process's own.
-    by_place: the i-th class that occurs has anchors and positive of class i.
+    keys [N,D]: vectors of all pixels of all processes. masks [N,C]: pixels whose mean is a class's positive, candidates
+    for its anchors, and pixels that its memory stores. shares [C,n,1+k]: draws of n anchors, and of k negatives each.
+    `anchors` returns the vectors at positions [C,n], and which of them belong to this process.
+    by_place: the i-th occurring class has the anchors and the positive of class i.
     """
     keys, (positive, candidates, negative) = keys.float(), (mask.T for mask in masks)
     remember(bank, keys, negative)
@@ -54,10 +54,10 @@ def contrast(
 
 
 def remember(bank: dict[str, Tensor], vectors: Tensor, mask: Tensor) -> None:
-    """Give each class its vectors, in order: those of [N,D] where its row of the mask [C,N] is set."""
+    """Store the vectors [N,D] of each class in order; row c of the mask [C,N] selects those of class c."""
     memory, size, seen = bank["memory"], bank["size"], bank["seen"]
     order, count = mask.cumsum(1) - 1, mask.sum(1)
-    # Of more vectors than a ring holds only the last ones stay; the others go to an extra row.
+    # If there are more vectors than a ring holds, the last ones stay; all others go to an extra row.
     stays = mask & (order >= (count - size)[:, None])
     rows = torch.where(stays, _rows(bank, seen[:, None] + order), len(memory))
     numbers = torch.arange(len(vectors), device=rows.device).expand_as(rows)
@@ -68,26 +68,29 @@ def remember(bank: dict[str, Tensor], vectors: Tensor, mask: Tensor) -> None:
 
 
 def recall(bank: dict[str, Tensor], shares: Tensor) -> Tensor:
-    """Vectors [C,n,k,D] of each class, drawn by numbers [C,n,k] in [0, 1); 0 is the oldest that is still there."""
+    """Vectors [C,n,k,D] of each class, drawn by numbers [C,n,k] in [0, 1); 0 is the oldest stored vector."""
     held = torch.minimum(bank["seen"], bank["size"])[:, None, None]
     age = (shares * held).long()
     return bank["memory"][_rows(bank, bank["seen"][:, None, None] - held + age)]
 
 
 def _rows(bank: dict[str, Tensor], order: Tensor) -> Tensor:
-    """Rows of the memory for each class's vectors, numbered as they came; [C,...]."""
+    """Rows of the memory for vectors of each class, numbered in order of arrival; [C,...]."""
     size = bank["size"].view(-1, *[1] * (order.dim() - 1))
     return size.cumsum(0) - size + order % size
 
 
 def drawn(mask: Tensor, shares: Tensor) -> Tensor:
-    """Positions [C,n] among those where the mask [C,N] is set, drawn by numbers [C,n] in [0, 1); any where none is."""
+    """Positions [C,n] drawn among the set entries of the mask [C,N] by numbers [C,n] in [0, 1).
+
+    Arbitrary if none is set.
+    """
     chosen = (shares * mask.sum(1, keepdim=True)).long()
     return torch.searchsorted(mask.cumsum(1), chosen + 1).clamp(max=mask.shape[1] - 1)
 
 
 def info_nce(anchors: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """[C,n] of anchors [C,n,D], one positive [C,D] for each class and negatives [C,n,k,D], by their cosines."""
+    """InfoNCE [C,n] by cosines, of anchors [C,n,D], one positive [C,D] per class, and negatives [C,n,k,D]."""
     anchors, positive = F.normalize(anchors, dim=2, eps=1e-8), F.normalize(positive, dim=1, eps=1e-8)
     unlike = torch.einsum("cnd,cnkd->cnk", anchors, negatives) / negatives.norm(dim=3).clamp(min=1e-8)
     like = torch.einsum("cnd,cd->cn", anchors, positive)[:, :, None]

@@ -1,4 +1,4 @@
-"""Pixels that correlate share predictions and labels (CorrMatch); every shape is fixed, and nothing waits."""
+"""Correlated pixels share predictions and labels (CorrMatch); shapes are fixed, and the host never waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from semiseg.models.criteria import one_hot
 
 
 def share(projections: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """q = p A at the size of the logits [B,C,H,W], and A as [B,hw,h,w]; from [B,2C,h,w], the gradient through A alone.
+    """q = p A at the size of the logits [B,C,H,W], and A as [B,hw,h,w], from [B,2C,h,w].
+
+    The gradient flows through A only.
 
     A is the softmax over columns of f1' f2 / sqrt(C); p are the logits at the projections' size.
     """
@@ -24,7 +26,7 @@ def share(projections: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def highlighted(rows: Tensor, size: Sequence[int]) -> Tensor:
-    """Rows of A [K,h,w] at another size and scaled to [0, 1] each: where they are above 1/2; bool [K,H,W]."""
+    """Resize rows of A [K,h,w], scale each to [0, 1], and return where they exceed 1/2; bool [K,H,W]."""
     maps = _resize(rows[None], size)[0]
     low, high = maps.flatten(1).aminmax(dim=1)
     low, high = low[:, None, None], high[:, None, None]
@@ -32,15 +34,15 @@ def highlighted(rows: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def propagate(label: Tensor, sure: Tensor, covers: Tensor, tau: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Labels [B,H,W] after each row of an image has spread its one, and which pixels a row has reached.
+    """Labels [B,H,W] after each row of A has spread its label, and the pixels that a row has reached.
 
     covers [B,K,H,W]: the pixels of each row. A row spreads its most frequent label among sure pixels [B,H,W] to all
-    that it covers, if at least tau of its pixels are sure and more than tau of these have that label.
+    pixels that it covers, if a share of at least tau of its pixels is sure and more than tau of these have that label.
 
-    The rows have to come one after another. As in the official code, a row counts labels that rows before it may have
-    overwritten, so whether and what it spreads follows from all their decisions; another order has another result.
-    What does not depend on the order is computed for all rows at once, each turn of the loop takes one row of every
-    image, and nothing waits. The official loop has a turn for each row of each image, and waits in each.
+    Rows are processed in sequence. As in the official code, earlier rows may have overwritten labels that a row counts,
+    so the result depends on the order. Everything that does not depend on the order is computed for all rows at once;
+    each pass of the loop processes one row of every image, and the host never waits. The official loop processes each
+    row of each image separately, and waits each time.
     """
     covers, numbers = covers.flatten(2), torch.arange(classes, device=label.device)
     voters = covers & sure.flatten(1)[:, None]

@@ -1,11 +1,12 @@
 """MaskFormer's set criterion (Cheng et al. 2021) for semantic labels: one target region per class.
 
-L = L_class + 20 L_focal + 1 L_dice, summed over all decoder layers, each with a matching of its own. The weights 20
+L = L_class + 20 L_focal + 1 L_dice, summed over all decoder layers, each with a separate matching. The weights 20
 and 1, 0.1 for "no object" and the focal loss's alpha 0.25 and gamma 2 are those of MaskFormer's code. Ignored pixels
-take no part in the mask losses, and an image without a valid pixel takes no part at all.
+are left out of the mask losses, and an image without a valid pixel is left out altogether.
 
-Free choice: MaskFormer brings masks to the size of the label; here the label is brought to the size of the masks, as
-the share of each cell that a class covers. At equal sizes that is the same, at stride 4 a sixteenth of the memory.
+Free choice: MaskFormer resizes masks to the size of the label. Here the label is resized to the size of the masks, as
+the share of each cell that a class covers. At equal sizes both are the same; at stride 4 this takes a sixteenth of the
+memory.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def mask_classification(regions: Regions, label: Tensor, ignore: int = IGNORE, m
         rows = match(mask_losses - class_logits.softmax(dim=2)[..., :classes], present)
         paired = rows >= 0
         chosen = mask_losses.gather(1, rows.clamp(min=0)[:, None])[:, 0]
-        # Every layer has equally many pairs, so that the mean over all times their number is the sum of their means.
+        # Every layer has equally many pairs, so the mean over all pairs times the number of layers is the sum of the
+        # means.
         mask_loss = mean((chosen * paired).sum(), paired.sum())
         class_loss = _class_loss(class_logits, rows, present.any(dim=1), mean)
         return layers * (class_loss + mask_loss)
@@ -58,7 +60,7 @@ def pairwise_mask_losses(mask_logits: Tensor, shares: Tensor) -> Tensor:
 
 
 def _class_loss(class_logits: Tensor, rows: Tensor, has_labels: Tensor, mean: Mean) -> Tensor:
-    """Cross-entropy of every query, "no object" where no region has chosen it, weighted 0.1."""
+    """Cross-entropy of every query; unmatched queries have the class "no object" with weight 0.1."""
     batch, queries, classes = class_logits.shape[0], class_logits.shape[1], class_logits.shape[2] - 1
     # Column `queries` takes the classes that have no query.
     target = torch.full((batch, queries + 1), classes, device=rows.device)
@@ -67,6 +69,6 @@ def _class_loss(class_logits: Tensor, rows: Tensor, has_labels: Tensor, mean: Me
     )
     target = target[:, :queries]
     loss = F.cross_entropy(class_logits.transpose(1, 2), target, reduction="none")
-    # Weights of at least 1, so that a count below 1 always means "nothing to average".
+    # Weights are at least 1, so a count below 1 always means "nothing to average".
     weight = torch.where(target == classes, 1.0, 1 / NO_OBJECT) * has_labels[:, None]
     return mean((loss * weight).sum(), weight.sum())

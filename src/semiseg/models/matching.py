@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def match(cost: Tensor, present: Tensor) -> Tensor:
-    """For each of K problems, the cheapest one-to-one assignment of columns to rows (the Hungarian method).
+    """Solve K assignment problems: the cheapest one-to-one assignment of columns to rows (Hungarian method).
 
-    `cost` is [K, N, M]; columns with `present` [K, M] False take no part. Returns the row of each column, int64 [K, M]
-    on the device of `cost`; -1 where the column is absent, or where there are fewer rows than columns.
+    `cost` is [K, N, M]; columns with `present` [K, M] False are left out. Returns the row of each column, int64 [K, M]
+    on the device of `cost`; -1 if the column is absent or no row is left.
     """
-    # A NaN would stop the solver; finite costs let it pass, and the loss itself then shows that training diverged.
+    # A NaN would stop the solver. With finite costs the solver goes on, and the loss itself shows the divergence.
     finite = torch.nan_to_num(cost.detach().float(), nan=1e6, posinf=1e6, neginf=-1e6)
     table = torch.cat([finite, present[:, None].float()], dim=1)
     rows = torch.from_numpy(_solve(_to_host(table).numpy()))
@@ -24,7 +24,7 @@ def match(cost: Tensor, present: Tensor) -> Tensor:
 
 
 def _solve(table: np.ndarray) -> np.ndarray:
-    """`table` is [K, N + 1, M]: the costs, and in the last row which columns are present."""
+    """`table` [K, N + 1, M] holds the costs; its last row marks the columns that are present."""
     rows = np.full((table.shape[0], table.shape[2]), -1, dtype=np.int64)
     for found, problem in zip(rows, table, strict=True):
         columns = np.flatnonzero(problem[-1])
@@ -34,7 +34,7 @@ def _solve(table: np.ndarray) -> np.ndarray:
 
 
 def _to_host(table: Tensor) -> Tensor:
-    """The one place where the host waits for the device: an explicit wait, which synchronisation checks let pass."""
+    """The only place where the host waits for the device; the wait is explicit, so torch's sync check permits it."""
     if table.device.type == "cpu":
         return table
     host = torch.empty_like(table, device="cpu", pin_memory=True)

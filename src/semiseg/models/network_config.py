@@ -1,4 +1,4 @@
-"""What can be chosen about a network; free of torch, so that a suite is validated in milliseconds."""
+"""The configuration of a network; it does not import torch, so a suite is validated in milliseconds."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from semiseg.base.explain import nearest
 from semiseg.models.architecture import REGISTRY
 
-AFFECTS_RESULTS = False  # names and checks; what a network is made of stands in its architecture's file
+AFFECTS_RESULTS = False  # names and checks only; the file of an architecture defines the network
 
 TINY_VIT = "tiny_vit"
-# timm writes the patch of a plain vision transformer into its name; Swin's patches of 4 pixels belong to a pyramid.
+# In timm the name of a plain vision transformer has the patch size. Swin, with patches of 4 pixels, is a pyramid.
 PLAIN_VIT = re.compile(rf"{TINY_VIT}|tu-\w*_patch(8|14|16|32)(_[\w.]*|\.\w+)?")
 
 
 class NetworkConfig(BaseModel):
-    """One network: an encoder and what turns its features into logits."""
+    """One network: an encoder, and a head that turns features into logits."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, validate_default=True, use_attribute_docstrings=True
@@ -90,7 +90,7 @@ class NetworkConfig(BaseModel):
             )
         if plain and architecture.has_encoder and not architecture.plain_transformers:
             raise ValueError(
-                f"{self.architecture} needs an encoder with feature maps of several strides, and {self.encoder} has "
+                f"{self.architecture} needs an encoder with feature maps of several strides, but {self.encoder} has "
                 "them all of one; choose `architecture: dpt`, or another encoder"
             )
         architecture.check(self)

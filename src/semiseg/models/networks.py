@@ -26,11 +26,11 @@ class Network(nn.Module):
         self.encoder = encoder
         self.head = head
         self.auxiliary = auxiliary
-        self.start_weights: str | None = None  # SHA-256 of what the encoder started from; None: random numbers
-        self.owned = nn.ModuleDict()  # what a method trains with the network; predictions do not need it
+        self.start_weights: str | None = None  # SHA-256 of the encoder's start weights; None: random weights
+        self.owned = nn.ModuleDict()  # modules that a method trains with the network; predictions do not need them
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Feature maps, coarse last."""
+        """Feature maps, the coarsest last."""
         return self.encoder(x)
 
     def decode(self, features: list[Tensor], size: tuple[int, int]) -> Output:
@@ -44,11 +44,11 @@ class Network(nn.Module):
         return self.decode(self.encode(x), x.shape[-2:])
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """What trains at the base learning rate."""
+        """Parameters with the base learning rate."""
         return (p for p in self.encoder.parameters() if p.requires_grad)
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
-        """What trains at the head's learning rate: everything that does not come pre-trained."""
+        """Parameters with the head's learning rate: everything that is not pre-trained."""
         return (p for name, p in self.named_parameters() if not name.startswith("encoder.") and p.requires_grad)
 
 

@@ -1,4 +1,4 @@
-"""What a network gives for a batch, and slices of it."""
+"""The outputs of a network for a batch, and slices of them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Output:
         )
 
     def split(self, sizes: Sequence[int]) -> list[Output]:
-        """Consecutive parts of the batch; the sizes have to add up to it, as for `torch.split`."""
+        """Consecutive parts of the batch; the sizes must add up to the batch, as for `torch.split`."""
         if sum(sizes) != len(self.logits):
             raise ValueError(f"sizes {list(sizes)} do not add up to the batch of {len(self.logits)}")
         starts = [sum(sizes[:i]) for i in range(len(sizes))]

@@ -1,4 +1,4 @@
-"""Which encoder a user can start from: one whose weights are in the hub's cache, or in a file that she has."""
+"""Finds an encoder with start weights: in the hub's cache, or in a file of the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from semiseg.models.network_config import NetworkConfig
 
 AFFECTS_RESULTS = False
 
-LIGHT = ("fpn", "tu-mobilenetv2_100.ra_in1k")  # what one CPU core trains in minutes
+LIGHT = ("fpn", "tu-mobilenetv2_100.ra_in1k")  # encoders that one CPU core trains in minutes
 CHOICES = {
     "cpu": (LIGHT,),
     "gpu": (
@@ -34,13 +34,13 @@ class Start:
     sha256: str | None = None
 
     def network(self) -> dict[str, Any]:
-        """As a recipe has it."""
+        """The keys of a recipe's network."""
         named = {"architecture": self.architecture, "encoder": self.encoder, "encoder_weights": self.weights}
         return named | ({"encoder_weights_sha256": self.sha256} if self.sha256 else {})
 
 
 def in_cache(device: str) -> Start | None:
-    """The first choice for the device whose weights timm has already fetched."""
+    """The first encoder for the device whose weights are in timm's cache."""
     for architecture, encoder in CHOICES[device]:
         if _cached(encoder):
             found = Start(architecture, encoder, "hub" if "dino" in encoder else "imagenet")
@@ -58,7 +58,7 @@ def of_hub(network: NetworkConfig) -> str:
 
 
 def of_file(path: Path, device: str) -> Start:
-    """The encoder that a file of weights belongs to, told by the names and shapes of its tensors."""
+    """The encoder of a file of weights, recognised by names and shapes of tensors."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -74,7 +74,7 @@ def of_file(path: Path, device: str) -> Start:
             return Start(architecture, encoder, str(path), sha256_file(path))
     known = ", ".join(dict.fromkeys(encoder for choices in CHOICES.values() for _, encoder in choices))
     raise UserError(
-        f"--weights: the tensors of {path} are those of none of the encoders {known}; write the network that they "
+        f"--weights: the tensors of {path} belong to none of the encoders {known}; write the network that they "
         "belong to into the recipe yourself (docs/datasets.md)"
     )
 
@@ -106,5 +106,5 @@ def _cached(encoder: str) -> bool:
 
 
 def _spelling(key: str) -> str:
-    """timm writes `stages.0` as `stages_0` where it returns features only."""
+    """timm writes `stages_0` instead of `stages.0` in models that return features only."""
     return key.replace(".", "_")

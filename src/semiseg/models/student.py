@@ -1,4 +1,4 @@
-"""A network as a training uses it: pixels in, predictions out, with the speed options of its device."""
+"""A network in training: it takes pixels, gives predictions, and applies the speed options of its device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from semiseg.models.outputs import Output
 
 
 class Student:
-    """A network in training mode that takes pixels; its two halves are there for methods that perturb features."""
+    """A network in training mode that takes pixels; methods that perturb features use its two halves."""
 
     def __init__(self, network: nn.Module, speed: Speed, say: Callable[[str], None]) -> None:
         self.network, self.speed = network, speed
@@ -35,16 +35,16 @@ class Student:
             return self._decode(features, size)
 
     def owned(self, name: str, *inputs: Tensor) -> Any:
-        """Output of a module that a method has given to the network, in the network's own mode."""
+        """Output of a method's module, in the mode of the network."""
         with self.speed.autocast():
             return self.network.owned[name](*inputs)
 
     def frozen(self, pixels: Tensor) -> Output:
-        """The same weights in evaluation mode, without gradient: statistics stay as they are."""
+        """The same weights in evaluation mode, without gradient; statistics are not updated."""
         return self._evaluated(self._forward, pixels)
 
     def eager(self, pixels: Tensor) -> Output:
-        """`frozen` for images of any size: for each new one a compiled network would be compiled again."""
+        """`frozen` without compilation, for images of any size: each new size would be compiled again."""
         with sizes_vary():
             return self._evaluated(self.network.forward, pixels)
 
@@ -64,7 +64,7 @@ class Student:
 
 
 class SecondPlayer:
-    """The network that plays against the students, with the same speed options; it takes maps, not pixels."""
+    """The discriminator, with the same speed options; its inputs are maps, not pixels."""
 
     def __init__(self, network: nn.Module, speed: Speed, say: Callable[[str], None]) -> None:
         self.network, self.speed = network, speed
@@ -75,6 +75,6 @@ class SecondPlayer:
             return self._forward(self.speed.arranged(maps))
 
     def eager(self, maps: Tensor) -> Tensor:
-        """For maps of any size, as `Student.eager`."""
+        """Without compilation, for maps of any size; see `Student.eager`."""
         with sizes_vary(), self.speed.autocast():
             return self.network(self.speed.arranged(maps))

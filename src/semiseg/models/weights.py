@@ -1,4 +1,4 @@
-"""Start weights of an encoder: from the hub's cache or from a file with a known hash; nothing is left out silently."""
+"""Start weights of an encoder, from the hub's cache or from a file with a known hash; missing tensors are an error."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def load(body: nn.Module, encoder: str, weights: str, sha256: str | None) -> str | None:
-    """Put the start weights that the configuration names into `body`; `none` leaves the random ones.
+    """Load the configured start weights into `body`; with `none` the weights stay random.
 
-    Returns the SHA-256 of the file, or of the tensors that the hub gave: what its name stands for may change.
+    Returns the SHA-256 of the file, or of the hub's tensors, because the hub may change the weights of a name.
     """
     if weights == "none":
         return None
@@ -32,14 +32,14 @@ def load(body: nn.Module, encoder: str, weights: str, sha256: str | None) -> str
     if sha256 not in (None, found):
         raise UserError(
             f"the hub's weights of {encoder} have SHA-256 {found} (of their tensors), but "
-            f"network.encoder_weights_sha256 is {sha256}; the hub has changed them, or the hash is another's"
+            f"network.encoder_weights_sha256 is {sha256}; the hub has changed them, or the hash is wrong"
         )
     fit(body, state, f"the hub's weights of {encoder}")
     return found
 
 
 def state_sha256(state: dict[str, Tensor]) -> str:
-    """Of names, types, shapes and bytes, in the order of the names: the same however a file stores them."""
+    """Hash of names, types, shapes and bytes in the order of the names; it does not depend on the file format."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
@@ -48,13 +48,13 @@ def state_sha256(state: dict[str, Tensor]) -> str:
 
 
 def fit(body: nn.Module, state: dict[str, Tensor], source: str) -> list[str]:
-    """Load `state` into `body`: every key of the body must be there in its shape; returns the keys that found no use.
+    """Load `state` into `body`: every key of the body must exist with its shape. Returns the unused keys.
 
-    timm writes `stages.0` as `stages_0` where it returns features only, so dots and underscores count as equal.
+    timm writes `stages_0` instead of `stages.0` in models that return features only, so dots equal underscores.
     """
     target = inner(body).state_dict()
     offered = {_spelling(key): key for key in state}
-    # Counters of batches decide nothing while batch normalisation has a momentum, and older files lack them.
+    # Counters of batches have no effect while batch normalisation has a momentum, and older files lack them.
     missing = [k for k in target if _spelling(k) not in offered and not k.endswith("num_batches_tracked")]
     if missing:
         raise UserError(f"{source}: {len(missing)} of the encoder's {len(target)} keys are missing{_some(missing)}")
@@ -74,7 +74,7 @@ def fit(body: nn.Module, state: dict[str, Tensor], source: str) -> list[str]:
 
 
 def inner(body: nn.Module) -> nn.Module:
-    """The model of the library that the weights were made for: segmentation_models_pytorch wraps timm's."""
+    """The library model that the weights belong to: segmentation_models_pytorch wraps models of timm."""
     return body.model if type(body).__name__ == "TimmUniversalEncoder" else body
 
 
@@ -92,7 +92,7 @@ def _from_file(path: Path, sha256: str | None) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise UserError(
-            f"network.encoder_weights: there is no file {path}; give its path, `hub` for the library's own, or "
+            f"network.encoder_weights: there is no file {path}; give its path, `hub` for the library's weights, or "
             "`none` to start from scratch (docs/datasets.md)"
         )
     found = sha256_file(path)
@@ -107,7 +107,7 @@ def _from_file(path: Path, sha256: str | None) -> dict[str, Tensor]:
 
 
 def _from_hub(encoder: str) -> dict[str, Tensor]:
-    """Weights from the libraries' hub cache; downloaded into it where they are missing and there is a network."""
+    """Weights from the hub's cache; missing weights are downloaded into it if there is a network."""
     try:
         with _cache_only():
             return _pretrained(encoder)
@@ -123,7 +123,7 @@ def _from_hub(encoder: str) -> dict[str, Tensor]:
         ) from error
 
 
-_UNAVAILABLE = (OSError, RuntimeError, KeyError, ValueError)  # what the two libraries raise without file or network
+_UNAVAILABLE = (OSError, RuntimeError, KeyError, ValueError)  # errors of the two libraries without file or network
 
 
 def _pretrained(encoder: str) -> dict[str, Tensor]:
@@ -137,7 +137,7 @@ def _pretrained(encoder: str) -> dict[str, Tensor]:
 
 @contextmanager
 def _cache_only() -> Iterator[None]:
-    """Without it a compute node that has the file but no network waits through a minute of retries for every run."""
+    """Read cached files offline: a node without a network would otherwise wait a minute of retries for every run."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

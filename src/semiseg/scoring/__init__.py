@@ -1,1 +1,1 @@
-"""From predictions to scores: evaluation, confusion matrices, selection rules, diagnostics of pseudo-labels."""
+"""Scores of predictions: evaluation, confusion matrices, selection rules, diagnostics of pseudo-labels."""

@@ -1,4 +1,4 @@
-"""Pixels near a border between two classes, as a band of a stated width."""
+"""Pixels near a border between two classes: a band of a given width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AFFECTS_RESULTS = False
 
 
 def width(size: tuple[int, int]) -> int:
-    """Pixels on each side of a border, at least one."""
+    """Width of the band on each side in pixels, at least one."""
     return max(1, round(BORDER_SHARE * math.hypot(*size)))
 
 
@@ -35,7 +35,10 @@ def near_borders(label: Tensor) -> Tensor:
 
 
 def matrices(prediction: Tensor, label: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Confusion matrices [B,K,K] of all pixels, and of those near borders, in one pass where labels leave room."""
+    """Confusion matrices [B,K,K] of all pixels, and of those near borders.
+
+    In one pass if there are few enough classes.
+    """
     near = near_borders(label)
     if 2 * classes > IGNORE:
         inside = torch.where(near, label, IGNORE)
@@ -50,7 +53,7 @@ def _largest(values: Tensor, reach: int) -> Tensor:
 
 
 def _along(values: Tensor, reach: int) -> Tensor:
-    """Largest value of the 2 reach + 1 neighbours in a row, from windows that double."""
+    """Largest value of the 2 reach + 1 neighbours in a row, computed from windows of doubling size."""
     side, window = 2 * reach + 1, 1
     found = F.pad(values, (reach, reach))
     while 2 * window <= side:

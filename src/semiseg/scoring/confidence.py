@@ -1,4 +1,4 @@
-"""Histograms of confidence, of right and of wrong pixels, for calibration and for finding errors."""
+"""Histograms of confidence, separately for right and wrong pixels, for calibration and error detection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from semiseg.scoring.widths import BINS
 
 AFFECTS_RESULTS = False
 
-_CELLS = 2 * BINS + 1  # of an image: wrong, right, and one for pixels without a label
+_CELLS = 2 * BINS + 1  # cells per image: wrong, right, and one for pixels without a label
 
 
 def histograms(prediction: Tensor, confidence: Tensor, label: Tensor, classes: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Images made worse in five ways at three strengths: how a trained network takes what its training has not shown.
+"""Corrupts images in five ways at three strengths, to measure how robust a trained network is.
 
-Strengths are of this project and not those of a published benchmark, so scores compare runs with each other only. What
-is random is keyed by the image and the kind: every run sees the same pixels.
+The strengths are not those of a published benchmark, so scores are comparable only between runs of this project. Random
+numbers are keyed by image and kind of corruption, so every run sees the same pixels.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ AFFECTS_RESULTS = False
 STRENGTHS = (1, 2, 3)
 NOISE = (10.0, 25.0, 50.0)  # standard deviation, of 255
 BLUR = (0.004, 0.008, 0.016)  # standard deviation as a share of the image's diagonal
-DARKNESS = (0.6, 0.4, 0.2)  # what is left of the light
-CONTRAST = (0.6, 0.4, 0.2)  # what is left of the distance to the image's mean
+DARKNESS = (0.6, 0.4, 0.2)  # factor on the brightness
+CONTRAST = (0.6, 0.4, 0.2)  # factor on the distance to the image's mean
 JPEG = (30, 12, 5)  # Pillow's quality
 
 
@@ -62,14 +62,14 @@ KINDS: Mapping[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 def corrupted(one: str, image: np.ndarray, kind: str, strength: int) -> np.ndarray:
-    """uint8 [H,W,3]: the image of this id, made worse."""
+    """uint8 [H,W,3]: the corrupted image."""
     key = hashlib.sha256(f"{kind}/{one}".encode()).digest()
     worse = KINDS[kind](np.asarray(image), strength, np.random.default_rng(list(key)))
     return np.clip(np.rint(worse), 0, 255).astype(np.uint8)
 
 
 class CorruptedStore:
-    """A store whose images are worse; masks and sizes are those of the store."""
+    """A store with corrupted images; masks and sizes are unchanged."""
 
     def __init__(self, store: Store, kind: str, strength: int) -> None:
         self.store, self.kind, self.strength = store, kind, strength

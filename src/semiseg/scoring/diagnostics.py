@@ -1,4 +1,4 @@
-"""What a method's pseudo-labels are worth, judged by the hidden labels that training never reads."""
+"""Quality of a method's pseudo-labels, measured with the hidden labels that training never reads."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def pseudo_labels(
     evaluator: Evaluator,
     ids: Sequence[str],
 ) -> dict[str, Any]:
-    """Share of confident pixels, and their accuracy against the hidden labels; every one of `ids` has a label.
+    """Share of confident pixels, and their accuracy against the hidden labels; every image of `ids` has a mask.
 
-    Whole images, at the evaluation's scale nearest to 1. An accuracy is None where no confident pixel has a hidden
-    label: nothing was measured.
+    Whole images are used, at the evaluation's scale nearest to 1. An accuracy is None if no confident pixel has a
+    hidden label.
     """
     classes, device = evaluator.classes, evaluator.speed.device
     scale = min(evaluator.protocol["scales"], key=lambda one: abs(math.log(one)))
-    pixels_of = torch.zeros(2, dtype=torch.int64, device=device)  # confident ones, all
+    pixels_of = torch.zeros(2, dtype=torch.int64, device=device)  # confident pixels, all pixels
     total = torch.zeros(2, classes, classes, dtype=torch.int64, device=device)  # everywhere, near borders
     for _, pixels, truth in evaluator.batches(ids):
         logits = source.eager(_scaled(pixels, scale)).logits
@@ -54,9 +54,9 @@ def pseudo_labels(
 
 
 def accuracies(everywhere: np.ndarray, near: np.ndarray) -> dict[str, Any]:
-    """Of pseudo-labels, from matrices [K, K] of all confident pixels and of those near borders between classes.
+    """Accuracies of pseudo-labels, from matrices [K, K] of all confident pixels and of those near borders.
 
-    By class: of the pixels that are given a class, the share that has it.
+    The figure of a class is the precision: the share of right pixels among those with this pseudo-label.
     """
     given = np.diagonal(everywhere), everywhere.sum(0)
     return {

@@ -1,4 +1,4 @@
-"""Scores of a network on a set: one confusion matrix per image, counted on the device."""
+"""Evaluates a network on a set: one confusion matrix per image, counted on the device."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from semiseg.scoring.confusion import confusion_matrices
 
 
 class Evaluator:
-    """Reads a set from the store and puts a network through it under the suite's protocol.
+    """Reads a set from the store and evaluates a network under the suite's protocol.
 
-    With several processes each takes its share of the batches of images, and all of them get all results.
+    With several processes, each evaluates its share of the batches, and all of them get all results.
     """
 
     def __init__(self, store: Store, protocol: dict[str, Any], batch: int, classes: int, speed: Speed) -> None:
         self.store, self.protocol, self.batch, self.classes, self.speed = store, protocol, batch, classes, speed
-        # Beside a GPU the host reads on while the device computes; on a CPU the two would share one core.
+        # With a GPU the host reads ahead while the device computes; on a CPU both would share one core.
         self.reads_ahead = speed.device.type == "cuda"
 
     def matrices(self, network: nn.Module, ids: Sequence[str]) -> np.ndarray:
@@ -67,7 +67,7 @@ class Evaluator:
 
     @torch.inference_mode()
     def maps(self, network: nn.Module, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Label map and confidence (0..255) of each image, of all of it also where only the centre is scored."""
+        """Label map and confidence (0..255) of each whole image, even if only the centre is scored."""
         for chunk in self.chunks(ids):
             pixels = self.pixels([self.store.image(one) for one in chunk])
             with _evaluating(network), self.speed.autocast():

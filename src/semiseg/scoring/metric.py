@@ -1,7 +1,7 @@
 """A metric: the data that it needs from an evaluation, its column, and the score of a weighted set of images.
 
-The weights say how often each image counts. So one definition gives both the score (every image once) and its
-bootstrap over images.
+The weights are the number of times that each image counts, so one definition gives both the score (every image once)
+and its bootstrap over images.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Metric:
 
     @classmethod
     def table(cls, per_image: np.ndarray) -> np.ndarray:
-        """float64 [N, D]: what each image contributes, from what the metric needs of it."""
+        """float64 [N, D]: the contribution of each image, computed from the data that the metric needs."""
         raise NotImplementedError
 
     @classmethod
     def score(cls, weights: np.ndarray, table: np.ndarray) -> np.ndarray:
-        """The metric [R], in percent, of R sets in which each image counts weights[R, N] times."""
+        """The metric [R] in percent, for R sets; weights [R, N] are the number of times that each image counts."""
         raise NotImplementedError
 
     @classmethod
     def value(cls, per_image: np.ndarray) -> float:
-        """Of all images."""
+        """The score of all images."""
         return float(cls.score(np.ones((1, len(per_image))), cls.table(per_image))[0])
 
 

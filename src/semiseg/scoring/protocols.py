@@ -1,4 +1,4 @@
-"""How a network's logits for a whole image come about: the evaluation protocols of the field."""
+"""Evaluation protocols: how predictions for a whole image are computed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROUNDING = 1e-6  # two thirds of 801 are 534, whatever the last bit of 2/3 says
+ROUNDING = 1e-6  # makes two thirds of 801 equal 534 in spite of rounding
 Predict = Callable[[Tensor], Tensor]  # normalised images [B,3,H,W] -> logits [B,C,H,W]
 
 
 def labels(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
-    """Predicted classes [B,H,W]. Where there is one view the largest logit says it, without probabilities."""
+    """Predicted classes [B,H,W]. With a single view the largest logit suffices, without probabilities."""
     if _one_forward(protocol):
         return LOGITS[protocol["name"]](predict, images, protocol).max(1).indices
     return _summed(predict, images, protocol).max(1).indices
@@ -33,19 +33,19 @@ def labels_and_confidence(predict: Predict, images: Tensor, protocol: dict[str, 
 
 
 def _one_forward(protocol: dict[str, Any]) -> bool:
-    """One view of the whole image."""
+    """Whether the protocol uses a single view of the whole image."""
     one_view = len(protocol["scales"]) == 1 and protocol["scales"][0] == 1 and not protocol["flip"]
     return one_view and protocol["name"] in LOGITS
 
 
 def probabilities(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
-    """Class probabilities [B,C,H,W] at the images' own size, averaged over scales and mirror images when asked for."""
+    """Class probabilities [B,C,H,W] at the images' own size, averaged over scales and mirror images if configured."""
     total = _summed(predict, images, protocol)
     return total / total.sum(1, keepdim=True)
 
 
 def _summed(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
-    """Probabilities added up over views and windows."""
+    """Sum of probabilities over views and windows."""
     size = images.shape[-2:]
     total = None
     for scale in protocol["scales"]:
@@ -68,7 +68,7 @@ def _one_view(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Ten
 
 
 def centre(size: tuple[int, int], window: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the centre crop, the whole side where the image is smaller."""
+    """Rows and columns of the centre crop; the whole side if the image is smaller."""
     starts = [max((side - length) // 2, 0) for side, length in zip(size, window, strict=True)]
     return tuple(slice(start, start + length) for start, length in zip(starts, window, strict=True))
 
@@ -78,13 +78,13 @@ def _whole(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor
 
 
 def _padded(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
-    """AdvSemiSeg: zeros (the mean colour) below and to the right up to a fixed size, the prediction cut back."""
+    """AdvSemiSeg: pad with zeros (the mean colour) below and to the right to a fixed size, then crop the prediction."""
     height, width = images.shape[-2:]
     rows, columns = (max(target - side, 0) for target, side in zip(protocol["size"], (height, width), strict=True))
     return predict(F.pad(images, (0, columns, 0, rows))).float()[..., :height, :width]
 
 
-LOGITS = {"whole": _whole, "centre_crop": _whole, "padded": _padded}  # protocols that are one pass of the network
+LOGITS = {"whole": _whole, "centre_crop": _whole, "padded": _padded}  # protocols with a single pass of the network
 
 
 def _sliding(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tensor:
@@ -105,8 +105,8 @@ def _sliding(predict: Predict, images: Tensor, protocol: dict[str, Any]) -> Tens
 def _starts(side: int, window: int, protocol: dict[str, Any]) -> list[int]:
     """`truncate`: every int(stride) pixels. `shift`: every ceil(stride) pixels, the last window moved inside.
 
-    `shift` has CPS's windows and not the rest of its evaluation, which sums logits and pads images that are smaller
-    than the window; here probabilities are summed and small images stay as they are.
+    `shift` uses the windows of CPS. CPS also sums logits and pads images that are smaller than the window; here
+    probabilities are summed and small images are not padded.
     """
     stride = window * protocol["stride"]
     if protocol["border"] == "truncate":

@@ -27,7 +27,7 @@ def mean_iou(confusion: np.ndarray) -> float:
 
 
 def score(confusion: np.ndarray, classes: Sequence[str], iteration: int) -> dict[str, Any]:
-    """Everything that eval.json says of one evaluation; shares in percent, null for absent classes."""
+    """The entry of one evaluation in eval.json; shares in percent, null for absent classes."""
     iou = class_iou(confusion)
     present = np.isfinite(iou)
     return {
@@ -49,7 +49,7 @@ def summarise(
     lastk: int,
     reported_network: str,
 ) -> dict[str, Any]:
-    """The content of eval.json; `selected_on` None says that selection is forbidden: then no network has a `best`."""
+    """The content of eval.json; with `selected_on` None, selection is forbidden and no network has a `best`."""
     iterations = evaluations.iterations
     if evaluated_on not in evaluations.sets:
         raise UserError(f"nothing was evaluated on the set {evaluated_on!r}; the run has {evaluations.sets}")
@@ -77,7 +77,7 @@ def _by_rule(
     final = curves[evaluated_on][-lastk:]
     best = None
     if selected_on is not None:
-        # argmax takes the first of equals: the earliest evaluation that reached the best figure
+        # argmax returns the first maximum: the earliest evaluation with the best figure
         best = _score_at(evaluations, evaluated_on, network, int(np.argmax(curves[selected_on])))
     return {
         "last": _score_at(evaluations, evaluated_on, network, len(evaluations.iterations) - 1),

@@ -15,7 +15,7 @@ from semiseg.splits.split import Split
 from semiseg.splits.stratified import stratified
 
 Labels = Callable[[str], set[int]]
-# family -> what it is, for messages and the documentation; `:k` families are numbered draws or seeds.
+# family -> description for messages and documentation; `:k` families are numbered draws or seeds.
 FAMILIES = {
     "full": "all images labelled, none unlabelled",
     "cps": "every k-th of the sorted pool (Chen et al. 2021); Cityscapes: the authors' lists",
@@ -29,7 +29,7 @@ FAMILIES = {
     "stratified": "a draw by seed that balances the classes' images; it looks at all masks of the pool",
     "own": "a text file of ids, `data/<set>/lists/<partition>.txt`",
 }
-FULL = "full"  # the partition, and the family, of all labels
+FULL = "full"  # partition and family of all labels
 LITERATURE = ("cps", "u2pl", "classic", "classic_cps", "stpp", "pixelssl")
 SEEDED = ("random", "stratified")
 _DRAWS = ("stpp", "pixelssl")

@@ -16,7 +16,7 @@ from semiseg.base.ids import ids_sha256, parse_ids
 
 RAW = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 _LARGEST = 4_000_000  # bytes; the longest list has 1.5 MB
-_MOST_FILES = 5_000  # of a user's folder that are looked at
+_MOST_FILES = 5_000  # files of a user's folder that are read
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _list_file(repository: dict[str, str], name: str, path: str, digest: str) ->
 
 
 def literature_ids(family: str, dataset: str, partition: str, lists_dir: Path | None) -> list[str]:
-    """The ids of a list, verified; from `lists_dir` (by content, whatever the file names), else fetched into it."""
+    """The ids of a list, verified; from `lists_dir` (recognised by content, not by name), else downloaded into it."""
     known = known_lists()[family, dataset, partition]
     data = (_search(lists_dir, known) if lists_dir else None) or _fetch(known)
     if lists_dir:
@@ -91,7 +91,7 @@ def _folder_index(folder: Path) -> dict[str, Path]:
 
 
 def _search(folder: Path, known: KnownList) -> bytes | None:
-    """A file of the folder with one of the list's hashes; a clone of any of the repositories will do."""
+    """A file of the folder with one of the list's hashes; a clone of any of the repositories suffices."""
     if not folder.is_dir():
         return None
     index = _folder_index(folder.resolve())

@@ -10,7 +10,10 @@ from semiseg.splits.order import keyed_order
 
 
 def stratified(pool: Sequence[str], labels_of: Callable[[str], set[int]], count: int, seed: int) -> list[str]:
-    """First cover the classes, the rarest first; then add images of the class with the fewest labelled images."""
+    """First cover all classes, beginning with the rarest.
+
+    Then add images of the class with the fewest labelled images.
+    """
     order = keyed_order(pool, f"stratified:{seed}")
     labels = {k: frozenset(labels_of(k)) - {IGNORE} for k in order}
     frequency = Counter(c for k in order for c in labels[k])
@@ -41,7 +44,7 @@ def _cover(order: list[str], labels: dict[str, frozenset[int]], frequency: Count
 
 
 def _next(waiting: dict[int, list[str]], have: Counter[int], frequency: Counter[int], taken: set[str]) -> str | None:
-    """The first image left of the class with the fewest labelled images; of two such classes, the rarer one."""
+    """The first remaining image of the class with the fewest labelled images; in ties, of the rarer class."""
     for c in sorted(waiting, key=lambda c: (have[c], frequency[c], c)):
         while waiting[c] and waiting[c][-1] in taken:
             waiting[c].pop()

@@ -1,7 +1,7 @@
-"""What a network sees of an image: pixels, their strong views, and the normalisation that ImageNet weights expect.
+"""The inputs of networks: pixels, strong views, and the normalisation that ImageNet weights expect.
 
-Pixels are float32 [B,3,H,W] RGB with whole values 0..255. Views work on the whole batch where it lies, with one
-vector of parameters per sample, drawn on the host by (seed, iteration, sample): nothing waits for the device.
+Pixels are float32 [B,3,H,W] RGB with whole values 0..255. Views are computed for the whole batch on
+its device. The host draws one vector of parameters per sample, keyed by (seed, iteration, sample), and never waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DEVIATION = tuple(255 * value for value in (0.229, 0.224, 0.225))
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """From uint8 [B,3,H,W]; laid out plane by plane, as the colour operations read them."""
+    """Pixels from uint8 [B,3,H,W], stored plane by plane for the colour operations."""
     return images.to(torch.float32, memory_format=torch.contiguous_format)
 
 

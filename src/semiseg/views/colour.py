@@ -1,9 +1,9 @@
 """PIL's colour operations on a batch of pixels, with one parameter per sample.
 
-Pixels are float32 [B,3,H,W] RGB with whole values 0..255, and every operation returns such: it rounds or truncates
-where PIL does, so that a chain of operations does not drift from a chain of uint8 images. Parameters are vectors [B].
-`torch.where`, remainders and integer types are avoided: on a CPU they cost ten times an addition. Which difference
-from PIL remains is stated and tested operation by operation in `tests/views/test_colour.py`.
+Pixels are float32 [B,3,H,W] RGB with whole values 0..255, before and after every operation: operations
+round or truncate where PIL does, so a chain of operations does not drift from PIL's. Parameters are vectors [B].
+`torch.where`, remainders and integer types are avoided: on a CPU they cost ten times an addition. The remaining
+differences from PIL are tested for each operation in `tests/views/test_colour.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from torch import Tensor
 
 @lru_cache(maxsize=64)
 def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Channel constants [3,1,1], copied to the device once: a copy in every step would make the host wait."""
+    """Channel constants [3,1,1].
+
+    They are copied to the device once, because a copy in every step would make the host wait.
+    """
     return torch.tensor(values, device=device)[:, None, None]
 
 
@@ -69,11 +72,13 @@ def hue(pixels: Tensor, shift: Tensor) -> Tensor:
 
 
 def _hue_byte(below: Tensor, spread: Tensor) -> Tensor:
-    """floor(255 h) with h in [0, 1), from how far each channel [3,B,H,W] lies below the greatest; anything for grey.
+    """floor(255 h) with hue h in [0, 1), from the distance of each channel [3,B,H,W] to the greatest.
 
-    PIL rounds to float32 in places of its own choice: 0.04 % of all colours get a hue byte that differs by one.
+    Arbitrary for grey.
+
+    PIL rounds to float32 at other places, so for 0.04 % of all colours the hue byte differs by one.
     """
-    # 1 where the channel is the greatest, and the first such: values are whole.
+    # 1 for the greatest channel, the first one in ties; values are whole numbers.
     is_red, is_green = (1 - below[:2]).clamp_(min=0)
     is_blue = 1 - is_red
     is_blue.sub_(is_green.mul_(is_blue))
@@ -84,10 +89,10 @@ def _hue_byte(below: Tensor, spread: Tensor) -> Tensor:
 
 
 def _from_hsv(sixths: Tensor, faded: Tensor, value: Tensor) -> Tensor:
-    """value (1 - saturation w): w is 0 while the hue is within a sixth of the channel's own, 1 beyond a third."""
+    """value (1 - saturation w): w is 0 if the hue is within a sixth of the channel's hue, and 1 beyond a third."""
     weights = (sixths[:, None] - constant((3.0, 2.0, 4.0), value.device)).abs_().sub_(1).clamp_(0, 1)
     red = weights[:, 0]
-    torch.sub(1, red, out=red)  # red lies at both ends of the circle: its distance was taken from the far side
+    torch.sub(1, red, out=red)  # red lies at both ends of the circle, so its distance must wrap around
     return weights.mul_(faded[:, None]).neg_().add_(value.add_(0.5)[:, None]).floor_()
 
 
@@ -102,13 +107,13 @@ def posterise(pixels: Tensor, bits: Tensor) -> Tensor:
 
 
 def solarise(pixels: Tensor, threshold: Tensor) -> Tensor:
-    """Invert what is at or above the threshold."""
+    """Invert values at or above the threshold."""
     above = pixels.ge(_column(threshold)).to(pixels.dtype)
     return torch.addcmul(pixels, above, 255 - 2 * pixels)
 
 
 def autocontrast(pixels: Tensor) -> Tensor:
-    """Stretch each channel of each image to 0..255; a channel of one value stays."""
+    """Stretch each channel of each image to 0..255; a constant channel is not changed."""
     low, high = pixels.amin((2, 3), keepdim=True), pixels.amax((2, 3), keepdim=True)
     flat = high.eq(low).to(pixels.dtype)
     low, high = low * (1 - flat), torch.lerp(high, torch.full_like(high, 255), flat)
@@ -120,7 +125,7 @@ def equalise(pixels: Tensor) -> Tensor:
     index = pixels.flatten(2).long()
     counts = index.new_zeros(*index.shape[:2], 256).scatter_add_(2, index, torch.ones_like(index))
     below = counts.cumsum(2) - counts
-    # PIL cuts what lies below the brightest value that occurs into 255 steps; with less than one it does nothing.
+    # PIL divides the pixels below the brightest occurring value into 255 steps; if a step is empty, it does nothing.
     step = below.gather(2, index.amax(2, keepdim=True)) // 255
     idle = (step == 0).long()
     table = ((below + step // 2) // (step + idle)).clamp_(max=255)

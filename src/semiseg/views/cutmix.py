@@ -1,7 +1,7 @@
-"""Boxes of CutMix as the official code of each method draws them, and the paste itself.
+"""Boxes of CutMix as in the official code of each method, and the paste operation.
 
 Boxes are int64 [B,4] (top, left, bottom, right), one past the last row and column, drawn on the host; a box of no area
-means that the sample is not mixed. Several boxes per sample, [B,N,4], undo each other where they overlap.
+means that the sample is not mixed. Of several boxes per sample, [B,N,4], pairs cancel where they overlap.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def unimatch_boxes(
     area: tuple[float, float] = (0.02, 0.4),
     ratio: tuple[float, float] = (0.3, 1 / 0.3),
 ) -> Tensor:
-    """With probability p a box of a uniform share of the area; ratio and place are drawn again until it fits.
+    """With probability p, a box with a uniform share of the area; ratio and place are drawn again until the box fits.
 
-    The ratio (height to width, in units of the crop) is uniform, not log-uniform, as in UniMatch: boxes are taller
-    than wide, the more so as wide ones leave the crop more often.
+    As in UniMatch, the ratio (height to width, in units of the crop) is uniform and not log-uniform. Boxes are taller
+    than wide, also because wide boxes are rejected more often.
     """
     numbers = draws.uniform(stream, 2)
     share = area[0] + (area[1] - area[0]) * numbers[:, 1]
@@ -47,7 +47,7 @@ def unimatch_boxes(
 def _try_boxes(
     draws: Draws, stream: str, size: Size, share: np.ndarray, ratio: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each sample the first of some candidates that lies inside, and whether there is one."""
+    """For each sample, the first candidate that lies inside the image, and whether there is one."""
     u = draws.uniform(stream, 3 * _TRIES).reshape(-1, _TRIES, 3)
     ratios = ratio[0] + (ratio[1] - ratio[0]) * u[..., 0]
     sides = np.stack((np.sqrt(share[:, None] * ratios), np.sqrt(share[:, None] / ratios)), axis=-1)
@@ -59,12 +59,12 @@ def _try_boxes(
 
 
 def fixed_area_boxes(draws: Draws, stream: str, size: Size, area: float = 0.5) -> Tensor:
-    """CutMix-Seg (French et al., BMVC 2020): one box of this share, its sides log-uniform, wholly inside."""
+    """CutMix-Seg (French et al., BMVC 2020): one box of this share inside the image, with log-uniform sides."""
     return torch.from_numpy(_log_uniform_boxes(draws, stream, size, (area, area), 1)[:, 0])
 
 
 def half_boxes(draws: Draws, stream: str, size: Size) -> Tensor:
-    """U2PL: one box of half the area, wholly inside; its width is uniform from more than half of the image's."""
+    """U2PL: one box of half the area inside the image; its width is uniform above half of the image's width."""
     height, width = size
     u = draws.uniform(stream, 3)
     least = min(width // 2 + 1, width - 1)
@@ -78,7 +78,7 @@ def half_boxes(draws: Draws, stream: str, size: Size) -> Tensor:
 def cps_boxes(
     draws: Draws, stream: str, size: Size, count: int = 3, proportion: tuple[float, float] = (0.25, 0.5)
 ) -> Tensor:
-    """CPS: `count` boxes [B,N,4] that together have a uniform share of the area, overlaps counted twice."""
+    """CPS: `count` boxes [B,N,4] with a uniform total share of the area; overlaps count twice."""
     return torch.from_numpy(_log_uniform_boxes(draws, stream, size, proportion, count))
 
 
@@ -93,19 +93,19 @@ def _log_uniform_boxes(draws: Draws, stream: str, size: Size, share: tuple[float
 
 
 def imas_boxes(draws: Draws, stream: str, size: Size, side: tuple[float, float] = (0.1, 0.9)) -> Tensor:
-    """iMAS: one side ratio for the batch, a centre per sample, cut off at the border."""
+    """iMAS: one side ratio for the batch, one centre per sample; boxes are cut off at the border."""
     ratio = side[0] + (side[1] - side[0]) * draws.shared(f"{stream}/side")[0]
     return _centred_boxes(draws, stream, size, ratio, margin=16)
 
 
 def augseg_boxes(draws: Draws, stream: str, size: Size, beta: tuple[float, float] = (4, 4)) -> Tensor:
-    """AugSeg: the share 1 - lambda with one lambda ~ Beta for the batch; Beta(8, 2) for its labelled patches."""
+    """AugSeg: the share is 1 - lambda, with one lambda ~ Beta for the batch; Beta(8, 2) for labelled patches."""
     kept = betaincinv(*beta, draws.shared(f"{stream}/side")[0])
     return _centred_boxes(draws, stream, size, float(np.sqrt(1 - kept)), margin=8)
 
 
 def _centred_boxes(draws: Draws, stream: str, size: Size, side: float, margin: int) -> Tensor:
-    """Centres from [size / margin, size): the official code keeps them off the upper and left border only."""
+    """Centres in [size / margin, size): the official code has a margin at the upper and left border only."""
     extent = np.array(size)
     low = extent // margin
     centre = low + np.floor(draws.uniform(stream, 2) * (extent - low)).astype(np.int64)

@@ -16,7 +16,7 @@ TILE = 64
 
 
 def box_taps(sigma: np.ndarray) -> np.ndarray:
-    """PIL's Gaussian blur is three box filters of fractional width: the taps of one, float32 [B, 2 r + 1].
+    """The taps of one of the three box filters of fractional width that form PIL's Gaussian blur, float32 [B, 2 r + 1].
 
     Gwosdek et al., "Theoretical foundations of Gaussian convolution by extended box filtering", SSVM 2011.
     """
@@ -25,7 +25,7 @@ def box_taps(sigma: np.ndarray) -> np.ndarray:
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
     radius = whole + part
     reach = int(radius.max(initial=0)) + 1
-    # A pixel at distance d counts as far as it lies inside the box: fully up to `whole`, the next one by `part`.
+    # Pixels inside the box have weight 1 up to the distance `whole`; the next pixel has the weight `part`.
     inside = np.clip(radius[:, None] + 1 - np.abs(np.arange(-reach, reach + 1)), 0, 1)
     return (inside / (2 * radius[:, None] + 1)).astype(np.float32)
 
@@ -33,12 +33,12 @@ def box_taps(sigma: np.ndarray) -> np.ndarray:
 def gaussian_blur(pixels: Tensor, taps: Tensor) -> Tensor:
     """Blur by the boxes of `box_taps`, as matrix products, one matrix per sample and direction.
 
-    A box pass with PIL's border rule (the outermost pixel repeats) is linear, so the three passes are one matrix: two
-    products instead of six filters, several times faster on a CPU. PIL rounds to bytes after each pass, this after
-    each direction: one level of difference, two in some pixels.
+    A box pass with PIL's border rule (the outermost pixel repeats) is linear, so three passes are one matrix. Two
+    products replace six filters, which is several times faster on a CPU. PIL rounds to bytes after each pass, this
+    function after each direction; the results differ by one level, in some pixels by two.
     """
     samples, channels, height, width = pixels.shape
-    with torch.autocast(pixels.device.type, enabled=False):  # 8 bits of mantissa are not enough for a byte
+    with torch.autocast(pixels.device.type, enabled=False):  # bf16's 8 bits of precision are not enough for a byte
         tiles = list(_tiles(width, taps))
         lines = pixels.reshape(samples, channels * height, width)
         across = torch.empty_like(lines)
@@ -53,9 +53,9 @@ def gaussian_blur(pixels: Tensor, taps: Tensor) -> Tensor:
 
 
 def _tiles(size: int, taps: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Pixels `source` of a line times the matrix are its blurred pixels `target`; the targets cover the line.
+    """Yield (source, target, matrix): pixels `source` of a line times the matrix are its blurred pixels `target`.
 
-    The matrix of a long line is a narrow band: it is worked through in tiles, of which all but the outer two are alike.
+    The matrix of a long line is a narrow band. It is processed in tiles; all tiles but the outer two are equal.
     """
     reach = PASSES * (taps.shape[1] // 2)
     window = TILE + 2 * reach
@@ -86,7 +86,7 @@ def _neighbours(size: int, taps: int, device: torch.device) -> Tensor:
 
 
 def sharpness(pixels: Tensor, factor: Tensor) -> Tensor:
-    """Blend with PIL's SMOOTH: a 3x3 mean in which the centre counts five times; the border is left as it is."""
+    """Blend with PIL's SMOOTH: a 3x3 mean with weight five for the centre; the border is not changed."""
     rows = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
     total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * pixels[:, :, 1:-1, 1:-1]
     smooth = pixels.clone()

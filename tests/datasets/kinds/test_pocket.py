@@ -99,7 +99,7 @@ def test_the_folders_are_vocs(made):
 def test_other_pixels_leave_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(pocket, "write", lambda folder: (folder / "half").write_text("half"))
     monkeypatch.setattr(pocket, "pixels_sha256", lambda folder: "0" * 64)
-    with pytest.raises(UserError, match="came out with pixels 000000000000"):
+    with pytest.raises(UserError, match="was generated with pixels 000000000000"):
         pocket.generate(tmp_path / "raw")
     assert list(tmp_path.iterdir()) == []
 

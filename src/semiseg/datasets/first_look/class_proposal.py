@@ -17,17 +17,17 @@ from semiseg.datasets.reading.folder_masks import whole_numbers
 from semiseg.datasets.reading.images import read_bytes
 from semiseg.datasets.reading.masks import GREY_MODES, MAX_CLASSES, open_mask
 
-MOST_MASKS = 500  # looked at for the proposal; `semiseg data check` reads all
-_MANY = 16  # values or colours: above that some of them may come from smoothed edges
-_LITTLE = 0.05  # share of pixels that the rarer half has where edges are smoothed
-_STANDS_OUT = 10  # a class has so many times the pixels of the median value or colour, which is one of an edge
-_CLEAR = 0.5  # share of pixels that have a class for certain, or the masks are photographs
+MOST_MASKS = 500  # masks that the proposal reads; `semiseg data check` reads all
+_MANY = 16  # with more values or colours, some may come from smoothed edges
+_LITTLE = 0.05  # smoothed edges: least share of pixels in the rarer half of the values
+_STANDS_OUT = 10  # with smoothed edges, a class has at least this many times the pixels of the median value
+_CLEAR = 0.5  # least share of pixels with a certain class; below, the masks are photographs
 Colour = tuple[int, int, int]
 
 
 @dataclass
 class Found:
-    """Pixels by value and by colour, shapes by name, colours that palettes give to values."""
+    """Counts of pixels by value and by colour, of shapes by name, and the palettes' colours of values."""
 
     values: Counter[int] = field(default_factory=Counter)
     colours: Counter[Colour] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ def _count(mask: Path, found: Found) -> None:
     if matfile.is_matlab(data):
         found.values.update(_counted(whole_numbers(data, mask)))
         return
-    # The same function opens masks for check and training, so files that they reject (such as JPEG) are rejected here.
+    # The same function opens masks in check and training, so files that these reject (such as JPEG) are rejected here.
     image = open_mask(data, mask)
     if image.mode in ("RGB", "RGBA"):
         rgb = np.asarray(image).astype(np.int32)
@@ -121,7 +121,7 @@ def _of_values(values: Counter[int], display: dict[int, Colour], say: Callable[[
 
 
 def _of_colours(colours: Counter[Colour], say: Callable[[str], None]) -> str:
-    """Every colour becomes a class; the user decides which of them is ignored."""
+    """Every colour becomes a class; the user decides which colours are ignored."""
     chosen = _without_edges(colours, "colour", say)
     _enough(len(chosen), "colours")
     ranked = sorted(chosen, key=lambda c: (-colours[c], c))
@@ -132,7 +132,7 @@ def _of_colours(colours: Counter[Colour], say: Callable[[str], None]) -> str:
 
 
 def _without_edges(counts: Counter, what: str, say: Callable[[str], None]) -> list:
-    """Drop values that come from anti-aliased edges. They are rare, but so may be true classes."""
+    """Drop values that come from anti-aliased edges. Such values are rare, but true classes may be rare, too."""
     rarer = sorted(counts.values())[: len(counts) // 2]
     if len(counts) <= _MANY or sum(rarer) >= _LITTLE * counts.total():
         if len(counts) > MAX_CLASSES:
@@ -143,7 +143,7 @@ def _without_edges(counts: Counter, what: str, say: Callable[[str], None]) -> li
     if between > _CLEAR * counts.total() or len(chosen) < 2:
         raise UserError(_photographs(counts, what))
     say(
-        f"warning: the masks hold {len(counts)} {what}s; {len(chosen)} of them stand out and are taken for classes. "
+        f"warning: the masks hold {len(counts)} {what}s; {len(chosen)} of them stand out and become classes. "
         f"The others, on {between} pixels ({100 * between / counts.total():.1g} %), look like smoothed edges: save the "
         "masks without anti-aliasing, or add `tolerance:` to classes.yaml, by which they count as the nearest class "
         "(`semiseg data check` says how large it has to be). If they are classes, add them to the list"

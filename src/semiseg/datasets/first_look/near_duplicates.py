@@ -1,4 +1,4 @@
-"""Images that look alike though their bytes differ: such frames or tiles in train and val raise validation scores."""
+"""Finds images that look alike though their bytes differ: pairs in train and val raise validation scores."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from PIL import Image
 from semiseg.base.errors import UserError
 from semiseg.datasets.reading.images import decode_image, read_bytes
 
-SIDE = 16  # of the thumbnails that are compared
+SIDE = 16  # side of the compared thumbnails
 ALIKE = 4.0  # mean difference of two thumbnails in grey levels, after each is brought to the same mean and spread
 SPREAD = 50.0
-_FLAT = 2.0  # an image of one colour is like any other one
+_FLAT = 2.0  # an image of one colour would match any other
 _BLOCK = 512
 
 
 def thumbnail(path: Path) -> np.ndarray | None:
-    """float32 [SIDE * SIDE], of mean 0; None where the file cannot be read or shows nothing."""
+    """float32 [SIDE * SIDE] with mean 0; None if the file cannot be read or has a single colour."""
     data = read_bytes(path)
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -46,7 +46,8 @@ def pairs(first: Sequence[np.ndarray | None], second: Sequence[np.ndarray | None
     found = []
     for start in range(0, len(left), _BLOCK):
         block = left[start : start + _BLOCK]
-        # The mean absolute difference is at most the root of the mean square: candidates by one matrix product.
+        # The mean absolute difference is at most the root of the mean square, so one matrix product gives the
+        # candidates.
         square = (block**2).sum(1)[:, None] + (right**2).sum(1)[None] - 2 * block @ right.T
         rows, columns = np.nonzero(square <= 4 * ALIKE**2 * SIDE**2)
         for row, column in zip(rows, columns, strict=True):

@@ -1,4 +1,4 @@
-"""Files in a folder of images that no reader supports, such as .heic of an iPhone."""
+"""Finds files that no reader supports in a folder of images, such as .heic of an iPhone."""
 
 from __future__ import annotations
 

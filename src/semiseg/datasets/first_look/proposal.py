@@ -24,7 +24,7 @@ from semiseg.datasets.reading.classes import read_classes
 from semiseg.datasets.reading.folder_masks import MASK_SUFFIXES
 
 VAL_SHARE = 0.2
-_GROUPS = 5  # of labelled images: below that, whole groups make a poor choice of val
+_GROUPS = 5  # with fewer labelled images, whole groups are a poor choice of val
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Look:
 
 
 def look(path: Path, say: Callable[[str], None] = print, taken: Container[str] = ()) -> Look:
-    """Write classes.yaml unless the folder describes its classes already. Names in `taken` are avoided."""
+    """Write classes.yaml unless the folder already has a file of classes. Names in `taken` are not used."""
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path} does not exist; give the folder that holds images/ and masks/")
@@ -58,7 +58,7 @@ def _look(path: Path, scratch: Path, say: Callable[[str], None], taken: Containe
     if len(masks) < 2:
         raise UserError(
             f"{path}/masks holds one mask, and a data set needs two: one image to train on and one to validate with; "
-            "label another and type this again"
+            "label another image and repeat the command"
         )
     dataset = {"kind": "folder", "data_root": str(path), "val_share": VAL_SHARE} | _grouping(samples, masks, say)
     found = survey(samples, read_classes(path_of_classes(path)), _subsets(path, dataset, scratch))
@@ -103,7 +103,7 @@ def _subsets(path: Path, dataset: dict[str, Any], scratch: Path) -> dict[str, Se
     subsets: dict[str, Sequence[Sample]] = defaultdict(tuple)
     try:
         subsets |= divide([sample for sample in samples if sample.mask], config)
-    except UserError:  # the check says it when the data set is used
+    except UserError:  # the check reports it when the data set is used
         return {}
     held = {sample.group for name in ("val", "test") for sample in subsets[name] if sample.group is not None}
     subsets["extra"] = [sample for sample in samples if not sample.mask and sample.group not in held]
@@ -124,7 +124,10 @@ def _tell(found: Survey, say: Callable[[str], None]) -> None:
 
 
 def suggest_groups(ids: list[str]) -> tuple[str, list[str]] | None:
-    """A pattern that groups names by folder, or by the text before the last _ or -, if it gives few, large groups."""
+    """A pattern that groups names by folder, or by the text before the last _ or -.
+
+    Only if the groups are few and large.
+    """
     for pattern in (r"^(.+)/", r"^(.+)[_-]"):
         found = [match.group(1) for match in (re.match(pattern, one) for one in ids) if match]
         groups = sorted(set(found))
@@ -134,7 +137,7 @@ def suggest_groups(ids: list[str]) -> tuple[str, list[str]] | None:
 
 
 def dataset_name(path: Path, taken: Container[str] = ()) -> str:
-    """A name from the folder's name that the command line reads as text and params.yaml does not have yet."""
+    """A new name, made from the folder's name, that Snakemake's command line reads as text."""
     name = re.sub(r"[^a-z0-9_]+", "_", path.resolve().name.lower()).strip("_") or "mine"
     if not _is_text(name):
         name = f"data_{name}"
@@ -142,7 +145,7 @@ def dataset_name(path: Path, taken: Container[str] = ()) -> str:
 
 
 def _is_text(name: str) -> bool:
-    """Snakemake reads `--config suite=2024` as a number, and so 1e5 and inf."""
+    """Whether Snakemake would read the name as a number in `--config suite=NAME`, such as 2024, 1e5 and inf."""
     try:
         float(name)
     except ValueError:

@@ -21,7 +21,7 @@ from semiseg.datasets.reading.masks import MAX_CLASSES
 
 RARE = 0.01
 _NAMED = 3
-_SPECKS = 0.02  # share of pixels that differ from all four neighbours, above which a mask looks like noise
+_SPECKS = 0.02  # a mask looks like noise if more pixels than this share differ from all four neighbours
 _THREADS = 4
 
 
@@ -29,9 +29,9 @@ _THREADS = 4
 class Survey:
     images: int
     labelled: int
-    shortest: int  # of the sides of the images
+    shortest: int  # quantiles of the sides of the images
     median_side: int  # shorter side of the image in the middle
-    shares: dict[str, float]  # of the labelled pixels
+    shares: dict[str, float]  # shares of the labelled pixels
     images_with: dict[str, int]
     remarks: tuple[str, ...]
 
@@ -43,7 +43,7 @@ class Survey:
 def survey(samples: Sequence[Sample], classes: Classes, subsets: Mapping[str, Sequence[Sample]]) -> Survey:
     labelled = [sample for sample in samples if sample.mask is not None]
     with (
-        progress("looking at the images", len(samples) + len(labelled)) as advance,
+        progress("reading the images", len(samples) + len(labelled)) as advance,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
 
@@ -107,7 +107,7 @@ def _look(sample: Sample, classes: Classes) -> _Mask:
 
 
 def _odd(masks: Sequence[_Mask], names: Sequence[str]) -> list[str]:
-    """Masks that a person should inspect before training."""
+    """Masks that the user should inspect before training."""
     sound = [one for one in masks if not one.problem]
     remarks = [one.problem for one in masks if one.problem][:_NAMED]
     kinds = {one.id: np.flatnonzero(one.pixels[: len(names)]) for one in sound}

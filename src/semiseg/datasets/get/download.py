@@ -17,14 +17,14 @@ from semiseg.base.errors import UserError
 from semiseg.base.progress import progress
 
 BLOCK = 1 << 16
-_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # statuses that may pass
+_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # temporary statuses
 
 
 @dataclass(frozen=True)
 class Patience:
     timeout: float = 30.0  # seconds without a byte
-    attempts: int = 4  # for each mirror, without progress in between
-    progress: int = 1 << 20  # bytes that earn a new set of attempts
+    attempts: int = 4  # attempts for each mirror without progress
+    progress: int = 1 << 20  # after this number of new bytes, attempts are counted from 0 again
     pause: float = 2.0  # seconds before the first repetition, doubled for each further one
     slowest: float = 1024.0  # bytes per second, on average over `window` seconds
     window: float = 60.0
@@ -36,7 +36,7 @@ class Expected:
 
     bytes: int | None = None
     hashes: tuple[tuple[str, str], ...] = ()  # (algorithm, hexadecimal digest)
-    origin: str = ""  # of the hashes, and what to do if they are wrong: for messages
+    origin: str = ""  # origin of the hashes, and what to do if they are wrong; for messages
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Interrupted(Exception):
 
 
 def download(urls: tuple[str, ...], target: Path, expected: Expected, patience: Patience | None = None) -> Receipt:
-    """Write `target`, or raise a UserError that names each mirror's failure; only a resumable part may stay behind."""
+    """Write `target`, or raise a UserError with each mirror's failure; at most a part that can be resumed remains."""
     patience = patience or Patience()
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(target, expected)
@@ -96,7 +96,7 @@ def _from_mirror(url: str, part: _Part, expected: Expected, patience: Patience) 
 
 
 class _Part:
-    """The unfinished file beside the target, and the note that says which mirror and version it comes from."""
+    """The unfinished file beside the target, and a note with its mirror and version."""
 
     def __init__(self, target: Path, expected: Expected) -> None:
         self.path = target.with_name(target.name + ".part")
@@ -109,7 +109,7 @@ class _Part:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def resume_headers(self, url: str) -> dict[str, str]:
-        """Headers that request the rest; without a known hash, only of the version that was begun."""
+        """Headers that request the rest; without a known hash, only if the version is unchanged."""
         if not self.size:
             return {}
         try:
@@ -150,7 +150,7 @@ def _stream(url: str, part: _Part, expected: Expected, patience: Patience) -> di
         raise _Refused(str(error)) from error
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # the part is longer than the file: it is of another version
+        if error.code == 416:  # the part is longer than the file, so it belongs to another version
             part.forget()
             raise _Interrupted("the unfinished file does not belong to it") from error
         raise (_Interrupted if error.code in _AGAIN else _Refused)(f"status {error.code} {error.reason}") from error
@@ -167,7 +167,7 @@ def _announced(reply: http.client.HTTPResponse, start: int) -> int | None:
     if reply.status == 206:
         begin, _, total = reply.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
         if not begin.startswith(f"{start}-"):
-            raise _Refused("answers with a range that was not asked for")
+            raise _Refused("answers with a range that was not requested")
         return int(total) if total.isdecimal() else None
     length = reply.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
@@ -223,7 +223,7 @@ def _verify(hashes: dict[str, str], part: _Part, expected: Expected) -> None:
 
 
 def hash_file(path: Path, report: Callable[[str], None] = lambda _: None) -> Receipt:
-    """The receipt of a file that the user has placed."""
+    """The receipt of a file from the user."""
     report(f"hashing {path.name}")
     digests = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "sha1", "md5")}
     _feed(path, digests)

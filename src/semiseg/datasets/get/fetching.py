@@ -25,7 +25,7 @@ def get_archives(
     sources: Path | None = None,
     patience: Patience | None = None,
 ) -> None:
-    """Download and unpack what sources.yaml lists for the kind, with these of the optional parts."""
+    """Download and unpack the archives of the kind in sources.yaml, with the given optional parts."""
     source = source_of(kind, sources)
     say(f"{name}: terms of use at {source.terms}")
     _get_archives(name, source, parts, root, say, patience)
@@ -44,7 +44,7 @@ def _get_archives(name: str, source: Source, parts: set[str], root: Path, say: S
     if todo:
         with _alone(home):
             for archive in todo:
-                if not _present(archive, home):  # another process may have been faster
+                if not _present(archive, home):  # another process may have done it meanwhile
                     _bring(archive, home, say, patience)
 
 
@@ -66,13 +66,13 @@ def _bring(archive: Archive, home: Path, say: Say, patience: Patience | None) ->
         try:
             _unpack(archive, path, home, say)
         except BadArchive as error:
-            raise UserError(f"{error}; remove it and get it again") from error
+            raise UserError(f"{error}; remove it and download it again") from error
     else:
         receipt = _download(archive, path, home, expected, say, patience)
     verified = bool(archive.hashes)
     files.write_json(lock, _notes(lock) | {archive.file: _note(archive, receipt, verified)})
     if not verified:
-        say(f"{archive.file}: sha256 {receipt.hashes['sha256']} (seen; nobody has published one to compare it with)")
+        say(f"{archive.file}: sha256 {receipt.hashes['sha256']} (computed; no published hash exists for comparison)")
     if archive.urls:
         path.unlink()
 
@@ -115,19 +115,19 @@ def _expected(archive: Archive, lock: Path) -> Expected:
     if archive.hashes:
         return Expected(size, tuple((one.algorithm, one.value) for one in archive.hashes))
     seen = _notes(lock).get(archive.file, {}).get("sha256")
-    origin = f" (noted in {lock} by a former download; to take another file, remove {archive.file} from there)"
+    origin = f" (noted in {lock} by a previous download; to use another file, remove {archive.file} from there)"
     return Expected(size, (("sha256", seen),) if seen else (), origin if seen else "")
 
 
 def _placed(path: Path, expected: Expected, say: Say) -> Receipt:
     receipt = hash_file(path, say)
     if expected.bytes and receipt.bytes != expected.bytes:
-        raise UserError(f"{path} has {receipt.bytes} bytes, expected {expected.bytes}; remove it and get it again")
+        raise UserError(f"{path} has {receipt.bytes} bytes, expected {expected.bytes}; remove it and download it again")
     for algorithm, value in expected.hashes:
         if receipt.hashes[algorithm] != value:
             raise UserError(
                 f"{path} has {algorithm} {receipt.hashes[algorithm]}, expected {value}{expected.origin}; "
-                "remove it and get it again"
+                "remove it and download it again"
             )
     return receipt
 

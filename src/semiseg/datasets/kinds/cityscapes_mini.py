@@ -1,7 +1,7 @@
-"""Cityscapes at 256x128 with its 7 categories, under the official ids: the field's lists of labelled images apply.
+"""Cityscapes at 256x128 with its 7 categories and the official ids, so published lists of labelled images apply.
 
 Two layouts: `images/{train,val}/ID.jpg` with `masks/{train,val}/ID.png` of category indices, and the official one,
-whose images are made smaller and whose label ids are joined to categories when they are decoded.
+whose images are reduced and whose label ids are mapped to categories during decoding.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class CityscapesMini(Kind):
 
 
 def categories() -> IndexMasks:
-    """Categories by label id; classes that the benchmark does not evaluate are ignored, whatever their category."""
+    """Categories by label id; classes that the benchmark does not evaluate are ignored."""
     index = {label: k for k, (_, labels, _) in enumerate(CATEGORIES) for label in labels if label in EVALUATED}
     return IndexMasks((*((one, index.get(one, IGNORE)) for one in range(cityscapes.LAST_LABEL_ID + 1)), (255, IGNORE)))
 

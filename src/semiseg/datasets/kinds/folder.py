@@ -70,7 +70,7 @@ def classes_file(source: Path) -> Path:
 
 
 def stems(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
-    """Files below `folder` by their path without the suffix. macOS writes accents in two signs, others in one."""
+    """Files below `folder` by path without suffix; accents are normalised, because macOS splits them off."""
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist; a data set of kind folder has images/ and masks/")
     found: dict[str, Path] = {}
@@ -85,7 +85,7 @@ def stems(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]
 
 
 def pair(source: Path, group_pattern: str | None, prepared: Path) -> list[Sample]:
-    """Every image with its mask if it has one; a mask without an image is a mistake in the names."""
+    """Every image, with its mask if there is one; a mask without an image is an error."""
     images = stems(source / "images")
     if not images:
         raise UserError(f"{source}/images holds no image ({', '.join(s[1:] for s in SUFFIXES)})")
@@ -106,7 +106,7 @@ def _masks(source: Path, images: Collection[str], prepared: Path) -> dict[str, P
     lonely = sorted(set(masks) - set(images))
     if lonely:
         more = f" and {len(lonely) - 3} more" if len(lonely) > 3 else ""
-        raise UserError(f"{source}/masks: {', '.join(lonely[:3])}{more} have no image of the same name in images/")
+        raise UserError(f"{source}/masks: {', '.join(lonely[:3])}{more} have no image with the same name in images/")
     for path in lists:
         masks = coco.divide(path, images, prepared / "annotations") | masks
     return masks
@@ -158,12 +158,12 @@ def _choose_listed(chosen: dict[str, str], subset: str, path: Path, labelled: li
         if key not in known:
             raise UserError(f"{path} lists {line}, which is no image with a mask; ids are paths below images/")
         if chosen.get(key, subset) != subset:
-            raise UserError(f"{path} lists {line}, which is in {chosen[key]} already; keep it in one list")
+            raise UserError(f"{path} lists {line}, which is already in {chosen[key]}; keep it in one list")
         chosen[key] = subset
 
 
 def _choose_share(chosen: dict[str, str], subset: str, wanted: int, labelled: list[Sample], seed: int) -> None:
-    """Whole groups, at least one, as near to the wanted count as their order by seed and name brings them."""
+    """Whole groups, at least one, in an order given by seed and name, with a total near the wanted count."""
     groups: dict[str, list[str]] = {}
     for sample in labelled:
         groups.setdefault(_unit(sample), []).append(sample.id)

@@ -1,8 +1,8 @@
-"""Oxford-IIIT Pet (Parkhi et al., CVPR 2012): cats and dogs before their background; the border between is ignored.
+"""Oxford-IIIT Pet (Parkhi et al., CVPR 2012): cats and dogs against background; the border between them is ignored.
 
 Two layouts: the official archives (`images/`, `annotations/` with trimaps and lists), and `images/{train,test}` with
-`masks/{train,test}` of class indices. The data set has no val: 300 of its training images are held out for it, always
-the same ones, so that nothing has to be chosen on test.
+`masks/{train,test}` of class indices. The data set has no val, so always the same 300 of its training
+images are held out as val, and nothing has to be selected on test.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class OxfordPets(Kind):
 
     @classmethod
     def expected(cls, config: DatasetConfig) -> dict[str, int]:
-        """Of the test images a part will do: copies leave out those that look like training images."""
+        """A part of the test images suffices: copies leave out test images that look like training images."""
         return {subset: cls.counts[subset] for subset in ("train", "val")}
 
     @classmethod
@@ -66,12 +66,12 @@ class OxfordPets(Kind):
 
 
 def _val_count(images: int) -> int:
-    """300 of 3,680, and as large a share of a part of the data set."""
+    """Size of val: 300 of 3,680 images, and the same share if there are fewer."""
     return round(HELD_OUT * images / TRAINVAL) or 1
 
 
 def _official(source: Path, subset: str) -> tuple[Sample, ...]:
-    """Lines of the lists read `name class species breed`."""
+    """Ids of a list, whose lines are `name class species breed`."""
     listed = read_ids(source / "annotations" / {"train": "trainval.txt", "test": "test.txt"}[subset])
     ids = [line.split()[0] for line in listed]
     trimaps = source / "annotations" / "trimaps"
@@ -86,6 +86,6 @@ def _in_folders(source: Path, subset: str) -> tuple[Sample, ...]:
             f"{source} has neither annotations/trimaps nor images in {images.relative_to(source)}; is data_root right?"
         )
     masks = source / "masks" / subset
-    # Copies may number the images of train and test alike.
+    # In copies, images of train and test may have the same numbers.
     first = "test_" if subset == "test" else ""
     return tuple(Sample(f"{first}{path.stem}", path, masks / f"{path.stem}.png") for path in found)

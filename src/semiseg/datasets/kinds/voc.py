@@ -45,7 +45,7 @@ class Voc(Kind):
 
     @classmethod
     def complete(cls, name: str, config: DatasetConfig, root: Path, say: Say) -> None:
-        """The masks of SBD as files, where no list of the augmented pool is at hand."""
+        """Write the masks of SBD as files if the sources have no list of the augmented pool."""
         if _pool(config) != "train_aug":
             return
         source, prepared = raw_folder(name, config, root), Path(root) / name / "prepared"
@@ -73,7 +73,7 @@ def _pool(config: DatasetConfig) -> str:
 
 
 def _augmented(name: str, home: Path, lists: Path, prepared: Path) -> tuple[Sample, ...]:
-    """The pool of VOC's train and SBD: VOC's own masks where there are some, SBD's for the others."""
+    """The pool of VOC's train and SBD: masks of VOC if they exist, otherwise masks of SBD."""
     fine = set(read_ids(lists / "train.txt"))
     for folder, place in ((prepared, prepared), (home, lists)):
         found = next((place / file for file in TRAIN_AUG if (place / file).exists()), None)

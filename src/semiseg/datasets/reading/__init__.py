@@ -1,1 +1,1 @@
-"""From the bytes of images, masks and class files to arrays."""
+"""Reads images, masks and class files into arrays."""

@@ -1,4 +1,4 @@
-"""classes.yaml of a user's folder: names, mask values or colours, and what is ignored."""
+"""classes.yaml of a user's folder: names, mask values or colours, and ignored values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WHOLE = "masks: index\nclasses:\n  - {name: soil, value: 0}\n  - {name: crop, va
 
 
 def _rgb(value: Any) -> Any:
-    """`#00a000` is a colour, too."""
+    """A colour as numbers; `#00a000` is accepted, too."""
     if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
         return tuple(bytes.fromhex(value[1:]))
     return value

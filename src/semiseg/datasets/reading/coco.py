@@ -1,7 +1,7 @@
-"""One COCO file for many images: divided into a LabelMe file for each, and run lengths both ways.
+"""Reads a COCO file: divides it into one LabelMe file per image, and encodes and decodes run lengths.
 
-Format: "COCO data format", cocodataset.org. Run lengths count pixels column by column, background first; as text they
-are differences to the count two before, in groups of five bits from the lowest, 48 added.
+Format: "COCO data format", cocodataset.org. Run lengths count pixels column by column, background first. As text
+they are differences to the count two before, in groups of five bits from the lowest, plus 48.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MARK = "made_from.json"
 
 
 def divide(path: Path, images: Collection[str], folder: Path) -> dict[str, Path]:
-    """A file of LabelMe's kind below `folder` for every image with annotations, by the image's name without suffix.
+    """Write a file in LabelMe's format below `folder` for every image with annotations; returns them by image name.
 
-    An image without annotations counts as not labelled yet. Nothing is written again while the file stays the same.
+    An image without annotations counts as unlabelled. If the COCO file is unchanged, nothing is written.
     """
     data = path.read_bytes()
     made_from = {"sha256": files.sha256_bytes(data), "images": files.sha256_json(sorted(images))}
@@ -55,7 +55,7 @@ def _parse(data: bytes, path: Path) -> dict[str, Any]:
     )
     if not lists:
         raise UserError(
-            f"{path} belongs to no image by its name, and is no COCO file: that has the lists images, annotations and "
+            f"{path} has the name of no image and is no COCO file, which has the lists images, annotations and "
             "categories; export it again, or name it as its image"
         )
     return content
@@ -76,7 +76,7 @@ def _write(content: dict[str, Any], path: Path, images: Collection[str], folder:
             if name in written:
                 raise UserError(f"{path} lists {image['file_name']} twice; keep one of them")
             size = (int(image["height"]), int(image["width"]))
-            # Larger ones first, so that a small object stays visible on a large one.
+            # Larger shapes first, so that a small object stays visible on a large one.
             ordered = sorted(annotations, key=lambda one: -float(one.get("area") or 0))
             shapes = [shape for one in ordered for shape in _shapes(one, categories, size, path)]
             files.write_json(folder / f"{name}.json", {"shapes": shapes, "imageHeight": size[0], "imageWidth": size[1]})
@@ -87,7 +87,7 @@ def _write(content: dict[str, Any], path: Path, images: Collection[str], folder:
 
 
 class _Places:
-    """Images by what a COCO file calls them: the path below images/, or the name alone where it is unique."""
+    """Images by their names in a COCO file: the path below images/, or the file name if it is unique."""
 
     def __init__(self, images: Collection[str]) -> None:
         self.images = images
@@ -127,7 +127,7 @@ def _shapes(
 
 
 def pasted(label: str, mask: np.ndarray) -> dict[str, Any]:
-    """A shape of LabelMe's kind `mask`."""
+    """A LabelMe shape of type `mask`."""
     buffer = io.BytesIO()
     Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG")
     corners = [[0, 0], [mask.shape[1] - 1, mask.shape[0] - 1]]

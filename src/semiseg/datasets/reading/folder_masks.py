@@ -1,4 +1,4 @@
-"""Masks of a user's folder, whatever kind of file each is: an image, a MATLAB file, or shapes of an annotation tool."""
+"""Masks of a user's folder. Each file is an image, a MATLAB file, or shapes of an annotation tool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MASK_SUFFIXES = (*SUFFIXES, ".mat", ".json")
 
 @dataclass(frozen=True)
 class FolderMasks:
-    """`outside`: the class of pixels that no shape covers; only files of an annotation tool ask for it."""
+    """`outside`: the class of pixels that no shape covers; only files of annotation tools use it."""
 
     pixels: IndexMasks | ColourMasks
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class FolderMasks:
         return table[label] if table.max(initial=0) > 255 else table.astype(np.uint8)[label]
 
     def identity(self) -> list[Any]:
-        """What decides the labels, as JSON has it; names do, for shapes are labelled by them."""
+        """All settings that determine the labels, for JSON. Names count, because shapes are labelled by name."""
         return [type(self.pixels).__name__, *self.pixels.identity(), list(self.names), self.outside]
 
 
@@ -63,6 +63,6 @@ def whole_numbers(data: bytes, where: str | Path) -> np.ndarray:
         ) from error
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and (values == np.round(values)).all()):
-            raise UserError(f"{where} holds fractions; a mask has whole numbers for its classes")
+            raise UserError(f"{where} holds fractions; a mask needs whole numbers as classes")
         values = values.astype(np.int64)
     return values

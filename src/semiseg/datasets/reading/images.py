@@ -1,4 +1,4 @@
-"""Image files to arrays: an RGB array of 8 bits for every format, or an error message."""
+"""Reads image files of any format as RGB arrays of 8 bits; all other files are errors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from semiseg.base.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
-MAX_PIXELS = 2**27  # 11,585 x 11,585: beyond it, a damaged header is likelier than an image to segment in one piece
+MAX_PIXELS = 2**27  # 11,585 x 11,585; a larger size more likely comes from a damaged header than from a usable image
 _CUT = "cut it into tiles below 11,000x11,000"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -66,9 +66,9 @@ def open_image(data: bytes, where: str | Path) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except (UserError, MemoryError):
         raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, which lies higher
+    except Image.DecompressionBombError as error:  # Pillow's limit, which is higher
         raise UserError(f"{where} has far more than {MAX_PIXELS:,} pixels; {_CUT}") from error
-    except Exception as error:  # on damaged files decoders raise OSError, SyntaxError, struct.error and many more
+    except Exception as error:  # on damaged files decoders raise OSError, SyntaxError, struct.error and other errors
         raise UserError(f"{where} cannot be decoded as an image ({_reason(error)}); replace the file") from error
 
 
@@ -90,7 +90,7 @@ def decode_size(data: bytes, where: str | Path) -> tuple[int, int]:
     try:
         image = _open_header(data)
         height, width = image.height, image.width
-        # Pillow has already exchanged the sides of a turned TIFF; a PNG's EXIF may lie behind the pixels.
+        # Pillow has already swapped the sides of a rotated TIFF; a PNG's EXIF may lie after the pixels.
         if image.format == "TIFF":
             turned = False
         elif image.format == "PNG":
@@ -105,7 +105,7 @@ def decode_size(data: bytes, where: str | Path) -> tuple[int, int]:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start, end) of each chunk's content; struct.error where the file ends too early."""
+    """(type, start, end) of each chunk's content; struct.error if the file ends too early."""
     position = len(_PNG)
     while True:
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -116,7 +116,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _verify_png(data: bytes, where: str | Path) -> None:
-    """Check every chunk's CRC: Pillow skips those of the pixels, and a flipped bit there could become another class."""
+    """Check every chunk's CRC: Pillow skips those of the pixels, where a flipped bit could become another class."""
     try:
         for kind, start, end in _png_chunks(data):
             (stored,) = struct.unpack_from(">I", data, end)

@@ -1,4 +1,4 @@
-"""Mask files to class indices (uint8, 255 = ignored), by value or by colour, and nothing silently mapped."""
+"""Reads masks as class indices (uint8, 255 = ignored), by value or by colour; unknown values are errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _lossy(data: bytes) -> str | None:
 class IndexMasks:
     """Greyscale or palette masks: (value, class) pairs; values mapped to 255 are ignored, all others are errors.
 
-    With a tolerance, a value of no class counts as the nearest value of one, up to that distance.
+    With a tolerance, an unknown value counts as the nearest known value, up to that distance.
     """
 
     values: tuple[tuple[int, int], ...]
@@ -63,7 +63,7 @@ class IndexMasks:
         return self.of_values(np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image), where)
 
     def of_values(self, values: np.ndarray, where: str | Path) -> np.ndarray:
-        """Classes of an array of whole numbers."""
+        """Classes of an integer array."""
         if values.size and not 0 <= values.min() <= values.max() < _VALUES:
             raise UserError(f"{where} holds 32-bit values; save masks with 8 or 16 bits")
         table = np.full(_VALUES, _UNKNOWN, np.int16)
@@ -77,7 +77,7 @@ class IndexMasks:
         return label.astype(np.uint8)
 
     def identity(self) -> list[Any]:
-        """What decides the labels, as JSON has it."""
+        """All settings that determine the labels, for JSON."""
         return [sorted(map(list, self.values)), self.tolerance]
 
 
@@ -85,7 +85,7 @@ class IndexMasks:
 class ColourMasks:
     """RGB or palette masks: ((red, green, blue), class) pairs; colours mapped to 255 are ignored, others are errors.
 
-    With a tolerance, a colour of no class counts as the nearest colour of one, up to that distance.
+    With a tolerance, an unknown colour counts as the nearest known colour, up to that distance.
     """
 
     colours: tuple[tuple[tuple[int, int, int], int], ...]
@@ -108,7 +108,7 @@ class ColourMasks:
         return label.astype(np.uint8)
 
     def identity(self) -> list[Any]:
-        """What decides the labels, as JSON has it."""
+        """All settings that determine the labels, for JSON."""
         return [sorted([list(colour), k] for colour, k in self.colours), self.tolerance]
 
 
@@ -124,7 +124,7 @@ def _nearest(
     where: str | Path,
     show: Callable[[str], str],
 ) -> np.ndarray:
-    """The class of the nearest known value or colour of each row of `found`; UserError where none is near enough."""
+    """The class of the nearest known value or colour for each row of `found`; UserError if none is near enough."""
     rows, inverse, counts = np.unique(found, axis=0, return_inverse=True, return_counts=True)
     squared = (rows.astype(np.int64)[:, None] - known.astype(np.int64)[None]) ** 2
     distances = np.sqrt(squared.sum(-1))
@@ -140,7 +140,7 @@ def _nearest(
         enough = f"{np.ceil(distance.max()):.0f}"
         more = f" and {len(ranked) - _SHOWN} more" if len(ranked) > _SHOWN else ""
         raise UserError(
-            f"{where} holds labels that are no class: {listed}{more} ({int(counts[far].sum())} pixels in all); mend "
+            f"{where} holds labels that are no class: {listed}{more} ({int(counts[far].sum())} pixels in all); correct "
             f"the mask or the list of classes, or, if edges are smoothed, write `tolerance: {enough}` "
             "into classes.yaml: each such pixel then counts as the nearest class"
         )

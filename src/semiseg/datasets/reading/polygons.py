@@ -1,4 +1,4 @@
-"""Shapes of an annotation tool as label maps: LabelMe's JSON, one file for each image, and what it draws.
+"""Reads shapes of LabelMe's JSON, one file per image, as label maps.
 
 A pixel belongs to a polygon when its centre lies inside. Later shapes cover earlier ones.
 """
@@ -20,7 +20,7 @@ from semiseg.base.labels import IGNORE
 from semiseg.datasets.reading.images import MAX_PIXELS, open_image
 
 IGNORED_NAMES = ("ignore", "__ignore__")
-_CIRCLE = 72  # corners of the polygon that stands for a circle
+_CIRCLE = 72  # corners of the polygon that replaces a circle
 
 
 def is_labelme(data: bytes) -> bool:
@@ -36,10 +36,10 @@ def read_labelme(data: bytes, where: str | Path) -> dict[str, Any]:
     if not all(type(side) is int and side > 0 for side in size) or not isinstance(content.get("shapes"), list):
         raise UserError(
             f"{where} is no file of LabelMe: it needs shapes, imageHeight and imageWidth; save it again with LabelMe, "
-            "or export masks or COCO from the tool at hand"
+            "or export masks or COCO from your tool"
         )
     if size[0] * size[1] > MAX_PIXELS:
-        raise UserError(f"{where} describes an image of {size[1]}x{size[0]} pixels; mend imageHeight and imageWidth")
+        raise UserError(f"{where} describes an image of {size[1]}x{size[0]} pixels; correct imageHeight and imageWidth")
     return content
 
 
@@ -103,7 +103,7 @@ def fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _pasted(encoded: str, points: np.ndarray, size: tuple[int, int], where: str) -> np.ndarray:
-    """LabelMe's `mask`: a PNG in base64 between two corners, the lower right one included."""
+    """LabelMe's `mask`: a PNG in base64 between two corners, including the lower right corner."""
     part = np.asarray(open_image(base64.b64decode(encoded, validate=True), where).convert("L")) > 0
     left, top = (int(round(value)) for value in points.min(0))
     inside = np.zeros(size, bool)

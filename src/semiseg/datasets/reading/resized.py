@@ -1,4 +1,4 @@
-"""A data set whose images and masks get another size when they are decoded; its files stay as they are."""
+"""A data set whose images and masks are resized during decoding; the files are not changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from semiseg.datasets.dataset import Dataset, Sample
 
 @dataclass(frozen=True)
 class Resized(Dataset):
-    """`size` is height and width for all images, whatever their aspect; None leaves them as they are."""
+    """`size`: height and width of all images, whatever their aspect ratio; None: they are not resized."""
 
     size: tuple[int, int] | None = None
 

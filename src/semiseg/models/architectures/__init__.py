@@ -1,1 +1,1 @@
-"""Architectures, one file each; free of torch until a network is built."""
+"""Architectures, one file each; torch is not imported before a network is built."""

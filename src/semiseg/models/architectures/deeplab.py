@@ -1,4 +1,4 @@
-"""DeepLab-v2 and DeepLabV3+ on a dilated encoder, built here for any input size."""
+"""DeepLab-v2 and DeepLabV3+ on a dilated encoder, implemented here for any input size."""
 
 from __future__ import annotations
 

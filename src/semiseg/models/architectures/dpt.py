@@ -24,7 +24,7 @@ class DPT(Architecture):
                 "a vision transformer has no batch normalisation: set auxiliary_head and frozen_affine to false"
             )
         if config.encoder == TINY_VIT and config.encoder_weights in ("hub", "imagenet"):
-            raise ValueError("nobody has trained tiny_vit: leave encoder_weights at none")
+            raise ValueError("there are no weights for tiny_vit: leave encoder_weights at none")
         if config.encoder_weights == "imagenet" and "dino" in config.encoder:
             raise ValueError("DINO's weights were not trained on ImageNet; write `encoder_weights: hub`")
 

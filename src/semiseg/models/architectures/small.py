@@ -1,4 +1,4 @@
-"""The small network: 0.07 million parameters, for one CPU thread."""
+"""The small network: 0.07 million parameters, meant for one CPU thread."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ class Small(Architecture):
         from semiseg.models.parts.small_network import SmallEncoder
 
         encoder = SmallEncoder(config.width)
-        encoder.mask_channels = encoder.channels[1:]  # masks at stride 4, as for the large encoders
+        encoder.mask_channels = encoder.channels[1:]  # masks at stride 4, as with the large encoders
         return encoder

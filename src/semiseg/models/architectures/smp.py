@@ -1,6 +1,6 @@
 """The architectures of segmentation_models_pytorch.
 
-Two are left out: `deeplabv3plus` is built here for any input size, `dpt` without the library's batch normalisation.
+Two are left out, because this package implements them: DeepLabV3+ for any input size, DPT without batch normalisation.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
 class DeepLabV2Head(nn.Module):
     """The sum of dilated 3x3 classifiers on the last features (Chen et al. 2017, ASPP-L without its hidden layers).
 
-    AdvSemiSeg's code returns from inside its loop: dilations (6, 12) do as it does, (6, 12, 18, 24) as its paper says.
+    AdvSemiSeg's code returns from inside its loop: dilations (6, 12) equal its code, (6, 12, 18, 24) its paper.
     """
 
     def __init__(self, channels: int, classes: int, dilations: Sequence[int]) -> None:
@@ -38,8 +38,8 @@ class DeepLabV2Head(nn.Module):
 class DeepLabV3PlusHead(nn.Module):
     """Decoder of DeepLabV3+ (Chen et al. 2018) from segmentation_models_pytorch, on features of strides 4 and 8 or 16.
 
-    The library's own forward pass needs sizes that the output stride divides; here the coarse features are brought to
-    the size of the fine ones, which is the same where it does.
+    The library's forward pass needs sizes that are multiples of the output stride. Here the coarse features are resized
+    to the size of the fine features, which is the same for such sizes.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class DeepLabV3PlusHead(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """A fully convolutional head on the last but one features (the encoder's third stage), as CPS and iMAS use it."""
+    """A fully convolutional head on the features of the encoder's third stage, as in CPS and iMAS."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()

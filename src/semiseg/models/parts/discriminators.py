@@ -37,6 +37,6 @@ def build(kind: Literal["fcn", "non_fcn"], classes: int, width: int = 64) -> Dis
     """Probabilities [B, C, H, W] to logits [B, 1, H, W]; inputs of 32x32 and more."""
     if kind == "fcn":
         return Discriminator(classes, width, nn.Conv2d(8 * width, 1, 4, 2, 1))
-    # Free choice: the paper's fully connected layer fixes the input size; an average over the map before it does not.
+    # Free choice: averages the map first, because the paper's fully connected layer would fix the input size.
     pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, 1), nn.Unflatten(1, (1, 1, 1)))
     return Discriminator(classes, width, pooled)

@@ -15,8 +15,8 @@ from semiseg.models.network_config import TINY_VIT
 class Encoder(nn.Module):
     """The feature maps of `body` at the chosen levels (level i has stride 2^i, unless dilated).
 
-    The body's copy of the image and the empty maps that stand for levels that it lacks are left out. An input is padded
-    at the bottom and right, with the mean colour, to a multiple of `multiple` where the decoder needs it.
+    The body's copy of the image, and empty maps for missing levels, are left out. If the decoder needs it, the input is
+    padded at the bottom and right, with the mean colour, to a multiple of `multiple`.
     """
 
     def __init__(self, body: nn.Module, levels: Sequence[int], multiple: int = 1) -> None:
@@ -61,7 +61,7 @@ def check_name(name: str) -> None:
 
 
 def _close(name: str, known: list[str]) -> str:
-    """The nearest name; the hundreds of others would not help."""
+    """The nearest name; a list of hundreds of names would not help."""
     hint = nearest(name, known)
     return hint if "did you mean" in hint else "; timm's names take the prefix 'tu-'"
 

@@ -1,8 +1,7 @@
 """Mask classification on any encoder, after MaskFormer (Cheng et al. 2021).
 
-Queries propose regions: each has a class and a mask. This head is written here and not taken from `transformers`, whose
-MaskFormer brings its own encoders, configuration and loss, and would be the larger part of the code to adapt; 100 lines
-are the pixel decoder, a standard transformer decoder and two heads.
+Queries propose regions: each has a class and a mask. `transformers` has a MaskFormer, but with separate encoders,
+configuration and loss; adapting it would take more code than the pixel decoder, transformer decoder and heads here.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class PixelDecoder(nn.Module):
         self.output = nn.Conv2d(width, width, 1)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Per-pixel features, and the projected coarsest ones."""
+        """Per-pixel features, and the projected coarsest features."""
         finer_first = [lateral(feature) for lateral, feature in zip(self.laterals, features, strict=True)]
         coarse = x = finer_first[-1]
         for lateral in finer_first[-2::-1]:
@@ -52,9 +51,9 @@ def positions(height: int, width: int, channels: int, device: torch.device) -> T
 class MaskHead(nn.Module):
     """N queries attend to the coarsest features; every layer's queries give classes and masks (deep supervision).
 
-    Free choices beside MaskFormer: no dropout, feed-forward width 4 instead of 8 times the query's, queries that are
-    learned as the decoder's input rather than added in every layer. The semantic map is made at the size of the masks
-    and its logarithm is up-sampled, which costs C instead of N maps of the input's size.
+    Free choices that differ from MaskFormer: no dropout; feed-forward width 4 instead of 8 times the query's; learned
+    queries are the decoder's input and not added in every layer. The semantic map is computed at the size of the masks
+    and its logarithm is up-sampled, which takes C instead of N maps of the input's size.
     """
 
     def __init__(self, channels: Sequence[int], classes: int, queries: int, layers: int, width: int) -> None:

@@ -59,7 +59,7 @@ class SmallEncoder(nn.Module):
 
 
 class SmallHead(nn.Module):
-    """Coarse features meet the middle ones; logits at stride 4, refined by a linear skip at stride 2."""
+    """Coarse and middle features give logits at stride 4; a linear skip at stride 2 refines them."""
 
     def __init__(self, channels: list[int], classes: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Any other architecture of segmentation_models_pytorch, taken apart into encoder and decoder."""
+"""Splits an architecture of segmentation_models_pytorch into encoder and decoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from semiseg.models.parts.encoders import Encoder, check_name
 
 
 class SmpHead(nn.Module):
-    """Decoder and segmentation head of a library model; what padding added is cut off again."""
+    """Decoder and segmentation head of a library model; padding is cut off again."""
 
     def __init__(self, decoder: nn.Module, segmentation_head: nn.Module, levels: list[int], multiple: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class SmpHead(nn.Module):
         return Output(logits[..., :height, :width], decoded)
 
     def _with_placeholders(self, features: list[Tensor], size: tuple[int, int]) -> list[Tensor]:
-        """The list that the decoder expects: maps without channels stand for the image and for missing levels."""
+        """The list of maps for the decoder; maps without channels replace the image and missing levels."""
         height, width = (-(-length // self.multiple) * self.multiple for length in size)
         batch = features[0].shape[0]
         found = dict(zip(self.levels, features, strict=True))
@@ -37,7 +37,7 @@ class SmpHead(nn.Module):
 
 
 def make_parts(architecture: str, encoder: str, output_stride: int, classes: int) -> tuple[Encoder, SmpHead]:
-    """Encoder and head with random weights. DeepLabV3 and PAN (at 16) take the output stride; others have their own."""
+    """Encoder and head with random weights. Only DeepLabV3 and PAN (at 16) accept an output stride."""
     import segmentation_models_pytorch as smp
 
     check_name(encoder)

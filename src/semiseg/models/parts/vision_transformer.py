@@ -3,7 +3,7 @@
 Facts from LiheYoung/UniMatch-V2@f6afb4d: four layers at equal distances, each through the encoder's last LayerNorm; a
 head without batch normalisation whose widths follow the encoder's (`model_configs`: 48, 96, 192, 384 and 64 for ViT-S,
 96, 192, 384, 768 and 128 for ViT-B); every interpolation with corners aligned. Two differences: V2 resizes images to
-multiples of the patch, here they are padded; V2's coarsest fusion has one unit more, which nothing passes through.
+multiples of the patch, while here they are padded; V2's coarsest fusion has one more unit, which is never used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ViTEncoder(nn.Module):
     """Four feature maps of a transformer, all of the patches' stride, the deepest last.
 
     An image is padded at the bottom and right, with the mean colour, to a multiple of the patch. timm interpolates
-    learned position embeddings to the image's grid; DINOv3 computes its rotary ones for each grid.
+    learned position embeddings to the image's grid; DINOv3 computes rotary embeddings for each grid.
     """
 
     def __init__(self, body: nn.Module) -> None:
@@ -97,7 +97,7 @@ class DPTHead(nn.Module):
 
 
 class Fusion(nn.Module):
-    """The map of one level, plus what comes from the coarser ones, refined and brought to the next one's size."""
+    """Add the map of the coarser levels to the map of one level, refine the sum, and resize it to the next level."""
 
     def __init__(self, width: int, coarsest: bool) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""What is computed from an evaluation beside mIoU: one file per metric."""
+"""The metrics of an evaluation, one file each."""

@@ -1,4 +1,4 @@
-"""How well confidence finds errors: the chance that a right pixel is more confident than a wrong one.
+"""How well confidence detects errors: the probability that a right pixel is more confident than a wrong one.
 
 This is the area under the ROC curve of confidence as a detector of right pixels (Hendrycks and Gimpel, ICLR 2017), from
 the bins of `semiseg.scoring.confidence`; pixels of one bin count as ties, one half.

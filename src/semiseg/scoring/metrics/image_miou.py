@@ -1,7 +1,7 @@
 """Image-level mIoU: the mean over images of each image's own mIoU (Wang et al., NeurIPS 2023 Datasets and Benchmarks).
 
-Large objects and images with much of a class do not outweigh the others. A class that an image neither shows nor is
-given is left out of that image's mean; an image without a labelled pixel is left out.
+Every image has the same weight, however large its objects are. A class that occurs neither in an image's mask nor in
+its prediction is left out of that image's mean; an image without a labelled pixel is left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mean IoU of one confusion matrix over all images: the figure that the field reports."""
+"""Mean IoU of one confusion matrix over all images: the usual figure in papers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Miou(Metric):
 
     @classmethod
     def table(cls, per_image: np.ndarray) -> np.ndarray:
-        """Hits, true and predicted pixels of every class: all that mIoU needs of a matrix."""
+        """Hits, true pixels and predicted pixels of every class; mIoU needs no more of a matrix."""
         hit = np.diagonal(per_image, axis1=1, axis2=2)
         return np.concatenate([hit, per_image.sum(2), per_image.sum(1)], axis=1).astype(np.float64)
 

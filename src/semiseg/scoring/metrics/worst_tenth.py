@@ -1,4 +1,4 @@
-"""Mean mIoU of the worst tenth of the images: what a user meets on a bad day."""
+"""Mean mIoU of the worst tenth of the images: the quality in bad cases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WorstTenth(Metric):
 
     @classmethod
     def score(cls, weights: np.ndarray, table: np.ndarray) -> np.ndarray:
-        """Where a tenth is no whole number of images, the last one counts in part."""
+        """If a tenth is not a whole number of images, the last image counts in part."""
         own = table[:, 0]
         order = np.argsort(own, kind="stable")[: np.isfinite(own).sum()]  # NaN is sorted to the end
         counts = weights[:, order]

@@ -1,7 +1,7 @@
 """The embedded data set: procedural scenes that are the same pixels on every machine.
 
-Everything from chance to rasterisation is done in integers, and the result is compared with a hash that is committed
-here: a change of a drawing changes the data set, and with it every result on it.
+All computation, from random numbers to rasterisation, uses integers, and the result is compared with a hash in this
+file. A change of a drawing would change the data set and all results on it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pocket(Kind):
 
     @classmethod
     def expected(cls, config: DatasetConfig) -> dict[str, int]:
-        return {}  # the generated pixels have a hash; tests put a few images of their own in this layout
+        return {}  # the generated pixels have a hash; tests write a few other images in this layout
 
     @classmethod
     def pool(cls, config: DatasetConfig) -> int | None:
@@ -55,7 +55,7 @@ class Pocket(Kind):
 
 
 def generate(root: Path) -> None:
-    """Make the data set at `root`: whole and with the committed pixels, or not at all."""
+    """Make the data set at `root`, but only if all pixels match the hash."""
     root = Path(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root} exists already and is not empty; remove it before the data set is made there")
@@ -69,7 +69,7 @@ def generate(root: Path) -> None:
         found = pixels_sha256(folder)
         if found != PIXELS_SHA256:
             raise UserError(
-                f"the pocket data set came out with pixels {found[:12]} instead of {PIXELS_SHA256[:12]}; "
+                f"the pocket data set was generated with pixels {found[:12]} instead of {PIXELS_SHA256[:12]}; "
                 "install the versions of numpy and pillow that requirements.lock names"
             )
         folder.chmod(0o777 & ~umask())  # mkdtemp is private; data are shared

@@ -1,4 +1,4 @@
-"""What the things lie on: meadow, sand, water, planks or paving, each in two muted colours."""
+"""The ground: meadow, sand, water, planks or paving, each in two muted colours."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ COLOURS: dict[str, tuple[Muted, Muted]] = {
 
 
 def ground(x: np.ndarray, y: np.ndarray, dice: Dice) -> np.ndarray:
-    """Colour of every fine pixel, before anything lies on it."""
+    """Colour of every fine pixel of the ground."""
     kind = dice.choice(tuple(COLOURS))
     u, v = turn(x * 8, y * 8, dice.between(0, 359))  # eighths of a fine pixel
     seed = dice.between(0, 1 << 30)
     coarse = clouds(x, y, dice.between(24, 60), seed)
     base, other = (any_colour(dice, (hues,), saturation, value) for hues, saturation, value in COLOURS[kind])
-    if kind == "sand":  # its grain lies in the pixels' own axes
+    if kind == "sand":  # the grain follows the axes of the pixels
         return blend((coarse + speckle(x // 2, y // 2, seed + 1)) // 2, base, other)
     return blend(WEIGHTS[kind](u, v, coarse, seed, dice), base, other)
 

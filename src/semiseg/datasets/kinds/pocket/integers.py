@@ -1,7 +1,7 @@
-"""Chance, angles and noise in whole numbers only, so that every machine draws the same pixels.
+"""Random numbers, angles and noise in integers only, so that every machine draws the same pixels.
 
-NumPy promises the bits of no `Generator` method across its versions, and floating-point rounding depends on compiler
-and processor: both are avoided here. Arrays are int64 throughout.
+NumPy does not guarantee the bits of `Generator` methods across versions, and floating-point rounding depends on
+compiler and processor, so both are avoided here. All arrays are int64.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 T = TypeVar("T")
-ONE = 1024  # fixed-point unit of cosines and of an object's own coordinates
+ONE = 1024  # fixed-point unit of cosines and of coordinates within an object
 _MASK = (1 << 64) - 1
 
 

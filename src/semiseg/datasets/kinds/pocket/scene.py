@@ -1,4 +1,4 @@
-"""One scene: ground, clutter, shadows, things that hide each other, light, camera noise."""
+"""One scene: ground, clutter, objects that may hide each other, shadows, light, camera noise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from semiseg.datasets.kinds.pocket.shapes import DRAWINGS, Drawn, ellipse
 from semiseg.datasets.kinds.pocket.textures import any_colour, blend, darker
 
 CLASSES = ("background", *DRAWINGS)
-FINE = 2  # drawn FINE times finer in both directions, then averaged: soft edges
-# What stands, swims or climbs does so about these bearings (degrees; 270 is up); the rest may point anywhere.
+FINE = 2  # scenes are drawn FINE times finer in both directions, then averaged, which gives soft edges
+# Objects that stand, swim or climb point in about these directions (degrees; 270 is up); all others in any direction.
 BEARINGS = {"mushroom": (270,), "fish": (0, 180), "butterfly": (270,)}
 SWING = {"mushroom": (-30, 30), "fish": (-40, 40), "butterfly": (-50, 50)}
 SIZES = ((64, 64), (64, 72), (72, 64), (72, 72), (72, 80), (64, 80))  # height, width
@@ -36,7 +36,7 @@ def scene(dice: Dice) -> tuple[np.ndarray, np.ndarray]:
 
 
 def placed(height: int, width: int, dice: Dice) -> list[tuple[str, tuple[int, int], int]]:
-    """Kinds with centre and radius in fine pixels, bottom first; they may cover each other in part."""
+    """Objects with kind, centre and radius in fine pixels, the lowest first; they may partly cover each other."""
     kinds = dice.shuffled(tuple(DRAWINGS))[: dice.between(3, 5)]
     if dice.chance(35):
         kinds.append(dice.choice(tuple(DRAWINGS)))
@@ -60,7 +60,7 @@ def _apart(a: tuple[int, int], r: int, b: tuple[int, int], s: int) -> bool:
 def draw_on(
     canvas: np.ndarray, label: np.ndarray, kind: str, centre: tuple[int, int], radius: int, sun: int, dice: Dice
 ) -> None:
-    """Draw one thing and the shadow that it casts, in place."""
+    """Draw one object and its shadow, in place."""
     reach = radius * 5 // 4
     top, left = max(0, centre[0] - reach), max(0, centre[1] - reach)
     window = np.s_[top : centre[0] + reach, left : centre[1] + reach]
@@ -79,14 +79,14 @@ def draw_on(
 
 
 def _shadow(part: np.ndarray, mask: np.ndarray, sun: int, length: int) -> None:
-    """Darken what lies behind the thing, seen from the light."""
+    """Darken the ground on the side of the object away from the light."""
     down, right = -length * sine(sun) // ONE, -length * cosine(sun) // ONE
     moved = np.roll(mask, (down, right), (0, 1))
     part[moved] = part[moved] * 150 >> 8
 
 
 def clutter(u: np.ndarray, v: np.ndarray, dice: Dice) -> Drawn:
-    """Pebbles and twigs: background that has the colours and patterns of the things."""
+    """Pebbles and twigs: background with the colours and patterns of the objects."""
     if dice.chance(40):
         mask = np.abs(v + u * u * dice.between(-20, 20) // 100 // ONE) < dice.between(110, 220)
         mask &= np.abs(u) < 1000

@@ -1,7 +1,7 @@
-"""The six kinds of things in a `pocket` scene.
+"""The six kinds of objects in a `pocket` scene.
 
-Each is a function of its own coordinates (u along its axis, v across, ONE = its radius) that returns where it is and
-what colour it has there. Kinds share hues and patterns: what tells them apart is outline and pattern together.
+Each is a function of the object's coordinates (u along its axis, v across, ONE = its radius) that returns its mask and
+its colours. Kinds share hues and patterns; only outline and pattern together distinguish them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from semiseg.datasets.kinds.pocket.textures import Colour, any_colour, blend, da
 Hues = tuple[tuple[int, int], ...]
 Pattern = Callable[[np.ndarray, np.ndarray, Dice], np.ndarray]
 Drawn = tuple[np.ndarray, np.ndarray]  # mask [h, w], colour [h, w, 3]
-# Two ranges of hue for each kind; most of them meet those of another kind.
+# Two ranges of hue for each kind; most of them overlap with ranges of another kind.
 FISH, LEAF, FLOWER = ((22, 38), (195, 215)), ((85, 120), (30, 44)), ((305, 330), (48, 58))
 BUTTERFLY, BEETLE, MUSHROOM = ((215, 270), (46, 60)), ((352, 366), (115, 150)), ((352, 366), (22, 34))
 INK: Colour = (34, 26, 30)
 
 
 def own_colour(dice: Dice, hues: Hues, saturation: tuple[int, int], value: tuple[int, int]) -> Colour:
-    """One of a kind's own colours."""
-    dice.skip()  # a throw that no longer decides anything: without it the frozen pixels would be others
+    """A random colour of the kind."""
+    dice.skip()  # an unused draw: without it all later draws, and therefore the pixels, would change
     return any_colour(dice, hues, saturation, value)
 
 
@@ -36,7 +36,7 @@ def ellipse(u: np.ndarray, v: np.ndarray, at: tuple[int, int], half: tuple[int, 
 
 
 def coat(u: np.ndarray, v: np.ndarray, dice: Dice, patterns: tuple[Pattern, ...], base: Colour) -> np.ndarray:
-    """A surface of `base` and a second colour, in one of the patterns."""
+    """A surface with `base` and a second colour in one of the patterns."""
     second = (
         darker(base, dice.between(30, 55)) if dice.chance(40) else any_colour(dice, ((30, 60),), (0, 60), (210, 255))
     )

@@ -1,4 +1,4 @@
-"""Write the scenes in PASCAL VOC's folder layout, and hash what a reader will decode from it."""
+"""Writes the scenes in PASCAL VOC's folder layout, and hashes the decoded pixels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write(root: Path) -> None:
 
 
 def pixels_sha256(root: Path) -> str:
-    """SHA-256 over names, sizes and decoded pixels: independent of how PNG compresses them."""
+    """SHA-256 over names, sizes and decoded pixels; it does not depend on PNG compression."""
     digest = hashlib.sha256()
     for subset in SUBSETS:
         for name in (root / "ImageSets/Segmentation" / f"{subset}.txt").read_text().split():
