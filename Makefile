@@ -1,10 +1,10 @@
 # The two commands of a fresh clone are `make demo` and `make test`; both make .venv from requirements.lock first.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
-# PyTorch with two threads thrashes on small machines: one thread per training, trainings side by side.
+# One thread per training, because PyTorch with two threads is slow on small machines; trainings run in parallel.
 export OMP_NUM_THREADS := 1
 export PATH := $(BIN):$(PATH)
-# Some container images set it; without compiled modules every start of a training costs 10 s more.
+# Some container images set this variable; without compiled modules every start of a training takes 10 s longer.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint lock site environment clean
@@ -27,7 +27,7 @@ lint: environment
 environment:
 	@$(PYTHON) scripts/environment.py
 
-# Docs and the reports of all published studies, for any web server or to open from disk.
+# The docs and the reports of all published studies, for a web server or to open from disk.
 site: environment
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@python scripts/site_reports.py site
@@ -37,7 +37,7 @@ lock: environment
 	uv pip compile --quiet --universal --python-version 3.11 --extra workflow --extra gpu --extra export \
 	  --extra bundle --extra site --extra development --no-header --upgrade pyproject.toml -o requirements.lock
 
-# What the demo made, and what all suites' commands left behind beside their results; results and data of others stay.
+# Remove the demo's data and results, and the logs of all suites; all other results and data are kept.
 clean:
-	@test ! -e .snakemake/driver.json || { echo "snakemake may be at work here; stop it, or remove .snakemake/driver.json if it is gone"; exit 1; }
+	@test ! -e .snakemake/driver.json || { echo "snakemake may be running here; stop it, or remove .snakemake/driver.json if it has ended"; exit 1; }
 	rm -rf data/pocket results/pocket logs .snakemake

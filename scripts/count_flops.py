@@ -1,11 +1,11 @@
-"""Count the arithmetic of networks once, for `semiseg plan`.
+"""Count the FLOPs of networks once, for `semiseg plan`.
 
     python scripts/count_flops.py [--add ARCHITECTURE ENCODER OUTPUT_STRIDE]
 
-Counted by PyTorch's own FlopCounterMode in the forward pass of one image, 21 classes; multiplications and additions
-count separately. The table holds GFLOPs per megapixel, which for convolutions hardly depends on the image's size. In a
-plain vision transformer all patches attend to all: its figures come from two sizes, and have a part that grows with
-the square of the image.
+PyTorch's FlopCounterMode counts the forward pass of one image with 21 classes; multiplications and additions count
+separately. The table holds GFLOPs per megapixel, which for convolutions hardly depend on the image's size. In a plain
+vision transformer all patches attend to each other: its figures come from two sizes, and have a part that is
+quadratic in the number of pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from semiseg.models.network_config import NetworkConfig
 
 COLUMNS = ("architecture", "encoder", "output_stride", "head", *FIGURES)
 CLASSES = 21
-SIDES = {"small": 64, "dpt": 448}  # the latter a multiple of patches of 8, 14 and 16
+SIDES = {"small": 64, "dpt": 448}  # the second size is a multiple of patches of 8, 14 and 16
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 ENCODERS = (*RESNETS, "mit_b2", "mit_b4", "tu-convnext_tiny", "tu-mobilenetv3_large_100")
 LIBRARY = ("unet", "fpn", "upernet", "segformer")
@@ -40,7 +40,7 @@ DEFAULT += [("dpt", f"tu-vit_{size}_{kind}", 16) for kind in DINO for size in ("
 
 def count(architecture: str, encoder: str, stride: int, head: str) -> dict[str, object]:
     config = NetworkConfig(architecture=architecture, encoder=encoder, output_stride=stride)
-    device = torch.device("meta" if architecture == "dpt" else "cpu")  # for a transformer shapes are enough
+    device = torch.device("meta" if architecture == "dpt" else "cpu")  # for a transformer shapes suffice
     with device:
         network = networks.build(config, CLASSES, head).eval().requires_grad_(False)
     side = SIDES.get(architecture, 256)
@@ -67,7 +67,7 @@ def main() -> None:
     rows = []
     if added:
         rows = [*csv.DictReader(TABLE.open())]
-    timm.layers.set_fused_attn(False)  # the counter knows products of matrices, not fused attention
+    timm.layers.set_fused_attn(False)  # the counter counts matrix products, but not fused attention
     for architecture, encoder, stride in [(*added[:2], int(added[2]))] if added else DEFAULT:
         for head in ("pixel", "mask"):
             if head == "mask" and architecture not in ("small", "deeplab_v3plus"):

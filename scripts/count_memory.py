@@ -2,9 +2,9 @@
 
     python scripts/count_memory.py [ARCHITECTURE ENCODER OUTPUT_STRIDE HEAD]
 
-One step of the supervised method on a pretended GPU (semiseg/bench/pretended_gpu.py): the bytes of all tensors that
-are alive at its peak, less the gradients, over the pixels of its images; 21 classes, bf16. Without arguments the
-networks of the shipped suites; with arguments one row more. ENCODER is '' for `small`.
+The script runs one step of the supervised method on a simulated GPU (semiseg/bench/pretended_gpu.py), with 21 classes
+in bf16. It counts the bytes of all living tensors at the peak without gradients, per pixel of the images. Without
+arguments it counts the networks of the shipped suites; with arguments it adds one row. ENCODER is '' for `small`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NETWORKS = [
     ("dpt", "tu-vit_small_patch14_dinov2", "16", "pixel"),
     ("dpt", "tu-vit_base_patch14_dinov2", "16", "pixel"),
 ]
-CROP, IMAGES = 518, 4  # a multiple of the patches; so many pixels that gradients are a small part
+CROP, IMAGES = 518, 4  # a multiple of the patches, and large enough that gradients are a small part
 
 
 def count(architecture: str, encoder: str, stride: str, head: str) -> float:

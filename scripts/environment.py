@@ -1,8 +1,8 @@
-"""Make .venv from requirements.lock when it is missing or out of date. Needs Python and nothing else.
+"""Make .venv from requirements.lock if it is missing or out of date. Needs only Python.
 
-The files' content decides, not their time: in a fresh clone every file has a new time. What a user wants besides, or in
-another version (DVC's remotes, a torch for an older driver or without CUDA), stands in requirements.own.txt and is
-installed last. What it names is not installed from the lock before; with a torch of the user's own no CUDA library is.
+The content of the files counts and not their time, because in a fresh clone every file has a new time. A user may name
+additional packages or other versions (DVC's remotes, a torch for an older driver or without CUDA) in
+requirements.own.txt. They replace the lock's versions; if torch is among them, no CUDA library is installed.
 """
 
 import hashlib
@@ -15,9 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 STAMP = VENV / "installed"
-CUDA = re.compile(
-    r"triton|cuda-\w+|nvidia-(?!ml-py$)[\w-]+"
-)  # what torch from PyPI needs on Linux, and nothing else does
+CUDA = re.compile(r"triton|cuda-\w+|nvidia-(?!ml-py$)[\w-]+")  # packages that only torch from PyPI needs on Linux
 NAMED = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?=[=<>!~@;\[ ]|$)")
 LOCK, PROJECT, OWN = (ROOT / name for name in ("requirements.lock", "pyproject.toml", "requirements.own.txt"))
 
@@ -37,10 +35,10 @@ def main() -> None:
     if not python.exists():
         run(sys.executable, "-m", "venv", str(VENV))
     if not uv.exists():
-        # uv installs in parallel from a shared cache: twice as fast as pip, ten times when another clone has been here.
+        # uv installs in parallel from a shared cache: twice as fast as pip, and ten times as fast with a filled cache.
         version = re.search(r"^uv==\S+", LOCK.read_text(), re.MULTILINE)
         run(str(python), "-m", "pip", "install", "--quiet", version.group() if version else "uv")
-    # The system's certificates: behind a company's proxy, uv's own do not know who answers.
+    # Use the system's certificates: uv's certificates do not cover a company's proxy.
     install = (str(uv), "pip", "--quiet", "--system-certs")
     chosen = VENV / "requirements.txt"
     chosen.write_text(lock)
@@ -57,7 +55,7 @@ def names(requirements: str) -> list[str]:
 
 
 def without(lock: str, own: str) -> str:
-    """The lock without what the user's own file names."""
+    """The lock without the packages that requirements.own.txt names."""
     named = set(names(own))
 
     def is_replaced(line: str) -> bool:
@@ -68,12 +66,12 @@ def without(lock: str, own: str) -> str:
 
 
 def announcement(lock: str, platform: str = sys.platform) -> str:
-    """Sizes are those of an environment on Linux x86-64; on other systems nobody has measured them."""
+    """Sizes for Linux x86-64; they are not measured on other systems."""
     count = len(names(lock))
     if "torch" not in names(lock):
         size = "about 1 GB of disk besides the torch of requirements.own.txt"
     elif platform == "linux":
-        size = "about 6.3 GB of disk, of which 4.1 GB are CUDA's libraries (docs/install.md says how to do without)"
+        size = "about 6.3 GB of disk, of which 4.1 GB are CUDA's libraries (docs/install.md: an environment without it)"
     else:
         size = "a few GB of disk, without CUDA"
     return f"making .venv: up to {count} packages of requirements.lock, {size}; some minutes the first time"
@@ -83,7 +81,7 @@ def run(*command: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     finished = subprocess.run(command, cwd=ROOT, env=environment)
     if finished.returncode:
-        sys.exit(f"`{' '.join(command)}` failed; mend what it says and repeat the command")
+        sys.exit(f"`{' '.join(command)}` failed; correct the problem and repeat the command")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""docs/pictures/live-view.svg: what a terminal shows of a study at work, drawn from a real one.
+"""Draw docs/pictures/live-view.svg: the terminal view of a running study.
 
 cd CLONE; snakemake --profile local all     # in one terminal
-python scripts/live_view.py --running 2     # in another: waits until so many trainings are under way, then draws
+python scripts/live_view.py --running 2     # in another: waits for this number of running trainings, then draws
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from semiseg.study.study import Study
 
 OUT = Path(__file__).resolve().parents[1] / "docs/pictures/live-view.svg"
 WIDTH = 118
-FONTS = re.compile(r"@font-face \{.*?\}\s*", re.S)  # a picture fetches nothing; the reader's own font will do
+FONTS = re.compile(r"@font-face \{.*?\}\s*", re.S)  # the picture must not download fonts; the reader's font suffices
 
 
 def main() -> None:
@@ -47,13 +47,13 @@ def main() -> None:
             print(f"{options.out}: {done} finished, {known} running")
             return
         time.sleep(1)
-    raise SystemExit(f"{study.name} was not at work as asked within {options.minutes:g} minutes")
+    raise SystemExit(f"{study.name} did not reach the requested state within {options.minutes:g} minutes")
 
 
 def drawn(shown: object) -> str:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(shown)
-    # A constant id: equal pictures are equal bytes.
+    # A constant id, so that equal pictures have equal bytes.
     svg = console.export_svg(title="snakemake --profile local all", theme=MONOKAI, unique_id="live-view")
     return FONTS.sub("", svg)
 

@@ -1,4 +1,4 @@
-"""Write docs/methods: a page for each method, from its file, the published figures and the committed results."""
+"""Write docs/methods: one page per method, from its file, the published figures and the committed results."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _facts(one: Described) -> list[str]:
 
 
 def _needed(name: str, options: Any) -> list[tuple[str, str, Any]]:
-    """What a run calls them, method and options: first those that it needs itself, then what these need."""
+    """Name, method and options of all needed runs: first the direct ones, then the runs that these need."""
     found = []
     for key, run in methods.load(name).needs(options).items():
         of_run = methods.load(run.method).Options.model_validate(dict(run.options))
@@ -82,7 +82,7 @@ def _needed(name: str, options: Any) -> list[tuple[str, str, Any]]:
 
 
 def _arithmetic(name: str, needed: Sequence[tuple[str, str, Any]]) -> str:
-    """With as many labelled as unlabelled images in a step, as in the demo's recipe."""
+    """The cost of a step with as many labelled as unlabelled images, as in the demo's recipe."""
     own, baseline = (_step_gflops(one, methods.load(one).Options()) for one in (name, "supervised"))
     text = f"a step takes {own / baseline:.1f} times that of `supervised`"
     if needed:
@@ -106,7 +106,7 @@ def _step_gflops(name: str, options: Any) -> float:
 
 
 def _official(name: str) -> list[str]:
-    """Figures from the method's own authors: a row for each set-up, by number of labelled images."""
+    """Figures of the method's authors: one row per set-up, by number of labelled images."""
     rows: dict[tuple[str, ...], list[tuple[int, str]]] = defaultdict(list)
     for figure in published.figures():
         row = figure.row
@@ -129,7 +129,7 @@ def _ours(name: str) -> list[str]:
     """Finished cells of the committed studies, with what one run took."""
     lines = []
     for path in _committed("results/*/tables/comparison.csv"):
-        # The wall's seconds tell of what else was running.
+        # Wall-clock seconds would depend on other work of the machine.
         seconds = {
             _place(row): row["gpu_seconds"] if float(row["gpu_seconds"] or 0) else row["cpu_seconds"]
             for row in _rows(path.with_name("cost.csv"))
@@ -145,7 +145,7 @@ def _ours(name: str) -> list[str]:
 
 @functools.cache
 def _committed(pattern: str) -> list[Path]:
-    """Not what somebody has tried beside them."""
+    """Whether git holds the file; other files may be experiments."""
     listed = subprocess.run(["git", "ls-files", pattern], cwd=ROOT, check=True, capture_output=True, text=True)
     return sorted(ROOT / line for line in listed.stdout.splitlines())
 

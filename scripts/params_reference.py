@@ -23,7 +23,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs/params.md"
 HEAD = """\
 # params.yaml, key by key
 
-Written by `scripts/params_reference.py` from the schema. Keys without a default have to be given. A suite with
+Written by `scripts/params_reference.py` from the schema. Keys without a default are required. A suite with
 `extends: NAME` inherits that suite and overrides some of its keys; `only: [...]` keeps some of its methods.
 `params.local.yaml`, which git ignores, overrides the file.
 """
@@ -118,18 +118,18 @@ def _methods(names: Sequence[str]) -> str:
 
 
 def options_table(name: str) -> list[str]:
-    """A method's options with the sources that its file gives, and its variants with a name."""
+    """A method's options with the sources of their values, and its named variants."""
     kind = methods.load(name)
     comments = _comments(kind.Options)
     rows = [_row(f"`{key}`", field.annotation, field.default, comments.get(key))
             for key, field in kind.Options.model_fields.items() if key != "control"]  # fmt: skip
     words = [f"`{word}` = {_changes(change)}" for word, change in kind.variant_names.items()]
-    named = [f"Variants with a name: {'; '.join(words)}.", ""] if words else []
+    named = [f"Named variants: {'; '.join(words)}.", ""] if words else []
     return [*named, *_table("option", rows)]
 
 
 def _comments(options: type[BaseModel]) -> dict[str, str]:
-    """Option -> the comment above it and beside it, which say what it is and where its value comes from."""
+    """Option -> the comments above and beside it, which give its meaning and the source of its value."""
     found, above = {}, []
     for base in reversed(options.__mro__[:-1]):
         lines = inspect.getsource(base).splitlines() if base.__module__.startswith("semiseg.methods") else []

@@ -14,9 +14,10 @@ FILE = Path(__file__).resolve().parents[1] / "params.schema.json"
 
 
 def schema(names: Sequence[str] | None = None) -> dict[str, Any]:
-    """The model's, with what loading understands besides: suites that extend others, entries without a list.
+    """The schema of the model, extended by what the loader accepts: suites that extend others, entries without a list.
 
-    Editors complete the names of these methods, by default all. Other names are valid as well: a plugin may bring them.
+    Editors complete the names of these methods, by default all. Other names are valid as well, because a plugin may add
+    them.
     """
     names = methods.names() if names is None else list(names)
     one = {"anyOf": [{"enum": names}, {"type": "string"}]}
@@ -26,11 +27,11 @@ def schema(names: Sequence[str] | None = None) -> dict[str, Any]:
     definitions = content["$defs"]
     suite = definitions[Suite.__name__]
     suite["properties"] |= {
-        "extends": {"type": "string", "description": "the suite that this one inherits"},
-        "only": {"type": "array", "items": {"type": "string"}, "description": "those of the methods that stay"},
+        "extends": {"type": "string", "description": "name of the inherited suite"},
+        "only": {"type": "array", "items": {"type": "string"}, "description": "names of the methods that are kept"},
         "methods": {"anyOf": [{"type": "array", "items": one}, _entries(names)]},
     }
-    suite["required"] = []  # a suite that extends another one gives what differs
+    suite["required"] = []  # a suite that extends another one has only the differing keys
     for definition in definitions.values():
         definition.pop("required", None)
         for name, place in definition.get("properties", {}).items():

@@ -1,13 +1,13 @@
-"""Compare what `semiseg plan` says of trainings on a CPU with what they took.
+"""Compare the estimates of `semiseg plan` for trainings on a CPU with measured times.
 
     python scripts/plan_against_runs.py RUN_FOLDER...
 
-The folders belong to finished runs, each in its workspace (WORKSPACE/results/SUITE/runs/...), where the plan finds the
-check of the data too. What was measured goes to `results/benchmarks/planned_and_measured.json`; the table for
-docs/scaling.md is printed. A test plans the stored configurations again, so that the plan cannot drift away from them.
+The folders are those of finished runs in their workspaces (WORKSPACE/results/SUITE/runs/...), which also hold the check
+of the data. The script writes `results/benchmarks/planned_and_measured.json` and prints the table for
+docs/scaling.md. A test repeats the estimates for the stored configurations, so that they stay near the measured times.
 
-CPU seconds, not time on the clock: other work on the machine hardly changes them. The record's clock starts when Python
-has imported everything, so `IMPORT_SECONDS` are taken off the plan; the memory is without Snakemake's own processes.
+Times are CPU seconds, which depend little on other work of the machine. The clock of the record starts after all
+imports, so `IMPORT_SECONDS` are subtracted from the estimate. Memory is without Snakemake's processes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ HEAD = ("run", "planned s", "measured s", "ratio", "planned MiB", "measured MiB"
 
 
 def measured(folder: Path) -> dict[str, Any]:
-    """What is stored of a finished run."""
+    """The stored figures of a finished run."""
     record = json.loads((folder / "record.json").read_text())
     if record["state"] != "done" or record["resumed"]:
-        sys.exit(f"{folder}: only a run that was finished in one sitting shows what it takes")
+        sys.exit(f"{folder}: only runs that were finished without interruption can be compared")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     root = folder.resolve().parents[[part.name for part in folder.resolve().parents].index("results") + 1]
     os.chdir(root)
@@ -46,7 +46,7 @@ def measured(folder: Path) -> dict[str, Any]:
 
 
 def planned(config: dict[str, Any], sets: dict[str, list[int]]) -> tuple[float, float]:
-    """CPU seconds and MiB of the same run, by today's plan; `sets` are those that its check of the data found."""
+    """Estimated CPU seconds and MiB of the same run; `sets`: the image sets that the check of its data found."""
     before, estimate._checked = estimate._checked, lambda dataset, subset: tuple(sets[subset])
     try:
         seconds = estimate.run_seconds(config, estimate.CPU, as_found=True) - estimate.IMPORT_SECONDS

@@ -1,4 +1,4 @@
-"""Write the tables of README.md: between its markers stands the first table of that study's own page.
+"""Write the tables of README.md: copy the first table of each study's page between the markers.
 
 python scripts/readme_table.py
 """
@@ -18,7 +18,7 @@ def first_table(page: str) -> str:
 
 
 def filled(readme: str, root: Path = ROOT) -> str:
-    """The README with each marked table as its study has it now."""
+    """The README with the current table of each study."""
     return MARKED.sub(
         lambda found: found[1] + first_table((root / "results" / found[2] / "README.md").read_text()) + found[3], readme
     )

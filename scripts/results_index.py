@@ -1,6 +1,6 @@
 """Write the index of the published studies into results/README.md, between its two markers, and results/ranks.svg.
 
-A study is published when git holds its files, or would hold them after `git add results`.
+A study counts as published if git holds its files, or would hold them after `git add results`.
 """
 
 from __future__ import annotations

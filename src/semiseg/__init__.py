@@ -1,4 +1,4 @@
-"""A reproducible comparison of semi-supervised semantic segmentation methods; `load` and `evaluate` are its library."""
+"""A reproducible comparison of semi-supervised segmentation methods; as a library it offers `load` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Reading the version of the package must not import PyTorch."""
+    """Import lazily, because reading the package's version must not import PyTorch."""
     if name in __all__:
         from semiseg.inference import library
 

@@ -13,7 +13,7 @@ from semiseg import __version__
 from semiseg.base.errors import EXIT_USER, UserError
 from semiseg.base.files import DISK_FULL
 
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # another user's folder, or a read-only disk
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # another user's folder, or a read-only file system
 COMMANDS = {
     "plan": "show the runs of a suite: done, left, GPU-hours and disk; starts nothing",
     "status": "show what every run is doing: state, iteration, time left, mIoU, machine",
@@ -25,7 +25,7 @@ COMMANDS = {
     "evaluate": "write eval.json of a run from its stored confusion matrices",
     "report": "make tables, plots and the HTML report from the records",
     "predict": "segment your own images with a trained run",
-    "advise": "explain what a finished trial means for your images, and choose which to label next",
+    "advise": "explain the results of a finished trial, and choose images to label next",
     "export": "export a trained run to ONNX",
     "bench": "measure the speed of loader, training step, evaluation and losses",
     "cluster": "inspect this Slurm cluster and propose a site file",

@@ -1,8 +1,8 @@
-"""Snakemake's log as a calm view of a study: `logger: semiseg` in a profile, which profiles/default says.
+"""A compact view of a study in place of Snakemake's log; profiles/default selects it with `logger: semiseg`.
 
-Snakemake finds the plugin by the name of this package. Its own log stays in .snakemake/log, with everything in it.
-Where somebody asks for more or for less than usual (--verbose, --printshellcmds, --quiet), or for no work at all
-(--lint, a dry run), Snakemake speaks itself.
+Snakemake finds the plugin by the name of this package. Snakemake's full log is in .snakemake/log.
+With --verbose, --printshellcmds or --quiet, and if no job will run (--lint, a dry run), Snakemake's standard output
+is used.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from semiseg.cluster.board import Board
 from semiseg.study.driver_lock import only_reads
 
-PASSED_ON = ("Nothing to be done", "Complete log")  # messages without an event that are worth a reader's time
-TOLD_OTHERWISE = ("RuleException",)  # the failed job's own event follows
-SPEC = "spec.json"  # what a training leaves
+PASSED_ON = ("Nothing to be done", "Complete log")  # useful messages without an event
+TOLD_OTHERWISE = ("RuleException",)  # the event of the failed job follows
+SPEC = "spec.json"  # output file of a training
 
 
 class LogHandler(LogHandlerBase):
@@ -49,7 +49,7 @@ class LogHandler(LogHandlerBase):
             return
         try:
             self._show(record)
-        except Exception:  # a view that breaks must not end the work
+        except Exception:  # an error of the view must not stop the work
             self.handleError(record)
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class LogHandler(LogHandlerBase):
 
 
 def _folder(outputs: Any) -> str | None:
-    """The run folder of a training."""
+    """The run folder of a training job."""
     paths = [Path(str(one).split(" ")[0]) for one in outputs]
     return next((str(path.parent) for path in paths if path.name == SPEC), None)
 

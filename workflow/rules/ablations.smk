@@ -1,4 +1,4 @@
-# Ablations are cells like those of the comparison; these targets build the runs of one of them, or of all.
+# The cells of ablations are like those of the comparison; these targets build the runs of one ablation, or of all.
 
 
 localrules:

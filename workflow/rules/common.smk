@@ -1,4 +1,4 @@
-# What the rules share: the study that params.yaml describes, and the guard against two drivers in one folder.
+# Shared by all rules: the study that params.yaml describes, and the guard against two drivers in one folder.
 import shlex
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from semiseg.study.driver_lock import guard, only_reads, somebody_works_here
 from semiseg.base.errors import UserError
 from semiseg.study.study import Study
 
-# A container (workflow/container.def) has a Python of its own; elsewhere it is the one that runs snakemake.
+# In a container (workflow/container.def), jobs use its Python; otherwise they use the Python that runs snakemake.
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 PYTHON = "python" if CONTAINED else sys.executable
 SEMISEG = f"{shlex.quote(PYTHON)} -m semiseg"
@@ -52,7 +52,7 @@ try:
         kind: {str(key): asked(product) for key, product in products.items()}
         for kind, products in STUDY.products().items()
     }
-    # Reckoned here, so that what is wrong with slurm/site.yaml is said in a sentence.
+    # Computed here, so that errors in slurm/site.yaml end with a message.
     NEEDS = STUDY.needs
     CONTAINER = str(Path(site.here().container or site.IMAGE).absolute())
     if CONTAINED and not Path(CONTAINER).exists():
@@ -60,7 +60,7 @@ try:
             f"the container {CONTAINER} does not exist; build it as docs/cluster.md says"
         )
 except UserError as error:
-    # One sentence instead of Snakemake's traceback; the exit code says that repeating cannot help.
+    # A message instead of Snakemake's traceback; the exit code means that repeating cannot help.
     print(f"semiseg: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
 
@@ -80,7 +80,7 @@ RUN_LOG = "{dataset}/{split}/{method}/{variant}/seed{seed}"
 
 
 def of_run(kind):
-    """Input function: the request that belongs to the run of a job's wildcards."""
+    """Input function: the request for the run of a job's wildcards."""
 
     def request(wildcards):
         keep_going()
@@ -91,7 +91,7 @@ def of_run(kind):
 
 
 def before_run(wildcards):
-    """What a tuned run waits for: the name of the best trial, and the run that it equals if that is the default."""
+    """Input function: the result of tuning, and the default run, which a tuned run may equal; empty for other runs."""
     return BEFORE.get(RUN.format(**wildcards), [])
 
 
@@ -101,13 +101,13 @@ def list_of_run(wildcards):
 
 
 def needed(wildcards):
-    """Input function: the runs that have to be finished before the run of a job's wildcards."""
+    """Input function: the runs that must be finished before the run of a job's wildcards."""
     run = BY_PATH.get(RUN.format(**wildcards))
     return [str(one.path / "spec.json") for one in run.needs.values()] if run else []
 
 
 def not_planned(path):
-    """Somebody asked by hand for a file of a run that the suite has not."""
+    """Raise an error for a requested file of a run that is not in the suite."""
     try:
         STUDY.run_at(path)
     except UserError as error:
@@ -115,33 +115,33 @@ def not_planned(path):
 
 
 def keep_going():
-    """Members of a group do not need each other, but Snakemake hands its own --keep-going on to no job.
+    """Let a group continue after a failure: its members are independent, but Snakemake does not pass --keep-going to jobs.
 
-    Asked from an input function, because the settings come after the rules have been read.
+    Input functions call it, because the settings do not exist yet when the rules are read.
     """
     if not workflow.is_main_process:
         workflow.execution_settings.keep_going = True
 
 
 def each(product, cells=None, runs=None):
-    """A file of every run's folder; of these runs only, or of those that fill the given cells."""
+    """The file `product` of all runs, of the given runs, or of the runs of the given cells."""
     if cells is not None:
         runs = {run.path: run for cell in cells for run in cell.runs}.values()
     return [str(run.path / product) for run in runs or STUDY.plan.runs]
 
 
 def repeats(short):
-    """Only the main process tries again: a job that reads `retries` too would do so inside itself, with no more memory."""
+    """Retries in the main process; 0 in jobs, which would otherwise retry inside themselves without more memory."""
     return NEEDS.attempts(short) - 1 if workflow.is_main_process else 0
 
 
 def resources_of(wildcards):
-    """What the run of a job's wildcards asks of the scheduler."""
+    """The resources that the run of a job's wildcards requests."""
     return NEEDS[Path(RUN.format(**wildcards))]
 
 
 def asks(what):
-    """What runs ask of the scheduler: one value where it is the same for all, which saves Snakemake time for every job."""
+    """The requests of one resource: a single value if all runs agree, which saves Snakemake time, else a function."""
     values = NEEDS.values(what)
     if len(values) == 1:
         return values.pop()
@@ -149,7 +149,7 @@ def asks(what):
 
 
 def plot(name, words):
-    """A plot's file, with its title and caption for `snakemake --report`; the texts are those of the HTML report."""
+    """A plot's file, with its title and caption for `snakemake --report`; the texts are the same as in the HTML report."""
     caption = Path(f".snakemake/captions/{STUDY.name}/{name}.rst").absolute()
     if workflow.is_main_process:
         caption.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-# Get, check and decode data sets. What needs a network runs where snakemake runs, the rest where trainings run.
+# Get, check and decode data sets. Downloads run where snakemake runs, all else where trainings run.
 
-# Images that are made on the spot take seconds; a place in the queue would take longer.
+# Generated images take seconds, less than the waiting time in a queue.
 DOWNLOADED = [
     name for name in ASKED["data"] if STUDY.params.datasets[name].kind != "pocket"
 ]

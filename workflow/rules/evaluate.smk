@@ -1,5 +1,5 @@
-# Scores under all selection rules, from the stored confusion matrices: no network, no images. Each training scores itself
-# at the end of its own job; this one job sees to what is left, as after a change of the code of the scores.
+# Scores under all selection rules, from the stored confusion matrices, without network and images. Each training is scored
+# # at the end of its job. This job scores the remaining runs, for example after a change of the scoring code.
 
 
 localrules:
@@ -24,7 +24,7 @@ rule evaluate:
         semiseg=SEMISEG,
         suite=STUDY.name,
     message:
-        "Looking whether all runs are scored"
+        "Checking that all runs are scored"
     shell:
         "{params.semiseg} evaluate --suite {params.suite} --list {output} > {log} 2>&1"
 

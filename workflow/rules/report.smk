@@ -1,4 +1,4 @@
-# Tables, plots and the HTML report, from the runs' records alone.
+# Tables, plots and the HTML report, from the runs' records and stored evaluations only.
 
 
 localrules:
@@ -57,7 +57,7 @@ rule plots:
         semiseg=SEMISEG,
         suite=STUDY.name,
     message:
-        "Drawing the plots, and the study on one page"
+        "Drawing the plots, and writing the study's README.md"
     shell:
         "{params.semiseg} report plots --suite {params.suite} > {log} 2>&1"
 
@@ -98,7 +98,7 @@ onsuccess:
     EARLY_REPORT.remove()
 
 
-# A failed training leaves a cell with its state in the tables, not a table that is missing.
+# After a failed training the tables are made anyway; its cell shows the state of the run.
 onerror:
     if workflow.is_main_process:
         EARLY_REPORT.stop()

@@ -1,10 +1,10 @@
-# One job per run. Only spec.json is an output: Snakemake deletes outputs before a job, and a checkpoint must survive.
-# Short trainings travel in groups (slurm/config.yaml says how many together), long ones go alone.
+# One job per run. Only spec.json is an output: Snakemake deletes outputs before a job, and checkpoints must be kept.
+# # Short trainings share jobs (slurm/config.yaml sets the group size); each long training has a separate job.
 
 import signal
 
 if not workflow.is_main_process:
-    # Slurm's notice that the time is nearly up is for the training; snakemake around it would die of the signal.
+    # Slurm's signal before the time limit is meant for the training; it would kill the snakemake process around it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
@@ -36,7 +36,7 @@ rule train:
         runtime=asks("minutes"),
         slurm_partition=asks("partition"),
         slurm_extra=asks("notice"),
-        # Slurm may else put a training's GPUs together from several nodes, and its processes share one.
+        # Otherwise Slurm may combine GPUs of several nodes, but the processes of a training must share one node.
         nodes=1,
         turn=1,
     params:
@@ -45,7 +45,7 @@ rule train:
     message:
         "Training {wildcards.method} ({wildcards.variant}) on {wildcards.split}, seed {wildcards.seed}"
     shell:
-        # exec: the training itself, not a shell around it, hears that it is to stop, and is waited for.
+        # exec: signals reach the training itself and not a shell around it, and Snakemake waits for the training.
         "exec {params.semiseg} train {params.run} --request {input.request} > {log} 2>&1"
 
 

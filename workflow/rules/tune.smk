@@ -1,4 +1,4 @@
-# The best of a method's trials. Tuned runs are planned beforehand and wait for its name.
+# The best of a method's trials. Tuned runs are planned beforehand and wait for this file.
 
 
 localrules:
