@@ -77,7 +77,7 @@ def choose(suite: str) -> None:
     train = {one.id: one for one in dataset.subsets["train"]}
     picked = {}
     for run in study.plan.runs:
-        split = read_json(study.split_file(run))
+        split = read_json(study.specs.split_file(run))
         number = run.partition.removeprefix("start_")
         start = split["labelled"]
         others = [one for one in train if one not in set(start)]

@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from semiseg import methods
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.models.network_config import NetworkConfig
-from semiseg.params import schema
+from semiseg.params import evaluation, recipe, schema
 from semiseg.params.tune import Tune
 from semiseg.splits.families import FAMILIES, SEEDED
 
@@ -32,16 +32,16 @@ BLOCKS = (
     ("datasets.NAME", DatasetConfig),
     ("suites.NAME", schema.Suite),
     ("suites.NAME.splits", schema.Splits),
-    ("suites.NAME.recipe", schema.Recipe),
+    ("suites.NAME.recipe", recipe.Recipe),
     ("suites.NAME.recipe.network", NetworkConfig),
-    ("suites.NAME.recipe.batch", schema.Batch),
-    ("suites.NAME.recipe.optimiser, mask_head_optimiser", schema.Optimiser),
-    ("suites.NAME.recipe.criterion", schema.Criterion),
-    ("suites.NAME.recipe.augment", schema.Augment),
-    ("suites.NAME.recipe.ema", schema.Ema),
-    ("suites.NAME.recipe.engine", schema.Engine),
-    ("suites.NAME.evaluation", schema.Evaluation),
-    ("suites.NAME.evaluation.protocol", schema.Protocol),
+    ("suites.NAME.recipe.batch", recipe.Batch),
+    ("suites.NAME.recipe.optimiser, mask_head_optimiser", recipe.Optimiser),
+    ("suites.NAME.recipe.criterion", recipe.Criterion),
+    ("suites.NAME.recipe.augment", recipe.Augment),
+    ("suites.NAME.recipe.ema", recipe.Ema),
+    ("suites.NAME.recipe.engine", recipe.Engine),
+    ("suites.NAME.evaluation", evaluation.Evaluation),
+    ("suites.NAME.evaluation.protocol", evaluation.Protocol),
     ("suites.NAME.runtime", schema.Runtime),
     ("suites.NAME.methods.METHOD", schema.MethodEntry),
     ("suites.NAME.ablations.NAME", schema.Ablation),

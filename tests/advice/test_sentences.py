@@ -40,7 +40,7 @@ def simulate(quality: dict[str, float], images: int = 40, noise: float = 0.002, 
     """Runs of the suite own_try whose share of right pixels is that of the method; at half of the labels `few` less."""
     study = Study.load("own_try")
     for run in study.plan.runs:
-        path = study.split_file(run)
+        path = study.specs.split_file(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         count = 16 if run.partition == "full" else 8
         path.write_text(json.dumps({"labelled": list(map(str, range(count))), "sha256": run.partition}))

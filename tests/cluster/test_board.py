@@ -36,8 +36,8 @@ def write(path: Path, **content) -> None:
 def finish(study: Study, number: int, seconds: float = 60.0) -> None:
     run = study.plan.runs[number]
     (run.path / "lease.json").unlink(missing_ok=True)
-    write(run.path / "record.json", state="done", wall_seconds=seconds, spec_sha256=study.wanted_sha256(run))
-    write(run.path / "spec.json", sha256=study.wanted_sha256(run), spec={})
+    write(run.path / "record.json", state="done", wall_seconds=seconds, spec_sha256=study.specs.sha256(run))
+    write(run.path / "spec.json", sha256=study.specs.sha256(run), spec={})
 
 
 def begin(study: Study, number: int, iteration: int = 30, pace: float = 2.0) -> None:

@@ -25,7 +25,7 @@ def study(tmp_path, monkeypatch) -> Study:
 
 def finish(study: Study, run, seconds: float = 120.0) -> None:
     """As a training leaves its folder, as far as the plan looks."""
-    spec = study.wanted_spec(run)
+    spec = study.specs.wanted(run)
     run.path.mkdir(parents=True)
     for name in PRODUCTS:
         (run.path / name).touch()

@@ -68,7 +68,7 @@ def test_students_of_a_failed_teacher_are_not_run(tmp_path, monkeypatch, capsys)
     study = Study(Params.model_validate(tiny.params({"st_plus_plus": {"at": [4]}})))
     teacher = next(run for run in study.plan.runs if run.method == "supervised")
     assert {one.state for one in states(study).values()} == {"waiting"}
-    write(teacher.path / "record.json", state="failed", spec_sha256=study.wanted_sha256(teacher), error={})
+    write(teacher.path / "record.json", state="failed", spec_sha256=study.specs.sha256(teacher), error={})
     seen = states(study)
     assert seen.pop(teacher.name).state == "failed"
     assert {(one.state, one.note) for one in seen.values()} == {("not run", "teacher failed")} and len(seen) == 2
@@ -79,7 +79,7 @@ def test_students_of_a_failed_teacher_are_not_run(tmp_path, monkeypatch, capsys)
 
 def test_a_watch_reads_what_is_finished_once(study, monkeypatch):
     run = study.plan.runs[0]
-    write(run.path / "spec.json", sha256=study.wanted_sha256(run), spec={})
+    write(run.path / "spec.json", sha256=study.specs.sha256(run), spec={})
     watch, read = run_states.Watch(study), []
     assert watch.look()[0].state == "finished"
     monkeypatch.setattr(run_states, "peek_json", lambda path, key=None: read.append(path))

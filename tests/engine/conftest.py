@@ -86,7 +86,7 @@ def only_training():
     [run] = study.plan.runs
     run.path.mkdir(parents=True, exist_ok=True)
     runtime = study.suite.runtime.model_dump(mode="json")
-    split = read_split(study.split_file(run))
+    split = read_split(study.specs.split_file(run))
     spec = {"data": None, "split": split.sha256}
     folder, lease = RunFolder(run.path), Lease(run.path, "spec")
     return Training(run.config, spec, "spec", folder, Path("data/tiny"), split, lease, lambda text: None, runtime)

@@ -125,10 +125,10 @@ def test_a_changed_teacher_makes_its_students_stale(staged):
     study = Study.load()
     assert not any(product.fresh() for product in study.runs.values())
     [run] = [run for run in study.plan.runs if run.method == "st_plus_plus"]
-    assert differences(before, study.wanted_spec(run)) == [
+    assert differences(before, study.specs.wanted(run)) == [
         "parameter needs.teacher.config.method.options.cutmix_probability: 0.5 -> 0.25"
     ]
-    changed = study.wanted_spec(run) | {"config": before["config"]}
+    changed = study.specs.wanted(run) | {"config": before["config"]}
     assert differences(before, changed) == ["the needed run teacher changed"]
 
 
@@ -167,7 +167,7 @@ def _without_keys(config: dict) -> None:
 def test_students_of_a_failed_teacher_are_not_run(staged, capsys):
     paths = staged()
     teacher = paths["supervised/default"]
-    sha256 = Study.load().wanted_sha256(next(run for run in Study.load().plan.runs if run.path == teacher))
+    sha256 = Study.load().specs.sha256(next(run for run in Study.load().plan.runs if run.path == teacher))
     teacher.mkdir(parents=True)
     write_json(teacher / "record.json", {"state": "failed", "spec_sha256": sha256, "error": {"message": "no memory"}})
     states = {name: (row["state"], row["reason"]) for name, row in rows().items()}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from semiseg.base.errors import UserError
 from semiseg.engine.supervision import class_weights, make_criterion
 from semiseg.models.outputs import Output
-from semiseg.params.schema import Criterion
+from semiseg.params.recipe import Criterion
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.4, 1.5])

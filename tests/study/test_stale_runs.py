@@ -16,6 +16,7 @@ from semiseg.base.files import write_json
 from semiseg.datasets import preparing
 from semiseg.datasets.manifest import manifest_path
 from semiseg.params import schema
+from semiseg.params.recipe import Recipe
 from semiseg.runs import spec
 from semiseg.study.study import DATA, Study
 from tests import tiny
@@ -45,6 +46,7 @@ EDITS = {
     "a file of the report": ("report/statistics.py", set()),
     "a page of the report": ("report/html/pages.py", set()),
     "the schema of params.yaml": ("params/schema.py", set()),
+    "the schema of a recipe": ("params/recipe.py", set()),
     "the keys of a network": ("models/network_config.py", set()),
     "the grid": ("study/grid.py", set()),
     "the record": ("engine/storage/record.py", set()),
@@ -112,7 +114,7 @@ def wanted() -> dict[str, dict]:
     found = {}
     for kind in RECIPES:
         made = study(kind)
-        found |= {f"{run.method} on {kind}": made.wanted_spec(run) for run in made.plan.runs}
+        found |= {f"{run.method} on {kind}": made.specs.wanted(run) for run in made.plan.runs}
     return {name: found[name] for name in ALL}
 
 
@@ -161,13 +163,13 @@ def test_words_make_no_run_stale(file, change, package, before):
 
 
 def test_a_new_key_at_its_default_makes_no_run_stale_and_another_value_does(before):
-    recipe = create_model("Recipe", __base__=schema.Recipe, patience=(int, 3))
+    recipe = create_model("Recipe", __base__=Recipe, patience=(int, 3))
     suite = create_model("Suite", __base__=schema.Suite, recipe=(recipe, ...))
     params = create_model("Params", __base__=schema.Params, suites=(dict[str, suite], ...))
     later, other = study("pocket", params), study("pocket", params, patience=4)
     for run in later.plan.runs:
         carried = before[f"{run.method} on pocket"]
-        assert later.wanted_spec(run) != carried, "a run that is still to be trained gets the key"
+        assert later.specs.wanted(run) != carried, "a run that is still to be trained gets the key"
         write_json(run.path / "spec.json", {"spec": carried, "sha256": spec.spec_sha256(carried)})
-        assert later.wanted_spec(run) == carried
-        assert other.wanted_spec(run) != carried
+        assert later.specs.wanted(run) == carried
+        assert other.specs.wanted(run) != carried

@@ -12,11 +12,11 @@ from tests import tiny
 def test_the_hash_of_the_data_is_kept_only_when_they_are_prepared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = Study(Params.model_validate(tiny.params()))
-    assert study.data_sha256("tiny") is None
+    assert study.specs.data_sha256("tiny") is None
     content = {"sha256": "0" * 64}
     write_json(manifest_path("tiny", DATA), content)  # as the check leaves it
-    checked = study.data_sha256("tiny")
+    checked = study.specs.data_sha256("tiny")
     write_json(manifest_path("tiny", DATA), content | {"made_from": {"code": "c"}})
-    prepared = study.data_sha256("tiny")
+    prepared = study.specs.data_sha256("tiny")
     assert prepared != checked
-    assert study.data_sha256("tiny") == prepared
+    assert study.specs.data_sha256("tiny") == prepared

@@ -97,7 +97,7 @@ def test_trials_may_have_another_data_set_and_list():
     study = Study(Params.model_validate(content))
     assert {run.config["dataset"]["name"] for run in study.plan.trials} == {"other"}
     assert set(study.data) == {"tiny", "other"}
-    [file] = {study.split_file(run) for run in study.plan.trials}
+    [file] = {study.specs.split_file(run) for run in study.plan.trials}
     assert file == Path("results/tiny/splits/other/random-1-3.json")
     assert study.splits["other/random-1-3"].content == {"family": "random:1", "partition": "3", "dataset": "other"}
     tuned = [run for run in study.plan.runs if run.variant == "tuned"]

@@ -70,7 +70,7 @@ if workflow.is_main_process:
 FOLDER = str(STUDY.folder)
 BY_PATH = {str(run.path): run for run in STUDY.plan.runs}
 RUN = f"{FOLDER}/runs/{{dataset}}/{{split}}/{{method}}/{{variant}}/seed{{seed}}"
-LISTS = {str(run.path): str(STUDY.split_file(run)) for run in STUDY.plan.runs}
+LISTS = {str(run.path): str(STUDY.specs.split_file(run)) for run in STUDY.plan.runs}
 BEFORE = {
     str(run.path): [str(path) for path in STUDY.must_precede(run)]
     for run in STUDY.plan.runs

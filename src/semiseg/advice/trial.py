@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.metrics.miou import Miou
 from semiseg.scoring.selection import mean_iou
-from semiseg.study.plan import Cell
+from semiseg.study.plan import Cell, Run
 from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
@@ -37,7 +36,7 @@ class Result:
     network: str
     seconds: float  # mean over trainings
     evaluations: tuple[Evaluations, ...] = field(repr=False)
-    runs: tuple[Any, ...] = field(repr=False)
+    runs: tuple[Run, ...] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -130,7 +129,7 @@ def result_of(study: Study, cell: Cell) -> Result | None:
     done = [run for run in cell.runs if (run.path / "evaluations.npz").exists() and RunFolder(run.path).spec]
     if not done:
         return None
-    split = peek_json(study.split_file(cell)) or {}
+    split = peek_json(study.specs.split_file(cell)) or {}
     seconds = [(RunFolder(run.path).record or {}).get("wall_seconds") or 0.0 for run in done]
     return Result(
         cell.method, cell.variant, cell.partition, len(split.get("labelled", ())),

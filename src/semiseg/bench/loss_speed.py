@@ -24,7 +24,7 @@ from semiseg.feed.draws import Draws
 from semiseg.hardware.distributed import global_mean
 from semiseg.methods import Batch, Channels, Setting, rc2l, scl
 from semiseg.models.outputs import Output, Regions
-from semiseg.params.schema import Criterion
+from semiseg.params.recipe import Criterion
 
 SIZES = {"cpu": (64, 128, 256), "cuda": (128, 256, 512)}
 BATCH, CLASSES, WIDTH, QUERIES, STRIDE = 2, 21, 64, 16, 4

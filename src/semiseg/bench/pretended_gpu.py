@@ -32,7 +32,7 @@ from semiseg.engine.train_state import TrainState
 from semiseg.feed.loader import Loaded
 from semiseg.hardware.device import Speed
 from semiseg.models import matching, networks
-from semiseg.params import schema
+from semiseg.params.recipe import Recipe
 
 GPU = torch.device("cuda", 0)
 # What C++ takes the GPU for: autograd asks CUDA for its streams, and autocast treats XLA as it treats CUDA.
@@ -219,4 +219,4 @@ def _recipe(changes: dict[str, Any]) -> dict[str, Any]:
         "engine": {"precision": "bf16", "compile": False},
         "ema": {"decay": 0.9},
     }
-    return schema.Recipe.model_validate(wanted | changes).model_dump(mode="json")
+    return Recipe.model_validate(wanted | changes).model_dump(mode="json")

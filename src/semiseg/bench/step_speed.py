@@ -26,7 +26,8 @@ from semiseg.engine.train import Training
 from semiseg.feed.loader import Loaded
 from semiseg.feed.store import build
 from semiseg.hardware.device import choose_device, prepare
-from semiseg.params import schema
+from semiseg.params.evaluation import Evaluation
+from semiseg.params.recipe import Recipe
 from semiseg.runs.lease import Lease
 from semiseg.runs.run_folder import RunFolder
 from semiseg.splits.split import Split
@@ -182,10 +183,10 @@ def settings_of(
         "engine": engine,
     }
     try:
-        recipe = schema.Recipe.model_validate(wanted)
+        recipe = Recipe.model_validate(wanted)
     except ValidationError as error:
-        raise UserError(explain(error, schema.Recipe, "semiseg bench step")) from None
-    evaluation = schema.Evaluation(every=1, selected_on=None, diagnostics=0, pictures=0)
+        raise UserError(explain(error, Recipe, "semiseg bench step")) from None
+    evaluation = Evaluation(every=1, selected_on=None, diagnostics=0, pictures=0)
     return {
         "dataset": {"name": "made", "kind": "voc"},
         "method": {"name": method, "options": methods.load(method).Options(**options).model_dump(mode="json")},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from semiseg.base.files import peek_json
 from semiseg.cluster.early_report import EarlyReport
@@ -18,16 +18,19 @@ from semiseg.cluster.run_states import Watch, summary
 from semiseg.cluster.time_left import TimeLeft
 from semiseg.engine.training_progress import duration
 
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
+
 AFFECTS_RESULTS = False
 
 LOG_LINES = 4  # lines of a failed job's log
 SLOWER = 200  # with more runs than this, the display is refreshed less often
 
-_study: Any = None
+_study: Study | None = None
 _report: EarlyReport | None = None
 
 
-def use(study: Any, report: EarlyReport | None = None) -> None:
+def use(study: Study, report: EarlyReport | None = None) -> None:
     """Set the study of this process.
 
     The Snakefile calls this, because the plugin is created before the study is known.

@@ -8,11 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semiseg.base.files import peek_json
 from semiseg.cluster import estimate
 from semiseg.cluster.resources import Resources
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
 
@@ -29,7 +32,7 @@ class Cost:
     on_gpu: int  # GPUs held for these seconds; 0 means CPU time
 
 
-def of_runs(study: Any, fresh: Iterable[Path], device: str = estimate.REFERENCE) -> dict[Path, Cost]:
+def of_runs(study: Study, fresh: Iterable[Path], device: str = estimate.REFERENCE) -> dict[Path, Cost]:
     """The cost of every run of the plan; `fresh`: the finished runs, whose records hold measured times."""
     finished = {path: _record(path) for path in fresh}
     by_likeness = defaultdict(list)

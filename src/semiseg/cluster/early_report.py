@@ -14,10 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from semiseg.cluster.run_states import State, Watch
 from semiseg.cluster.time_left import OPEN
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
 
@@ -28,7 +31,7 @@ LOOK_SECONDS = 2.0
 
 
 class EarlyReport:
-    def __init__(self, study: Any, python: Sequence[str] = (sys.executable,)) -> None:
+    def __init__(self, study: Study, python: Sequence[str] = (sys.executable,)) -> None:
         self.study, self.watch = study, Watch(study)
         self.command = [*python, "-m", "semiseg", "report", "early", "--suite", study.name]
         self.page = study.folder / EARLY / "report" / "index.html"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semiseg.cluster import resources
 from semiseg.cluster.resources import Resources
+
+if TYPE_CHECKING:
+    from semiseg.study.plan import Run
 
 AFFECTS_RESULTS = False
 
@@ -16,7 +19,7 @@ AFFECTS_RESULTS = False
 class Needs:
     """Resources by run folder. A method's trainings share jobs only if all of them are short."""
 
-    def __init__(self, runs: Iterable[Any], runtime: dict[str, Any]) -> None:
+    def __init__(self, runs: Iterable[Run], runtime: dict[str, Any]) -> None:
         runs = tuple(runs)
         found = {run.path: resources.of(run.config, runtime) for run in runs}
         # A run that waits for others gets a separate job: a group could wait for itself.

@@ -6,13 +6,17 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semiseg.base.files import peek_json
 from semiseg.cluster import queue
 from semiseg.engine.training_progress import duration
 from semiseg.runs import needs
 from semiseg.runs.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from semiseg.study.plan import Run
+    from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
 
@@ -51,7 +55,7 @@ class State:
         return "" if self.seconds_left is None else duration(self.seconds_left)
 
 
-def of_runs(study: Any, jobs: list[queue.Job] | None) -> list[State]:
+def of_runs(study: Study, jobs: list[queue.Job] | None) -> list[State]:
     return Watch(study).look(jobs)
 
 
@@ -64,7 +68,7 @@ def summary(states: Iterable[State]) -> str:
 class Watch:
     """Reads the states of a study repeatedly; folders of finished runs are read only once."""
 
-    def __init__(self, study: Any) -> None:
+    def __init__(self, study: Study) -> None:
         self.study = study
         self._finished: dict[Path, State] = {}
 
@@ -78,12 +82,12 @@ class Watch:
             states.append(state)
         return _not_run(self.study.plan.runs, states)
 
-    def _of_run(self, run: Any, waiting: set[str], begun: set[str]) -> State:
+    def _of_run(self, run: Run, waiting: set[str], begun: set[str]) -> State:
         lease = peek_json(run.path / "lease.json")
         if lease:
             return _trained(run, lease)
         carried = peek_json(run.path / "spec.json", "sha256")
-        wanted = self.study.wanted_sha256(run)
+        wanted = self.study.specs.sha256(run)
         if carried and carried == wanted:
             source = RunFolder(run.path).source
             return State(run.name, run.method, "finished", note=f"from {source}" if source else "")
@@ -99,7 +103,7 @@ class Watch:
         return _ended(run, record)
 
 
-def _not_run(runs: Iterable[Any], states: list[State]) -> list[State]:
+def _not_run(runs: Iterable[Run], states: list[State]) -> list[State]:
     """Mark runs that wait, directly or indirectly, for a run that failed."""
     rows = {run.name: {"state": one.state, "needs": {name: other.name for name, other in run.needs.items()}}
             for run, one in zip(runs, states, strict=True)}  # fmt: skip
@@ -108,7 +112,7 @@ def _not_run(runs: Iterable[Any], states: list[State]) -> list[State]:
     return [replace(one, state="not run", note=notes[one.run]) if one.run in notes else one for one in states]
 
 
-def _trained(run: Any, lease: dict[str, Any]) -> State:
+def _trained(run: Run, lease: dict[str, Any]) -> State:
     silence = time.time() - lease.get("heartbeat", 0)
     where = lease.get("node") or lease.get("host", "")
     if lease.get("slurm_job"):
@@ -119,7 +123,7 @@ def _trained(run: Any, lease: dict[str, Any]) -> State:
     return State(run.name, run.method, "running" if heard else "silent", *known, where, note)
 
 
-def _ended(run: Any, record: dict[str, Any]) -> State:
+def _ended(run: Run, record: dict[str, Any]) -> State:
     """The state of a run without a result."""
     error = record.get("error") or {}
     at = error.get("iteration", record.get("iterations"))

@@ -9,11 +9,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from semiseg.base.files import peek_json
 from semiseg.cluster import estimate
 from semiseg.cluster.run_states import State
+
+if TYPE_CHECKING:
+    from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
 
@@ -22,7 +25,7 @@ READ = 50  # number of finished runs whose records are read
 
 
 class TimeLeft:
-    def __init__(self, study: Any) -> None:
+    def __init__(self, study: Study) -> None:
         self.runs = {run.name: run for run in study.plan.runs}
         self._estimates: dict[str, float] = {}
         self._factors: dict[str, float] = {}  # finished run -> ratio of measured to estimated seconds

@@ -61,9 +61,9 @@ def accept_code(study: Study, reason: str) -> None:
     if not reason.strip():
         raise UserError("--accept-code needs a reason: what changed in the code, and why the results stay valid")
     for run in study.plan.runs:
-        folder, wanted = RunFolder(run.path), study.wanted_spec(run)
+        folder, wanted = RunFolder(run.path), study.specs.wanted(run)
         carried = folder.spec
-        if not spec.differs_in_code_alone(carried, wanted, study.at_default(run)) or folder.damage(PRODUCTS):
+        if not spec.differs_in_code_alone(carried, wanted, study.specs.at_default(run)) or folder.damage(PRODUCTS):
             continue
         new = spec.with_code_of(carried, wanted)
         sha256 = spec.spec_sha256(new)
@@ -82,7 +82,7 @@ def objections(study: Study, run: Run) -> list[str]:
     from semiseg.runs.run_folder import PRODUCTS, RunFolder
 
     folder = RunFolder(run.path)
-    wanted = study.wanted_spec(run)
+    wanted = study.specs.wanted(run)
     if not folder.recover(wanted, spec.spec_sha256(wanted)):
         if differs := spec.differences(folder.spec, wanted):
             return differs

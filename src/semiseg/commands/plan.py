@@ -71,7 +71,7 @@ def why(study: Study, path: str) -> str:
 def overview(study: Study, device: str) -> list[Any]:
     """A table with one line per method and variant, and the totals."""
     from semiseg.cluster import budget, site
-    from semiseg.study.hints import hints
+    from semiseg.study.requirements import hints
 
     done = {run.path for run in study.plan.runs if study.runs[run.path].fresh()}
     costs = budget.of_runs(study, done, device)

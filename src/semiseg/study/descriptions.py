@@ -82,7 +82,7 @@ def _of_run(study: Study, run: Run) -> dict[str, Any]:
         "run": str(run.path.relative_to(study.folder)),
         "seed": run.seed,
         "needs": {name: str(one.path.relative_to(study.folder)) for name, one in run.needs.items()},
-        "spec_sha256": study.wanted_sha256(run),
+        "spec_sha256": study.specs.sha256(run),
     }
 
 
@@ -90,7 +90,7 @@ def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
     recipe = study.suite.recipe
     kind = methods.load(place.method)
     method = kind(kind.Options.model_validate(place.options), study.setting)
-    path = study.split_file(place)
+    path = study.specs.split_file(place)
     split = read_json(path) if path.exists() else None
     return {
         "suite": study.name,

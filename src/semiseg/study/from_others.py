@@ -45,18 +45,20 @@ def take_in(study: Study) -> None:
 
 def _is_there(study: Study, run: Run) -> bool:
     folder = RunFolder(run.path)
-    return folder.spec_sha256 == study.wanted_sha256(run) and folder.complete
+    return folder.spec_sha256 == study.specs.sha256(run) and folder.complete
 
 
 def _is_it(study: Study, run: Run, theirs: Theirs) -> bool:
     if run.tuned_by and not study.tunings[run.method].fresh():
         return False
-    return theirs.folder.spec_sha256 == spec.spec_sha256(study.wanted_spec(run, theirs.folder.spec))
+    return theirs.folder.spec_sha256 == spec.spec_sha256(study.specs.wanted(run, theirs.folder.spec))
 
 
 def _put(study: Study, run: Run, theirs: Theirs) -> bool:
-    done = collected.stand_in(run.path, theirs, study.wanted_spec(run, theirs.folder.spec), study.at_default(run))
-    study.forget()
+    done = collected.stand_in(
+        run.path, theirs, study.specs.wanted(run, theirs.folder.spec), study.specs.at_default(run)
+    )
+    study.specs.forget()
     return done
 
 
@@ -104,7 +106,7 @@ def _same_data(study: Study, run: str, folder: RunFolder, carried: dict[str, Any
         raise UserError(
             f"{run} has the classes {', '.join(theirs)}, but the data set {name} here has {', '.join(ours)}"
         )
-    if carried["data"] != study.data_sha256(name):
+    if carried["data"] != study.specs.data_sha256(name):
         raise UserError(f"{run} was trained on images or masks that differ from those of the data set {name} here")
     lists = {peek_json(product.files[0], "sha256") for product in study.splits.values()} - {None}
     if not lists:

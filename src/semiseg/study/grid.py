@@ -5,23 +5,18 @@ Snakemake, DVC, the command line and the report all use this module, so they can
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from semiseg import methods
 from semiseg.base.errors import UserError
-from semiseg.base.explain import explain
-from semiseg.base.files import sha256_json
-from semiseg.cluster import estimate
-from semiseg.params.schema import Ablation, MethodEntry, Params, Suite
+from semiseg.params.schema import Ablation, Params, Suite
 from semiseg.splits.families import FULL
 from semiseg.study import trials
 from semiseg.study.plan import TUNED, Cell, Plan, Run, tuning_file
+from semiseg.study.run_recipes import Recipes
+from semiseg.study.variants import Variants, word
 
 JUDGED_ON_VAL = {"evaluated_on": "val", "selected_on": None}  # evaluation of trials, and of the runs that they need
 # These keys are paths and permissions, which change no result. The content of the files is part of the data's hash.
@@ -53,6 +48,8 @@ class _Builder:
         self.params, self.name, self.source = params, name, source
         self.suite: Suite = params.suites[name]
         self.dataset = params.datasets[self.suite.dataset]
+        self.variants = Variants(params, name, source)
+        self.recipes = Recipes(self.variants, self.dataset.kind)
 
     def comparison(self) -> list[Cell]:
         cells = []
@@ -64,7 +61,7 @@ class _Builder:
                     "there, or make them a variant"
                 )
             for variant in entry.variants:
-                options = self._options(method, variant, where)
+                options = self.variants.options(method, variant, where)
                 for family, partition in self._splits(entry.at):
                     seeds = self._seeds(family, partition)
                     cells.append(self._cell("comparison", None, method, options, family, partition, seeds))
@@ -77,7 +74,7 @@ class _Builder:
             family = self.suite.splits.family[0]
             for arm, changes in _arms(ablation).items():
                 method = changes.pop("method", ablation.method)
-                options = self._options(method, changes, where)
+                options = self.variants.options(method, changes, where)
                 seeds = ablation.seeds or self.suite.seeds
                 cells.append(self._cell(name, arm, method, options, family, ablation.at, seeds))
         return cells
@@ -88,7 +85,7 @@ class _Builder:
         for method in self._tuned_methods():
             file = tuning_file(self.name, method)
             for family, partition in self._splits((self.suite.tune.at,)):
-                options = self._options(method, "default", f"suites.{self.name}.tune")
+                options = self.variants.options(method, "default", f"suites.{self.name}.tune")
                 seeds = self._seeds(family, partition)
                 cell = self._cell("comparison", None, method, options, family, partition, seeds)
                 runs = tuple(replace(run, variant=TUNED, tuned_by=file, twin=run.path) for run in cell.runs)
@@ -106,18 +103,18 @@ class _Builder:
             for number, setting in enumerate(trials.settings(default.config, self.suite.tune.trials, default.seed)):
                 config = trials.applied(default.config, setting)
                 where = f"suites.{self.name}.tune: trial {number} of {method}"
-                values = self._options(method, config["method"]["options"], where).model_dump(mode="json")
-                self._check(method, self._options(method, values, where), replace(default, config=config))
+                values = self.variants.options(method, config["method"]["options"], where).model_dump(mode="json")
+                self._check(method, self.variants.options(method, values, where), replace(default, config=config))
                 trial = {"variant": f"trial{number}", "trial": number, "setting": setting}
                 runs.append(replace(default, options=values, config=config, **trial))
         return runs
 
     def _default_trial(self, method: str) -> Run:
         tune = self.suite.tune
-        options = self._options(method, "default", f"suites.{self.name}.tune")
-        recipe = self._recipe(method, options) | ({"iterations": tune.iterations} if tune.iterations else {})
+        options = self.variants.options(method, "default", f"suites.{self.name}.tune")
+        recipe = self.recipes.of(method, options) | ({"iterations": tune.iterations} if tune.iterations else {})
         once = {"every": recipe["iterations"], "lastk": 1, "diagnostics": 0, "pictures": 0}
-        judged = {**self._evaluation, **JUDGED_ON_VAL, **once}
+        judged = {**self.recipes.evaluation, **JUDGED_ON_VAL, **once}
         family, partition = tune.family or self.suite.splits.family[0], tune.trials_at or tune.at
         values = options.model_dump(mode="json")
         return self._run(method, "default", values, recipe, judged, family, partition, tune.seed, tune.dataset)
@@ -151,53 +148,21 @@ class _Builder:
             return suite.seeds
         return (suite.seeds[suite.splits.family.index(family)],)
 
-    def _defaults(self, method: str) -> dict[str, Any]:
-        [first, *_] = self.suite.methods.get(
-            method, (MethodEntry(),)
-        )  # the options of the first entry hold for all entries
-        return {**self.params.methods.get(method, {}), **first.options}
-
-    def _options(self, method: str, changes: str | dict[str, Any], where: str) -> Any:
-        """The validated options of a variant: the method's default block with the variant's changes."""
-        kind = methods.load(method)
-        if isinstance(changes, str):
-            named = {"default": {}, **kind.variant_names}
-            if changes not in named:
-                raise UserError(
-                    f"{self.source}: {where}.variants: {method} has no variant {changes!r}; "
-                    f"name one of {', '.join(named)} or give its options"
-                )
-            changes = named[changes]
-        try:
-            return kind.Options.model_validate({**self._defaults(method), **changes})
-        except ValidationError as error:
-            raise UserError(explain(error, kind.Options, self.source, where)) from None
-
     def _cell(
         self, kind: str, arm: str | None, method: str, options: Any, family: str, partition: str, seeds: tuple[int, ...]
     ) -> Cell:
         values = options.model_dump(mode="json")
-        variant = self._variant(method, values)
+        variant = self.variants.name(method, values)
         reason = self._not_applicable(method, options, partition)
         runs = ()
         if not reason:
-            recipe, evaluation = self._as_long_as_the_dearest(method, options)
+            recipe, evaluation = self.recipes.with_evaluation(method, options)
             shared = (method, variant, values, recipe, evaluation, family, partition)
             runs = tuple(self._run(*shared, seed) for seed in seeds)
         if runs:
             self._check(method, options, runs[0])
         label = arm if arm is not None else variant
         return Cell(kind, label, method, variant, family, partition, values, runs, reason)
-
-    def _variant(self, method: str, values: dict[str, Any]) -> str:
-        """The variant's name: its named block, or the sorted differences from the method's default block."""
-        kind = methods.load(method)
-        default = kind.Options.model_validate(self._defaults(method)).model_dump(mode="json")
-        changed = {key: value for key, value in sorted(values.items()) if value != default[key]}
-        for name, block in kind.variant_names.items():
-            if changed == block or (not changed and not block):
-                return name
-        return ",".join(f"{key}={_word(value)}" for key, value in changed.items()) or "default"
 
     def _not_applicable(self, method: str, options: Any, partition: str) -> str:
         kind = methods.load(method)
@@ -251,91 +216,20 @@ class _Builder:
         If the trials have a separate data set, no table shows this teacher, and it is evaluated as the trials are.
         """
         found = {}
-        for name, (one, options) in self._needs(method, methods.load(method).Options.model_validate(values)).items():
+        for name, (one, options) in self.variants.needs(
+            method, methods.load(method).Options.model_validate(values)
+        ).items():
             wanted = options.model_dump(mode="json")
-            recipe, evaluation = self._as_long_as_the_dearest(one, options)
+            recipe, evaluation = self.recipes.with_evaluation(one, options)
             if dataset != self.suite.dataset:
                 evaluation = evaluation | JUDGED_ON_VAL
             place = (family, partition, seed, dataset)
-            found[name] = self._run(one, self._variant(one, wanted), wanted, recipe, evaluation, *place)
+            found[name] = self._run(one, self.variants.name(one, wanted), wanted, recipe, evaluation, *place)
         return found
-
-    def _needs(self, method: str, options: Any) -> dict[str, tuple[str, Any]]:
-        """Methods and options of the runs that a run needs."""
-        where = f"suites.{self.name}.methods.{method}"
-        found = methods.load(method).needs(options)
-        return {name: (one.method, self._options(one.method, dict(one.options), where)) for name, one in found.items()}
-
-    def _recipe(self, method: str, options: Any) -> dict[str, Any]:
-        """The suite's recipe, with the optimiser that fits the method's head."""
-        recipe = dict(self._whole_recipe)
-        of_masks = recipe.pop("mask_head_optimiser")
-        setting = methods.Setting.of(recipe, self.dataset.kind)
-        if of_masks is not None and methods.load(method)(options, setting).head == "mask":
-            recipe["optimiser"] = of_masks
-        return recipe
-
-    def _as_long_as_the_dearest(self, method: str, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Recipe and evaluation.
-
-        With `as_dear_as_any`, a training gets as many iterations as the most expensive run affords.
-
-        The number of evaluations does not change: otherwise `best` would be chosen from more of them.
-        """
-        recipe, evaluation = self._recipe(method, options), self._evaluation
-        if not methods.load(method).as_dear_as_any(options):
-            return recipe, evaluation
-        head = methods.load(method)(options, methods.Setting.of(recipe, self.dataset.kind)).head
-        longer = max(1.0, self._dearest_step(head) / self._step_gflops(method, options))
-        return (
-            recipe | {"iterations": math.ceil(longer * recipe["iterations"])},
-            evaluation | {"every": math.ceil(longer * evaluation["every"])},
-        )
-
-    @functools.cache  # noqa: B019 - a builder lives as long as its plan
-    def _dearest_step(self, head: str) -> float:
-        """FLOPs of a step of the suite's most expensive method; only networks with the same head are compared."""
-        dearest = 0.0
-        for method, entries in self.suite.methods.items():
-            kind = methods.load(method)
-            for variant in (variant for entry in entries for variant in entry.variants):
-                options = self._options(method, variant, f"suites.{self.name}.methods.{method}")
-                one = kind(options, methods.Setting.of(self._whole_recipe, self.dataset.kind))
-                if one.head == head and not kind.as_dear_as_any(options):
-                    dearest = max(dearest, self._step_gflops(method, options))
-        return dearest
-
-    def _step_gflops(self, method: str, options: Any) -> float:
-        """FLOPs of a step with unlabelled images, plus those of a step of each needed run."""
-        config = {
-            "dataset": {"kind": self.dataset.kind},
-            "split": {"partition": None},
-            "method": {"name": method, "options": options.model_dump(mode="json")},
-            "recipe": self._recipe(method, options),
-        }
-        before = (self._step_gflops(*one) for one in self._needs(method, options).values())
-        return estimate.step_gflops(config) + sum(before)
-
-    @functools.cached_property
-    def _whole_recipe(self) -> dict[str, Any]:
-        return self.suite.recipe.model_dump(mode="json")
-
-    @functools.cached_property
-    def _evaluation(self) -> dict[str, Any]:
-        return self.suite.evaluation.model_dump(mode="json")
 
 
 def _arms(ablation: Ablation) -> dict[str, dict[str, Any]]:
     if ablation.arms:
         return {name: dict(changes) for name, changes in ablation.arms.items()}
     [(option, values)] = ablation.vary.items()
-    return {_word(value): {option: value} for value in values}
-
-
-def _word(value: Any) -> str:
-    """An option's value as part of a folder's name; the result is short and safe on every file system."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-    plain = "".join(character if character.isalnum() or character in "._-" else "_" for character in text)
-    return plain if len(plain) <= 40 else sha256_json(value)[:12]
+    return {word(value): {option: value} for value in values}

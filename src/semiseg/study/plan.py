@@ -28,9 +28,8 @@ class Run:
     seed: int
     config: dict[str, Any] = field(repr=False)
     trial: int | None = None  # number among the trials of the method's tuning
-    setting: dict[str, Any] = field(
-        default_factory=dict
-    )  # what a trial, or the best trial, changes in the default setting
+    # what a trial, or the best trial, changes in the default setting
+    setting: dict[str, Any] = field(default_factory=dict)
     tuned_by: Path | None = None  # the file that names the best trial, whose setting this run takes
     twin: Path | None = None  # the run that equals this run if the default setting was best
     needs: Mapping[str, Run] = field(default_factory=dict, repr=False)  # runs that must be finished before

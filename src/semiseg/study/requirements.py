@@ -1,12 +1,14 @@
-"""Checks before the start: params.yaml is valid as a whole, and its start weights exist."""
+"""Checks and warnings before a study starts."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semiseg.base.errors import UserError
 from semiseg.base.files import sha256_file
+from semiseg.datasets import changes
 from semiseg.models.network_config import TINY_VIT
 from semiseg.params.hub_weights import FROM_HUB
 from semiseg.study import grid
@@ -14,7 +16,9 @@ from semiseg.study import grid
 if TYPE_CHECKING:
     from semiseg.models.network_config import NetworkConfig
     from semiseg.params.schema import Params
+    from semiseg.study.study import Study
 
+LONG = 30 * 86400  # seconds; a longer training is probably a mistake
 # Encoder names that need no check: importing the libraries that list all names takes seconds.
 COMMON_ENCODERS = frozenset(
     {f"{prefix}resnet{depth}" for prefix in ("", "tu-") for depth in (18, 34, 50, 101)}
@@ -51,6 +55,24 @@ def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
     if sha256_file(weights) != network.encoder_weights_sha256:
         return f"{where}: {weights} has another SHA-256 than encoder_weights_sha256; {cure}"
     return None
+
+
+def hints(study: Study, done: Collection[Path], costs: Mapping[Path, Any]) -> list[str]:
+    """Warnings of `semiseg plan`; they are not errors."""
+    found = []
+    name = study.suite.dataset
+    if not study.data[name].fresh() and (changed := changes.since_check(name, study.params.datasets[name])):
+        found.append(
+            f"the files of {name} have changed since they were prepared: {changed}. The next `snakemake` prepares them "
+            f"again, and then trains {len(done)} runs again that are done; to keep these, restore the previous files"
+        )
+    longest = max((costs[run.path].seconds for run in study.plan.runs if run.path not in done), default=0)
+    if longest > LONG:
+        found.append(
+            f"one training takes {longest / 86400:,.0f} days here: lower suites.{study.name}.recipe.iterations "
+            f"({study.suite.recipe.iterations:,}), or choose a smaller network or crop"
+        )
+    return found
 
 
 def _check_encoder(name: str, where: str) -> None:

@@ -7,28 +7,24 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from semiseg import methods
 from semiseg.base.errors import UserError
 from semiseg.base.files import peek_json, sha256_file, sha256_json
 from semiseg.cluster.job_needs import Needs
 from semiseg.datasets import preparing
-from semiseg.datasets.manifest import manifest_path
 from semiseg.params import loading
-from semiseg.params.defaults import at_default
 from semiseg.params.schema import Params
 from semiseg.report import captions
-from semiseg.runs import seal, spec
+from semiseg.runs import seal
 from semiseg.runs.run_folder import RunFolder
 from semiseg.splits import split_files
-from semiseg.splits.families import FULL, split_name
+from semiseg.splits.families import FULL
 from semiseg.study import freshness, from_others, grid, tuning
-from semiseg.study.plan import RESULTS, Cell, Run, tuning_file
+from semiseg.study.plan import RESULTS, Run, tuning_file
 from semiseg.study.product import Product
 from semiseg.study.requirements import check_before_start, lost_start_weights
+from semiseg.study.specs import DATA, Specs
 
-DATA = Path("data")
 TABLES = ("records.jsonl", "evaluations.npz", "tables/comparison.md", "metrics/summary.json")
 FOLDERS = {"tables": ("tables", "metrics")}
 
@@ -42,13 +38,9 @@ class Study:
         self.plan = grid.plan(params, self.name)
         self.suite = params.suites[self.name]
         self.folder = RESULTS / self.name
-        self._data_sha256: dict[str, str | None] = {}  # data set -> its hash, after the data set is prepared
-        self._lists: dict[
-            Path, str | None
-        ] = {}  # file of a list of labelled images -> the list's hash, after the list is made
-        self._asked = {
-            run.path: run.config for run in self.plan.runs
-        }  # configurations of tuned runs before the best trial is known
+        self.specs = Specs(params, self.suite, self.folder)
+        # Configurations of tuned runs before the best trial is known.
+        self._asked = {run.path: run.config for run in self.plan.runs}
         self.plan = tuning.settled(self)
 
     @classmethod
@@ -100,7 +92,7 @@ class Study:
     @functools.cached_property
     def splits(self) -> dict[str, Product]:
         """The lists, by path below `splits/` without the suffix."""
-        files = {self.split_file(run): run for run in self.plan.runs}
+        files = {self.specs.split_file(run): run for run in self.plan.runs}
         return {self._list_name(path): self._split(path, run) for path, run in files.items()}
 
     def _list_name(self, path: Path) -> str:
@@ -112,7 +104,7 @@ class Study:
             "split",
             f"{self.name}/{self._list_name(path)}",
             (path,),
-            lambda: split_files.wanted(family, run.partition, self.data_sha256(run.dataset), run.dataset),
+            lambda: split_files.wanted(family, run.partition, self.specs.data_sha256(run.dataset), run.dataset),
             lambda: peek_json(path, "made_from"),
             {"family": family, "partition": run.partition, "dataset": run.dataset},
         )
@@ -125,10 +117,10 @@ class Study:
         folder = RunFolder(run.path)
         content = {
             "config": self._asked[run.path],
-            "at_default": self.at_default(run),
+            "at_default": self.specs.at_default(run),
             "runtime": self.suite.runtime.model_dump(mode="json"),
             "dataset": self.params.datasets[run.dataset].model_dump(mode="json"),
-            "splits": str(self.split_file(run).parent),
+            "splits": str(self.specs.split_file(run).parent),
             "tuned_by": run.tuned_by and str(run.tuned_by),
             "twin": str(run.twin) if run.twin in self._asked else None,
             "collected": None if run.path in self._needed else str(self.folder),
@@ -147,7 +139,7 @@ class Study:
     def _wanted_of_run(self, run: Run) -> str:
         if run.tuned_by and not self.tunings[run.method].fresh():
             return f"pending: the setting in {run.tuned_by}"
-        return self.wanted_sha256(run)
+        return self.specs.sha256(run)
 
     @functools.cached_property
     def evaluations(self) -> dict[Path, Product]:
@@ -249,85 +241,13 @@ class Study:
             "report": {self.name: self.assembled("report", ["report/index.html"])},
         }
 
-    # ---------------------------------------------------------------- inputs of products
-
-    def data_sha256(self, dataset: str) -> str | None:
-        """The hash of the data set.
-
-        It is read again until the data are prepared, which may happen while a driver works.
-        """
-        if dataset in self._data_sha256:
-            return self._data_sha256[dataset]
-        found = preparing.data_sha256(dataset, DATA)
-        # The check writes the manifest first and adds its inputs later; the addition changes the hash.
-        if peek_json(manifest_path(dataset, DATA), "made_from") is not None:
-            self._data_sha256[dataset] = found
-        return found
-
-    def split_file(self, place: Run | Cell) -> Path:
-        """The file of a list.
-
-        Lists of the trials' data set, if it differs from the suite's, lie in a folder with its name.
-        """
-        own = getattr(place, "dataset", self.suite.dataset) == self.suite.dataset
-        folder = self.folder / "splits" if own else self.folder / "splits" / place.dataset
-        return folder / f"{split_name(place.family, place.partition)}.json"
-
-    def wanted_spec(self, run: Run, carried: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The current spec of a run.
-
-        `carried`: the spec of a finished run to compare with; default: that in the run's folder.
-        """
-        split = self._split_sha256(self.split_file(run))
-        wanted = spec.make_spec(run.config, self.data_sha256(run.dataset), split)
-        return spec.as_carried(wanted, carried or RunFolder(run.path).spec, self.at_default(run))
-
-    def at_default(self, run: Run) -> list[str]:
-        """The keys with default values in the configurations of the run and of the runs that it needs."""
-        fields = methods.load(run.method).Options.model_fields.items()
-        standing = {
-            key
-            for key, field in fields
-            if run.options.get(key) == to_jsonable_python(field.get_default(call_default_factory=True))
-        }
-        needed = (key for name, one in run.needs.items() for key in spec.as_needed(self.at_default(one), name))
-        return sorted({*self._at_default, *(f"method.options.{key}" for key in standing), *needed})
-
-    @functools.cached_property
-    def _at_default(self) -> set[str]:
-        dataset = self.params.datasets[self.suite.dataset]
-        blocks = {"recipe": self.suite.recipe, "evaluation": self.suite.evaluation, "dataset": dataset}
-        return {path for name, block in blocks.items() for path in at_default(block, name)}
-
-    def wanted_sha256(self, run: Run) -> str:
-        data, split = self.data_sha256(run.dataset), self._split_sha256(self.split_file(run))
-        return self._spec_sha256(run.path, data, split)
-
-    @functools.cache  # noqa: B019 - a study lives as long as the command
-    def _spec_sha256(self, path: Path, *made_from: str | None) -> str:
-        """A cache. `made_from` may change while a driver works; then only the affected hashes are computed again."""
-        return spec.spec_sha256(self.wanted_spec(self._by_path[path]))
-
-    def forget(self) -> None:
-        """Clear the cache after a change in run folders: `wanted_spec` depends on the specs in them."""
-        self._spec_sha256.cache_clear()
-
     @functools.cached_property
     def _needed(self) -> set[Path]:
         """Runs whose weights others need; a collected run cannot replace them, because it has no weights."""
         return {one.path for run in self.plan.runs for one in run.needs.values()}
 
-    @functools.cached_property
-    def _by_path(self) -> dict[Path, Run]:
-        return {run.path: run for run in self.plan.runs}
-
     def _hashes(self, runs: Iterable[Run]) -> dict[str, str]:
-        return {name: self.wanted_sha256(run) for name, run in sorted({run.name: run for run in runs}.items())}
-
-    def _split_sha256(self, path: Path) -> str | None:
-        if self._lists.get(path) is None:
-            self._lists[path] = peek_json(path, "sha256")
-        return self._lists[path]
+        return {name: self.specs.sha256(run) for name, run in sorted({run.name: run for run in runs}.items())}
 
     @property
     def redistributable(self) -> bool:

@@ -34,7 +34,7 @@ def trials_by_method(plan: Plan) -> dict[str, list[Run]]:
 
 def wanted(study: Study, runs: list[Run]) -> dict[str, Any]:
     """The inputs of an up-to-date file."""
-    return _made_from({run.name: spec.spec_sha256(study.wanted_spec(run)) for run in runs})
+    return _made_from({run.name: spec.spec_sha256(study.specs.wanted(run)) for run in runs})
 
 
 def _made_from(specs: dict[str, str | None]) -> dict[str, Any]:

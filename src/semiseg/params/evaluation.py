@@ -1,0 +1,56 @@
+"""The block `evaluation` of a suite: when and how networks are scored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from semiseg.base.strict import Strict
+from semiseg.params.sides import as_pair, at_least
+
+
+class Protocol(Strict):
+    """How an image is turned into a label map; stored with every result."""
+
+    name: Literal["whole", "sliding", "centre_crop", "padded"] = "whole"
+    size: tuple[int, int] | None = Field(None, description="size of the window, the crop or the padded image")
+    stride: float = Field(2 / 3, gt=0, le=1, description="sliding: step as a share of the window")
+    border: Literal["truncate", "shift"] = Field(
+        "truncate", description="sliding: a window that crosses the border is cut (truncate) or moved inside (shift)"
+    )
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1.0,), min_length=1, description="scales of the image whose predictions are averaged"
+    )
+    flip: bool = Field(False, description="average with the prediction for the mirrored image")
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return as_pair(value)
+
+    @field_validator("size")
+    @classmethod
+    def _an_area(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        return value if value is None else at_least(1, value)
+
+    @model_validator(mode="after")
+    def _sized(self) -> Protocol:
+        if self.name != "whole" and self.size is None:
+            raise ValueError(f"protocol {self.name} needs size")
+        return self
+
+
+class Evaluation(Strict):
+    every: int = Field(ge=1, description="iterations from one evaluation to the next")
+    evaluated_on: Literal["val", "test"] = Field("val", description="set whose scores the tables show")
+    selected_on: Literal["val"] | None = Field(
+        "val", description="set that selects the evaluation `best`; null: no selection"
+    )
+    lastk: int = Field(3, ge=1, description="number of last evaluations that `lastk` averages")
+    protocol: Protocol = Protocol()
+    batch: int = Field(1, ge=1, description="images in an evaluation batch")
+    diagnostics: int = Field(
+        64, ge=0, description="unlabelled images whose hidden masks measure the quality of the pseudo-labels"
+    )
+    pictures: int = Field(8, ge=0, description="images whose predictions are stored for the report")

@@ -1,0 +1,67 @@
+"""Variants of methods: their options, the names of their folders, and the runs that they need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.explain import explain
+from semiseg.base.files import sha256_json
+from semiseg.params.schema import MethodEntry, Params, Suite
+
+
+class Variants:
+    """The variants of a suite's methods; `source` is the file that error messages name."""
+
+    def __init__(self, params: Params, name: str, source: str) -> None:
+        self.params, self.suite_name, self.source = params, name, source
+        self.suite: Suite = params.suites[name]
+
+    def _defaults(self, method: str) -> dict[str, Any]:
+        # The options of the first entry hold for all entries.
+        [first, *_] = self.suite.methods.get(method, (MethodEntry(),))
+        return {**self.params.methods.get(method, {}), **first.options}
+
+    def options(self, method: str, changes: str | dict[str, Any], where: str) -> Any:
+        """The validated options of a variant: the method's default block with the variant's changes."""
+        kind = methods.load(method)
+        if isinstance(changes, str):
+            named = {"default": {}, **kind.variant_names}
+            if changes not in named:
+                raise UserError(
+                    f"{self.source}: {where}.variants: {method} has no variant {changes!r}; "
+                    f"name one of {', '.join(named)} or give its options"
+                )
+            changes = named[changes]
+        try:
+            return kind.Options.model_validate({**self._defaults(method), **changes})
+        except ValidationError as error:
+            raise UserError(explain(error, kind.Options, self.source, where)) from None
+
+    def name(self, method: str, values: dict[str, Any]) -> str:
+        """The variant's name: its named block, or the sorted differences from the method's default block."""
+        kind = methods.load(method)
+        default = kind.Options.model_validate(self._defaults(method)).model_dump(mode="json")
+        changed = {key: value for key, value in sorted(values.items()) if value != default[key]}
+        for name, block in kind.variant_names.items():
+            if changed == block or (not changed and not block):
+                return name
+        return ",".join(f"{key}={word(value)}" for key, value in changed.items()) or "default"
+
+    def needs(self, method: str, options: Any) -> dict[str, tuple[str, Any]]:
+        """Methods and options of the runs that a run needs."""
+        where = f"suites.{self.suite_name}.methods.{method}"
+        found = methods.load(method).needs(options)
+        return {name: (one.method, self.options(one.method, dict(one.options), where)) for name, one in found.items()}
+
+
+def word(value: Any) -> str:
+    """An option's value as part of a folder's name; the result is short and safe on every file system."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    plain = "".join(character if character.isalnum() or character in "._-" else "_" for character in text)
+    return plain if len(plain) <= 40 else sha256_json(value)[:12]
