@@ -1,4 +1,4 @@
-"""What every test process needs, whoever started it."""
+"""Settings for all test processes."""
 
 import os
 import signal

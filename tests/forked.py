@@ -1,4 +1,4 @@
-"""Work in a forked child: what it leaves behind in torch (threads, compiled code, fake devices) goes with it."""
+"""Runs work in a forked child, so that changes of torch's state (threads, compiled code, fake devices) end with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def forked(work: Callable[[], object]) -> None:
-    """Run `work` in a child; what fails there fails here."""
+    """Run `work` in a child; a failure there is raised here."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:

@@ -96,7 +96,7 @@ def with_workflow(root: Path, repository: Path) -> Path:
 
 
 def snakemake_log(root: Path, since: float = 0.0) -> str:
-    """What Snakemake itself has said in this folder; on the terminal it shows less."""
+    """Snakemake's full log in this folder; the terminal shows less."""
     found = sorted((root / ".snakemake/log").glob("*.log"))
     return "".join(path.read_text() for path in found if path.stat().st_mtime >= since)
 

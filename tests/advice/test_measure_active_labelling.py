@@ -1,4 +1,4 @@
-"""The script that compares chosen labels with drawn ones, on a study that trains in seconds."""
+"""The script that compares chosen with random labels, on a study that trains in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images to label next, and the files that labelling starts from."""
+"""The choice of images to label next, and the files for labelling."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_outlines_draw_the_same_map_again(outside):
 
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Path:
-    """A folder of the tiny scenes, six of twelve with a mask, and its one finished run."""
+    """A folder of twelve tiny scenes, six of them with a mask, and its one finished run."""
     monkeypatch.chdir(tmp_path)
     tiny.draw(tmp_path / "made", {"train": 12, "val": 1, "test": 1})
     for kind, source in (("images", "JPEGImages"), ("masks", "SegmentationClass")):

@@ -37,7 +37,10 @@ def root(tmp_path, monkeypatch):
 
 
 def simulate(quality: dict[str, float], images: int = 40, noise: float = 0.002, few: float = 0.0) -> None:
-    """Runs of the suite own_try whose share of right pixels is that of the method; at half of the labels `few` less."""
+    """Runs of the suite own_try with a share of right pixels per method.
+
+    With half of the labels it is lower by `few`.
+    """
     study = Study.load("own_try")
     for run in study.plan.runs:
         path = study.specs.split_file(run)

@@ -1,4 +1,4 @@
-"""What `bench gpu` measures, on a CPU with the small network: the same calls, other figures."""
+"""The parts of `bench gpu` on a CPU with the small network: the same calls, other figures."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_the_ceiling_is_measured_in_each_precision(images):
 
 @pytest.mark.slow  # draws the whole data set
 def test_a_cell_of_pocket_is_trained_from_each_seed(tmp_path, monkeypatch):
-    """The repository's own suite, cut to a few steps."""
+    """The suite of the repository, shortened to a few steps."""
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     suite = content["suites"]["pocket"]
     suite["recipe"] |= {"iterations": 4, "batch": {"labelled": 2, "unlabelled": 2}}

@@ -1,4 +1,4 @@
-"""`bench gpu` without a GPU: the parts and the clock are replaced, all that is between them is real."""
+"""`bench gpu` without a GPU: parts and clock are replaced, all other code is real."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Clock:
 
 
 class Machine:
-    """Plays the child processes: a part takes its seconds on the clock, and fails where it is told to."""
+    """Replaces the child processes: a part advances the clock by its seconds, and fails if the test says so."""
 
     def __init__(self, clock, fails=()):
         self.clock, self.fails, self.measured = clock, set(fails), []

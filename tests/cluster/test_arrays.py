@@ -1,4 +1,4 @@
-"""What is mended in the plugin's arrays, and that the plugin still works in the way that needs it."""
+"""The fix of the plugin's job arrays, and that the installed plugin still needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a driver shows: bars and time left on a terminal, lines elsewhere, and a report before the end."""
+"""The driver's display: bars and remaining time on a terminal, lines elsewhere, and an early report."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_time_left_goes_by_measured_pace_and_by_how_many_run_at_once(study):
 
 
 def per_run(study: Study) -> float:
-    """The median of what was measured: one run in 60 s, and two at 120 s."""
+    """The median of measured times: one run took 60 s, two took 120 s."""
     assert len({estimate.run_seconds(run.config) for run in study.plan.runs}) == 1
     return 120.0
 
@@ -120,7 +120,7 @@ def test_lines_where_there_is_no_terminal(study, monkeypatch):
 
 
 class Slow(EarlyReport):
-    """Reports that take ten seconds by a clock that the test moves."""
+    """Reports that take ten seconds on a simulated clock."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)

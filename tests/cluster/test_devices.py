@@ -1,4 +1,4 @@
-"""k trainings on k devices: each its own, given back when its holder ends in whatever way."""
+"""k trainings on k devices: each gets one device, which becomes free however its holder ends."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_pool_is_what_the_user_made_visible(environment):
 
 
 def test_a_job_takes_what_slurm_gave_and_nothing_else(environment):
-    """Devices of two jobs may bear the same name, and devices that were not given may be in sight."""
+    """Devices of two jobs may have the same name, and devices of other jobs may be visible."""
     job = environment | {"SLURM_JOB_ID": "12"}
     given = [holder(job | {"CUDA_VISIBLE_DEVICES": "0"}) for _ in range(2)]
     assert [one.stdout.readline().strip() for one in given] == ["0", "0"]
@@ -150,7 +150,7 @@ def test_the_training_command_asks_before_it_begins(monkeypatch):
 
 
 def test_two_devices_are_two_processes_that_keep_the_lease(environment, tmp_path):
-    """torchrun replaces the process that leased, starts the command twice, and holds the devices until its end."""
+    """torchrun replaces the process with the leases, starts the command twice, and holds the devices until it ends."""
     package = tmp_path / "semiseg"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""What is told of the plugin holds for the plugin that is installed."""
+"""The assumptions about the Slurm plugin hold for the installed version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is planned of trainings on a CPU is what they took, within a factor of 2; docs/scaling.md has the table."""
+"""Estimates for trainings on a CPU agree with measurements within a factor of 2; docs/scaling.md has the table."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_page_has_today_s_table():
 
 
 def test_a_wide_discriminator_is_planned():
-    """Of 64 channels it costs many times what the small network costs."""
+    """With 64 channels it costs many times as much as the small network."""
     narrow = next(one["config"] for one in STORED if one["config"]["method"]["name"] == "advsemiseg")
     wide = copy.deepcopy(narrow)
     wide["method"]["options"]["width_d"] = 64

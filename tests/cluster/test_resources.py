@@ -17,7 +17,7 @@ RUNTIME = {"workers": 3, "short_minutes": 10}
 
 
 def config(gpus: int = 0, **recipe) -> dict:
-    """Of a small training, or of one on GPUs."""
+    """Resources of a small training, or of a training on GPUs."""
     run = plan(Params.model_validate(tiny.params({"fixmatch": {}}))).runs[0]
     found = copy.deepcopy(run.config)
     if gpus:
@@ -137,7 +137,7 @@ def test_the_networks_of_all_suites_are_counted():
     ],
 )
 def test_the_counted_figure_is_what_torch_counts_today(settings, size, monkeypatch):
-    """Rows of the table again, so that they cannot drift from the networks unnoticed; the sizes are not the table's."""
+    """Count some rows of the table again, at other sizes, so that the table stays consistent with the networks."""
     import torch
     from timm.layers import config as fused
     from torch.utils.flop_counter import FlopCounterMode
@@ -177,7 +177,7 @@ def test_the_tiny_transformer_needs_no_gpu():
 
 
 def test_the_memory_of_a_gpu():
-    """All trained images of a step are alive together; several GPUs share them, parts of a batch come one by one."""
+    """All trained images of a step are in memory together; GPUs share them, and parts of a batch come one by one."""
     from semiseg.cluster import gpu_memory
 
     base = config(1)

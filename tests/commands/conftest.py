@@ -1,4 +1,4 @@
-"""A tiny study whose one run is trained: what predict and export start from."""
+"""A tiny study with one trained run, for predict and export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests import tiny
 
 
 def train_all() -> list[Path]:
-    """Prepare, split and train the study of the present folder with the commands that the rules call."""
+    """Prepare, split and train the study of the current folder with the commands that the rules call."""
     from semiseg.cli import main
     from semiseg.study.study import Study
 
@@ -27,7 +27,7 @@ def train_all() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """(root of the study, folder of its run below it); tests leave both as they are."""
+    """(root of the study, folder of its run below it); tests must not change them."""
     root = tiny.workspace(
         tmp_path_factory.mktemp("finished"), tiny.params(splits={"partitions": [4]}, evaluation={"pictures": 5})
     )

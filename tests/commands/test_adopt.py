@@ -1,4 +1,4 @@
-"""semiseg adopt --accept-code: which finished runs may stand, and what they say of it afterwards."""
+"""semiseg adopt --accept-code: which finished runs are accepted, and the note in their records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODULE = "semiseg.engine.ema"
 
 @pytest.fixture
 def older(finished, tmp_path, monkeypatch) -> Path:
-    """A finished run that carries another hash of the teacher's file, as after an edit there."""
+    """A finished run with another hash of the teacher's file, as after an edit of that file."""
     root = tmp_path / "study"
     shutil.copytree(finished[0], root)
     monkeypatch.chdir(root)

@@ -1,4 +1,4 @@
-"""semiseg data check, prepare and init, as typed."""
+"""semiseg data check, prepare and init, as commands."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_init_weighs_the_classes_where_one_is_rare(root, capsys):
 
 
 def test_the_hubs_weights_are_fetched_once_and_their_hash_is_part_of_the_spec(root, capsys, monkeypatch):
-    """Without the hash nothing is trained."""
+    """Without the hash no run is trained."""
     import timm
 
     from semiseg.models import weights

@@ -1,4 +1,4 @@
-"""Scores: a training writes its own, and `evaluate --suite` makes those that lack."""
+"""Scores: each training writes its scores, and `evaluate --suite` makes missing ones."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_nothing_named_is_answered(run, capsys):
 
 
 def test_corrupted_images_are_scored_from_the_runs_weights(run, capsys):
-    """The clean score is that of the training, and the report shows the rest beside it."""
+    """The clean score equals that of the training, and the report shows all scores."""
     main(["evaluate", "--corruptions", str(run)])
     found, summary = (json.loads((run / name).read_text()) for name in ("corruptions.json", "eval.json"))
     assert "over 15 corruptions" in capsys.readouterr().out
@@ -70,7 +70,7 @@ def test_corrupted_images_are_scored_from_the_runs_weights(run, capsys):
 
 
 def test_what_a_training_keeps_for_other_metrics_is_in_the_report(run, monkeypatch, capsys):
-    """From a real training: each metric has figures, and the tables are made again from two files."""
+    """After a real training each metric has figures, and two files suffice to make the tables again."""
     main(["report", "tables"])
     folder = Study.load().folder
     columns = (folder / "tables/metrics.csv").read_text().splitlines()[0]

@@ -1,4 +1,4 @@
-"""Whatever command meets a full disk: one sentence, and no traceback."""
+"""Every command answers a full disk with a message and no traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that move, and masks that are edited after a training: what is recognised, and what becomes stale."""
+"""Moved data and masks edited after a training: which data are recognised, and which runs become stale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.datasets import dataset_trees as trees
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A study over a folder of six images, with a list of val beside it; its one run is trained."""
+    """A study of a folder of six images with a list of val; its one run is trained."""
     root = tmp_path_factory.mktemp("moved")
     for number in range(6):
         trees.save(root / f"own/images/{number}.png", trees.rgb(number, (32, 32)))

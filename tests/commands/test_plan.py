@@ -24,7 +24,7 @@ def study(tmp_path, monkeypatch) -> Study:
 
 
 def finish(study: Study, run, seconds: float = 120.0) -> None:
-    """As a training leaves its folder, as far as the plan looks."""
+    """A run folder as after a training, with all files that the plan reads."""
     spec = study.specs.wanted(run)
     run.path.mkdir(parents=True)
     for name in PRODUCTS:

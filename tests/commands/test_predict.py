@@ -1,4 +1,4 @@
-"""Images of every kind and size to label maps, whatever happens to single files."""
+"""Prediction for images of every kind and size; bad files do not stop it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_against_nothing(reported, capsys):
 
 
 def test_results_that_came_without_their_run_folders_are_not_lost(reported, capsys):
-    """As in a clone of a repository with results: a report of nothing would take the place of them."""
+    """In a clone with committed results, an empty report must not replace them."""
     path = reported / "results/tiny/records.jsonl"
     rows = [json.loads(line) | {"state": "done"} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -63,7 +63,7 @@ def test_a_run_through_its_life(study):
 
 
 def test_students_of_a_failed_teacher_are_not_run(tmp_path, monkeypatch, capsys):
-    """Both students, also the one that needs the teacher by way of the other; `semiseg status` lists them unasked."""
+    """`semiseg status` lists both students as failed, including the one that needs the teacher only indirectly."""
     monkeypatch.chdir(tmp_path)
     study = Study(Params.model_validate(tiny.params({"st_plus_plus": {"at": [4]}})))
     teacher = next(run for run in study.plan.runs if run.method == "supervised")
@@ -96,7 +96,7 @@ python -m snakemake --target-jobs {} --allowed-rules train_short --jobs 1 --mode
 
 @pytest.fixture
 def scontrol(tmp_path, monkeypatch):
-    """A scontrol that knows the scripts of these jobs, and reads what it shall do from its input, as the real one."""
+    """A fake scontrol with the scripts of these jobs; it reads commands from its input, like the real one."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin/scontrol"
     body = "while read write what job rest; do cat $(dirname $0)/$job 2>/dev/null || echo invalid >&2; done"
@@ -113,7 +113,7 @@ def scontrol(tmp_path, monkeypatch):
 
 
 def test_members_of_a_group_are_queued_until_it_is_their_turn(study, scontrol):
-    """Slurm knows a group by the name of the rule's group; which trainings it holds stands in its script."""
+    """Slurm only has the name of a group; the job's script lists its trainings."""
     first, second, third, *others = study.plan.runs
     scontrol("7", [first])
     scontrol("8", [second, third])
@@ -160,7 +160,7 @@ def test_jobs_of_other_folders_are_not_ours(tmp_path, monkeypatch):
 
 
 def test_a_thousand_runs_in_two_seconds(tmp_path, monkeypatch):
-    """The whole command, imports and all; CPU seconds of the child, so that a busy machine does not decide."""
+    """The whole command including imports, in CPU seconds of the child, which do not depend on other load."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     content = tiny.params({"supervised": {}, "fixmatch": {"at": [4]}}, seeds=list(range(334)))

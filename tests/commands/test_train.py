@@ -1,4 +1,4 @@
-"""semiseg train --config: a run once more, from the file in its folder."""
+"""semiseg train --config repeats a run from the file in its folder."""
 
 from __future__ import annotations
 

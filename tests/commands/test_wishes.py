@@ -1,4 +1,4 @@
-"""A finished run of which something else is wanted by now."""
+"""Finished runs whose requested spec has changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from semiseg.study.study import Study
 
 @pytest.fixture
 def wish(finished, tmp_path, monkeypatch):
-    """Set the number of iterations, ask for the run as Snakemake does; the product."""
+    """Set the number of iterations and request the run like Snakemake; returns the product."""
     root, run = finished
     shutil.copytree(root, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")

@@ -1,4 +1,4 @@
-"""Miniature data sets in the true formats of the real ones."""
+"""Miniature data sets in the formats of the real data sets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def save_palette(path: Path, index: np.ndarray) -> None:
 
 
 def save_sbd(path: Path, index: np.ndarray) -> None:
-    """As SBD's cls/*.mat: GTcls, a struct with Boundaries, Segmentation and CategoriesPresent."""
+    """A file like SBD's cls/*.mat: GTcls, a struct with Boundaries, Segmentation and CategoriesPresent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     savemat(path, {"GTcls": {"Segmentation": index, "CategoriesPresent": np.unique(index[index > 0])}})
 
@@ -51,7 +51,7 @@ def lines(path: Path, ids: list[str]) -> None:
 def voc(
     root: Path, train: list[str], val: list[str], others: list[str] = (), classes: int = 21, size: tuple = SIZE
 ) -> Path:
-    """VOCdevkit/VOC2012 below `root`; `others` are images without a mask of VOC's own."""
+    """VOCdevkit/VOC2012 below `root`; `others`: images without a VOC mask."""
     home = root / "VOCdevkit" / "VOC2012"
     for number, key in enumerate([*train, *val, *others]):
         save(home / "JPEGImages" / f"{key}.jpg", rgb(number, size))

@@ -1,4 +1,4 @@
-"""Folders as they come: names, links and files that no manual foresaw."""
+"""Unusual folders: odd names, links and files."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_sixteen_bits_become_eight(mode: str, tmp_path: Path) -> None:
 
 
 def smoothed(root: Path, colours: bool) -> np.ndarray:
-    """Masks of a disc with smoothed edges; returns which pixels are of the disc."""
+    """Masks of a disc with smoothed edges; returns the pixels of the disc."""
     y, x = np.mgrid[:64, :64]
     share = np.clip(20 - np.hypot(x - 32, y - 32), 0, 1)
     share = np.where(share == 0.5, 0.4, share)
@@ -256,7 +256,7 @@ JUNK = (None, True, -1, 0, 3.5, float("inf"), 10**20, "", "water", "\u0000", [],
 
 
 def places(value: object, path: tuple = ()) -> list[tuple]:
-    """The way to every part of a JSON value."""
+    """The paths to all parts of a JSON value."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, part in parts for place in places(part, (*path, key)))]
 

@@ -125,7 +125,7 @@ def test_cityscapes(tmp_path: Path) -> None:
 
 
 def test_cityscapes_label_ids() -> None:
-    """The evaluated ones of the 34 label ids, and road and bicycle at their ends."""
+    """The evaluated classes of the 34 label ids; road is the first and bicycle the last."""
     mapped = dict(label_ids().values)
     assert {value for value, k in mapped.items() if k != 255} == {
         *(7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)

@@ -59,7 +59,7 @@ RECORD = Path(__file__).parents[2] / "results/fuzz/readers.json"
 
 
 def readers() -> str:
-    """Which code was tried: comments and docstrings aside, it is the same as long as this hash is."""
+    """Hash of the tested code, without comments and docstrings."""
     modules = [
         f"semiseg.datasets.{name}"
         for name in ("reading.images", "reading.masks", "reading.classes", "get.sbd", "reading.matfile")
@@ -98,7 +98,7 @@ def test_the_record_is_of_these_readers():
 
 
 def run(outcomes: Counter[str], part: str, read: Callable[[], None]) -> None:
-    """Count `read`, which checks its own result, as read or refused; anything else fails."""
+    """Call `read`, which checks its result, and count it as read or refused; all other errors fail the test."""
     began = time.process_time()
     try:
         read()
@@ -221,7 +221,7 @@ def _deep_png(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarr
 
 @st.composite
 def many_pages(draw: st.DrawFn) -> bytes:
-    """A TIFF, WebP or PNG of several pages or frames: which of them is the image, nobody can know."""
+    """A TIFF, WebP or PNG with several pages or frames, which is ambiguous."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["TIFF", "WEBP", "PNG"]))
     size = draw(st.integers(1, 40)), draw(st.integers(1, 40))
@@ -232,7 +232,7 @@ def many_pages(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def damage(draw: st.DrawFn) -> Callable[[bytes], bytes]:
-    """Flips, overwrites, cuts, insertions and repetitions at places that are shares of the file's length."""
+    """Flips, overwrites, cuts, insertions and repetitions at positions relative to the file's length."""
     steps = draw(
         st.lists(
             st.tuples(

@@ -1,4 +1,4 @@
-"""What `make demo` has to leave behind, in the clone that SEMISEG_DEMO names. Runs the demo a second time."""
+"""The results of `make demo` in the clone that SEMISEG_DEMO names. The tests run the demo a second time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_pocket_is_a_useful_miniature(comparison):
 def in_clone(
     clone: Path, *command: str, folder: Path | None = None, **changes: str
 ) -> subprocess.CompletedProcess[str]:
-    """A command of the clone's own environment."""
+    """A command of the clone's environment."""
     environment = os.environ | {"PATH": f"{clone / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", **changes}
     return subprocess.run(command, cwd=folder or clone, env=environment, capture_output=True, text=True)
 
@@ -105,7 +105,7 @@ def test_snakemakes_own_report_has_the_comparison_and_needs_no_network(clone, tm
 
 
 def test_another_clone_that_draws_and_trains_for_itself_has_the_same_tables(clone, tmp_path):
-    """It has the other runs from the first, because all of them once more would take as long as the demo."""
+    """It takes all other runs from the first clone, because training them again would take as long as the demo."""
     own = ("stratified-0-24/supervised/default", "stratified-0-24/cutmix_seg/default")
     second = tmp_path / "second"
     subprocess.run(["git", "clone", "--quiet", clone, second], check=True)

@@ -1,4 +1,4 @@
-"""What `make environment` installs, and what it says of it."""
+"""What `make environment` installs and prints."""
 
 from __future__ import annotations
 

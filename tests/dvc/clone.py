@@ -1,4 +1,4 @@
-"""A clone of a small repository with the real rules, stages and code, and the commands that people type in it."""
+"""A clone of a small repository with the real rules, stages and code, and the commands of its users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def content() -> dict:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Settings of nobody: no configuration, cache or remote of the one who runs the tests is touched."""
+    """An empty DVC configuration, so that the settings of the current user are neither used nor changed."""
     home.mkdir(parents=True, exist_ok=True)
     theirs = ("DVC_", "GIT_", "SNAKEMAKE_", "PYTHONDONTWRITEBYTECODE")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(theirs)}
@@ -145,12 +145,12 @@ class Clone:
     # ---------------------------------------------------------------- others like it
 
     def copy(self, root: Path) -> Clone:
-        """The folder as it is, with its cache and its drivers' notes."""
+        """A copy of the folder, with its cache and the notes of its drivers."""
         shutil.copytree(self.root, root, symlinks=True)
         return Clone(root, self.home)
 
     def clone(self, root: Path) -> Clone:
-        """What another person gets, with the images put in place; results are where `dvc pull` finds them."""
+        """The clone of another user, with images; `dvc pull` can fetch the results."""
         self.must("git", "clone", "--quiet", str(self.root), str(root))
         shutil.copytree(self.root / "data/tiny/raw", root / "data/tiny/raw", copy_function=shutil.copyfile)
         return Clone(root, self.home)

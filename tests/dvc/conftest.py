@@ -1,4 +1,4 @@
-"""One repository is built for all tests; each of them works in a copy or a clone of it."""
+"""One repository is built for all tests; each test works in a copy or a clone of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def first_repro(tmp_path_factory):
-    """A fresh repository, and what the first `dvc repro` in it said; its results are committed and pushed."""
+    """A fresh repository, and the output of its first `dvc repro`; the results are committed and pushed."""
     folder = tmp_path_factory.mktemp("dvc")
     made = clone.create(folder / "origin", folder / "home")
     outcome = made.repro()

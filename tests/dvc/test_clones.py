@@ -1,4 +1,4 @@
-"""Results travel between clones; what arrives is accepted when it is what is wanted, and seen when it is damaged."""
+"""Results are exchanged between clones: results with current specs are accepted, and damage is detected."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _content(cache: Path) -> dict[str, bytes]:
 
 
 def _damage(path: Path) -> None:
-    """One bit, and DVC's sign that the file needs no look (it is read-only) stays."""
+    """Flip one bit; the file stays read-only, so DVC does not check it."""
     mode = path.stat().st_mode
     path.chmod(0o644)
     content = bytearray(path.read_bytes())
@@ -89,7 +89,7 @@ def _with_own_remote(work, tmp_path) -> Path:
 
 
 def test_a_damaged_object_in_the_cache_reaches_no_table(origin, work, tmp_path):
-    """DVC itself takes its cache at its word."""
+    """DVC does not check its cache."""
     remote, cache = _with_own_remote(work, tmp_path), work.root / ".dvc/cache"
     path = work.path_of("fixmatch/default")
     _damage(_object(cache / "files", path / "evaluations.npz"))

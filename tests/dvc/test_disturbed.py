@@ -19,7 +19,7 @@ ROUNDS = 10
 
 @pytest.fixture(scope="module")
 def from_scratch(origin, tmp_path_factory):
-    """What the tables say for each wish, in a clone where nobody was ever disturbed."""
+    """The tables for each configuration, in a clone without disturbances."""
     there = origin.clone(tmp_path_factory.mktemp("undisturbed") / "there")
     there.change("fixmatch", confidence=CONFIDENCE[1])
     assert there.snakemake("tables").trainings == 3
@@ -29,7 +29,7 @@ def from_scratch(origin, tmp_path_factory):
 
 
 def test_killed_ten_times_with_and_without_a_change(origin, from_scratch, tmp_path):
-    """The seed makes a failure repeatable as far as moments can be; what is killed is dvc, snakemake or a training."""
+    """A seed determines the moment, so that failures can be repeated; dvc, snakemake or a training is killed."""
     dice = random.Random(7)
     work = origin.clone(tmp_path / "work")
     wish = CONFIDENCE[0]
@@ -55,7 +55,7 @@ def test_killed_ten_times_with_and_without_a_change(origin, from_scratch, tmp_pa
 
 
 def _kill(process: subprocess.Popen, victim: str, delay: float) -> None:
-    """-9 for one process of the tree, when it is there and then a random while later; the others live on."""
+    """Kill one process of the tree with -9, a random time after its start; all other processes continue."""
     deadline = time.monotonic() + 300
     while process.poll() is None and not _find(process.pid, victim) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -78,14 +78,14 @@ def _find(root: int, victim: str) -> list[psutil.Process]:
 
 
 def _is(command: list[str], victim: str) -> bool:
-    """The driver's own process, not the shell that called it; of trainings the one that trains."""
+    """The process of the driver, not its shell; for trainings, the process that trains."""
     if victim == "train":
         return "semiseg" in command and "train" in command
     return any(part.endswith(f"/bin/{victim}") for part in command[:2])
 
 
 def _undisturbed(work: Clone, command: tuple[str, ...]) -> None:
-    """The command to its end; while an orphan of a killed driver is still at work it is refused, as it should be."""
+    """Run the command until it succeeds; it is refused while an orphan of a killed driver still works."""
     deadline = time.monotonic() + 300
     while True:
         outcome = work.run(*command)

@@ -1,4 +1,4 @@
-"""`dvc exp run -S` rewrites params.yaml: another line of it may look different, none may mean something else."""
+"""`dvc exp run -S` rewrites params.yaml: the layout of other lines may change, but not their meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dvc repro` and `snakemake` make the same things, whichever comes first, and nothing twice."""
+"""`dvc repro` and `snakemake` make the same results, in either order, and nothing twice."""
 
 from __future__ import annotations
 

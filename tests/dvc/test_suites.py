@@ -13,7 +13,7 @@ from tests.dvc.clone import Clone
 
 @pytest.fixture
 def work(tmp_path, monkeypatch) -> Clone:
-    """Two suites of one run each, both in the list of dvc.yaml, and nothing made."""
+    """Two suites of one run each, both in the list of dvc.yaml, without results."""
     content = clone.content()
     small = content["suites"]["tiny"]
     small |= {"methods": {"supervised": {}}, "ablations": {}}

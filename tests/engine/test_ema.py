@@ -1,4 +1,4 @@
-"""The teacher against an average written out number by number."""
+"""The teacher, compared with an average that is computed number by number."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_average_equals_a_loop(foreach):
 
 
 def test_teacher_shares_nothing_with_its_student_and_never_trains():
-    """iMAS's own code starts with a teacher that is the student: both then move together."""
+    """In iMAS's code the teacher starts as the student, and both move together."""
     student = network(0)
     teacher = ema.make_teacher(student)
     pointers = {tensor.data_ptr() for tensor in [*student.parameters(), *student.buffers()]}

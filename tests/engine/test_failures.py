@@ -1,4 +1,4 @@
-"""What goes wrong ends in one sentence and its own exit code, and leaves something to go on from."""
+"""Failures end with a message and a specific exit code, and leave a state to continue from."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def fails(trainer, code, content=CONTENT):
 
 
 def test_no_image_without_a_label_is_told_with_the_cure(prepared, tmp_path, monkeypatch):
-    """A folder of one's own is asked for `full` in the hope of images without masks, and has none."""
+    """A user's folder is used with `full`, but has no images without masks."""
     monkeypatch.chdir(prepared(tiny.params({"fixmatch": {}}, splits={"partitions": [4]}), tmp_path / "work"))
     read_split = split_files.read_split
     monkeypatch.setattr(split_files, "read_split", lambda path: dataclasses.replace(read_split(path), unlabelled=()))
@@ -139,7 +139,7 @@ def test_full_disk_keeps_the_last_good_checkpoint(wrapped, trainer, undisturbed,
 
 
 def test_full_disk_while_results_are_written(trainer, undisturbed, monkeypatch, capsys):
-    """safetensors wraps the system's error in one of its own."""
+    """safetensors wraps the system's error in another error."""
     import safetensors.torch
 
     def full(tensors, path):
@@ -155,7 +155,7 @@ def test_full_disk_while_results_are_written(trainer, undisturbed, monkeypatch, 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 800 KiB, where that may be made."""
+    """A file system of 800 KiB, if the user may mount one."""
     place = tmp_path / "work" / "results"
     place.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", str(place)]

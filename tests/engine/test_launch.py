@@ -1,4 +1,4 @@
-"""One run, many who want it: leases between processes, and what happens to whoever is not wanted any more."""
+"""Several processes request one run: leases, and processes whose request is superseded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUN = Path("results/tiny/runs/tiny/stratified-0-4/supervised/default/seed0")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """Seconds of a real cluster in tenths."""
+    """Shorten the time limits of leases to tenths of seconds."""
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(lease.hold.__wrapped__, "__defaults__", (0.05,))
 
@@ -122,7 +122,7 @@ def test_signals_are_as_before_after_a_training(trainer):
 
 
 def test_processes_of_one_torchrun_share_one_lease(tmp_path, monkeypatch):
-    """The second neither waits for the first nor trains alone: it goes on as soon as its sibling holds the lease."""
+    """The second neither waits for the first nor trains alone: it continues as soon as its sibling holds the lease."""
     monkeypatch.setenv("RANK", "1")
     folder = RunFolder(tmp_path)
     stranger = {"host": "here", "pid": 1}
@@ -150,7 +150,7 @@ def test_processes_of_one_torchrun_share_one_lease(tmp_path, monkeypatch):
 
 
 def test_torchrun_trains_the_run_once(prepared, tmp_path):
-    """The whole way with two real processes: one lease, one record, one folder, and both end well."""
+    """Two real processes share one lease, one record and one folder, and both succeed."""
     import subprocess
 
     recipe = {"iterations": 3, "batch": {"labelled": 4, "unlabelled": 4}, "gpus": 2}

@@ -11,7 +11,7 @@ from semiseg.hardware import distributed
 
 @pytest.fixture
 def reductions(monkeypatch):
-    """Collectives that a reading asks for; each is one wait for the device."""
+    """Counts the collective operations of a reading; each is one wait for the device."""
     seen = []
     monkeypatch.setattr(distributed, "average", lambda values: (seen.append(values), values)[1])
     return seen

@@ -180,7 +180,7 @@ def test_students_of_a_failed_teacher_are_not_run(staged, capsys):
 
 
 def test_an_interrupted_student_keeps_its_labels(staged, monkeypatch):
-    """And ends bit for bit as one that was not interrupted."""
+    """A resumed training equals an uninterrupted one bit for bit."""
     paths = staged({"st_plus_plus": {"variants": ["st"]}})
     teacher, student = paths["supervised/default"], paths["st_plus_plus/st"]
     assert (train(teacher), train(student)) == (0, 0)
@@ -222,7 +222,7 @@ def test_snapshots_survive_a_resume(staged, monkeypatch):
 
 
 def test_another_method_may_need_a_teachers_network(staged, monkeypatch):
-    """A distilled student: it asks for the teacher's predictions while it learns, and owns no label maps."""
+    """A distilled student: it uses the teacher's predictions during training, and has no label maps."""
     seen = []
 
     def losses(self, batch, step):

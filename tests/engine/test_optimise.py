@@ -16,7 +16,7 @@ STEPS = 6
 
 
 class TwoParts(nn.Module):
-    """What the optimiser asks of a network."""
+    """The interface of networks for the optimiser."""
 
     def __init__(self):
         super().__init__()

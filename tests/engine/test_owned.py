@@ -1,4 +1,4 @@
-"""A method's modules and buffers: where they live, what moves them, what is kept of them."""
+"""A method's modules and buffers: their place, their updates, and how they are saved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.hardware.test_distributed import run_two
 
 
 class Owner(Method):
-    """A projection of the coarsest features, pulled towards the mean of all that it has seen."""
+    """A projection of the coarsest features, trained towards the mean of all previous projections."""
 
     needs_teacher = True
 
@@ -47,7 +47,7 @@ class Owner(Method):
 
 @pytest.fixture
 def owner(monkeypatch):
-    """Every method is this one."""
+    """Replace every method by this one."""
     for module in (methods, methods.method):
         monkeypatch.setattr(module, "load", lambda name: Owner)
 
@@ -107,7 +107,7 @@ def same_state(one, other):
 
 
 def resumed(build, method, options, steps):
-    """A training, and one that wrote a checkpoint half-way from which a third went on."""
+    """An uninterrupted training, and one that was resumed from a checkpoint half-way."""
     whole = build(method, options)
     train_steps(whole, steps)
     half = build(method, options, name="half")

@@ -1,4 +1,4 @@
-"""What makes a step fast must not change it: fast against plain options in fp32."""
+"""Speed options must not change a step: fast and plain options are compared in fp32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that was killed at any moment and resumed is, bit for bit, the run that was not."""
+"""A run that was killed at any moment and resumed equals an uninterrupted run bit for bit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def same(one, other):
 
 
 def wait_for_cpu(child, seconds):
-    """Its own time, not the clock's: other work on the machine slows it down."""
+    """CPU time of the process, because other work on the machine affects the wall clock."""
     process = psutil.Process(child)
     while process.status() != psutil.STATUS_ZOMBIE and sum(process.cpu_times()[:2]) < seconds:
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""A training starts fast: trainings of a small study last seconds, and each is a process of its own."""
+"""A training starts fast, because trainings of a small study take seconds and each is a separate process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BARE = "import resource, torch; used = resource.getrusage(resource.RUSAGE_SELF);
 
 @pytest.fixture
 def run(prepared, tmp_path, request):
-    """Runs a program in the folder of a small study and returns the last line that it says."""
+    """Runs a program in the folder of a small study and returns its last line of output."""
     where = prepared(tiny.params({"unimatch": {}}, splits={"partitions": [4]}), tmp_path / "work")
     environment = {"PYTHONPATH": str(request.config.rootpath), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 

@@ -1,4 +1,4 @@
-"""What a person sees of a training on a terminal."""
+"""The display of a training on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vision transformer in the engine: trained with UniMatch V2, resumed, divided among processes, and at work."""
+"""A vision transformer in the engine: trained with UniMatch V2, resumed, divided among processes, used for prediction."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_no_samples_give_no_rows():
 
 
 def test_parts_of_a_batch_share_no_draw():
-    """A batch in one part has the draws that it always had; samples have theirs, whatever part they fall into."""
+    """A batch in one part has the same draws as before; a sample's draws do not depend on its part."""
     first, second = (Draws(3, 7, [5, 6], part) for part in (0, 1))
     assert np.array_equal(first.shared("box", 4), Draws(3, 7).shared("box", 4))
     assert not np.isin(second.shared("box", 4), first.shared("box", 4)).any()

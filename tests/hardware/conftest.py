@@ -1,4 +1,4 @@
-"""The engine's tiny study, for tests of what couples several processes."""
+"""The engine's tiny study, for tests with several processes."""
 
 from tests.engine.conftest import build, frozen_statistics, prepared
 

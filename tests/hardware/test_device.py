@@ -1,4 +1,4 @@
-"""Speed options as they are resolved for a device, what is recorded of them, and what becomes of a failing compiler."""
+"""Speed options for a device, their entry in the record, and the fallback after a compiler error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture
 def card(monkeypatch):
-    """`card(bf16, tf32)`: torch speaks of a GPU with these."""
+    """`card(bf16, tf32)`: torch reports a GPU with these abilities."""
 
     def make(bf16: bool, tf32: bool) -> None:
         # torch counts what it emulates as supported unless it is told not to
@@ -31,7 +31,7 @@ def card(monkeypatch):
 
 @pytest.fixture
 def process(monkeypatch):
-    """Settings of the process are put back afterwards."""
+    """Restores the settings of the process."""
     cudnn = torch.backends.cudnn
     before = cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, torch.get_float32_matmul_precision()
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
@@ -142,7 +142,7 @@ def test_bf16_is_for_gpus_unless_asked_for():
 
 
 class Failing:
-    """A compiler that gives up at the first call, as Triton does where it finds no compiler for C."""
+    """A compiler that fails at the first call, like Triton without a C compiler."""
 
     def __init__(self, error):
         self.error, self.calls = error, 0
@@ -214,7 +214,7 @@ def test_out_of_memory_is_not_taken_for_a_failing_compiler(monkeypatch):
 
 
 def test_a_wrong_call_is_not_taken_for_a_failing_compiler(monkeypatch):
-    """The plain function fails too: its error is the one to see."""
+    """The plain function fails too, and its error is shown."""
     monkeypatch.setattr(torch, "compile", Failing(RuntimeError("no")))
     with pytest.raises(TypeError):
         Speed(FAST, GPU).compiled(lambda: 0, lambda text: None)(1)

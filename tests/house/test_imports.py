@@ -1,4 +1,4 @@
-"""The house: imports flow one way, without a circle, and no two modules share a name."""
+"""Imports go one way, without a circle, and no two modules have the same name."""
 
 from __future__ import annotations
 

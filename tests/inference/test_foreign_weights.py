@@ -1,4 +1,4 @@
-"""Weights from elsewhere get the score that the run which trained them has, and do not fit by half."""
+"""Weights from elsewhere get the same score as in their run, and incomplete weights are refused."""
 
 from __future__ import annotations
 

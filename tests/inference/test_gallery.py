@@ -1,4 +1,4 @@
-"""What the page of predictions is made from; what a reader does with it is in tests/browser/test_gallery.py."""
+"""The data of the page of predictions; tests/browser/test_gallery.py tests its use."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_evaluate_gives_the_runs_own_score(study, tmp_path):
 
 
 def test_the_notebook_runs(study, tmp_path):
-    """Every code cell of docs/library.ipynb, in order, in one process that knows where the run and images are."""
+    """Every code cell of docs/library.ipynb, in order, in one process with the paths of run and images."""
     notebook = json.loads((REPOSITORY / "docs/library.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(cells) > 4

@@ -96,7 +96,10 @@ class StubStep:
         return step
 
     def equip(self, method):
-        """Give the method what it owns; buffers are new for every call of `losses`, unless the test keeps some."""
+        """Give the method its modules and buffers.
+
+        Buffers are new for every call of `losses` unless the test keeps them.
+        """
         if self.modules is None:
             self.modules, self.teacher_modules = owned_modules(method, 21), owned_modules(method, 22)
         kept, self.buffers = self.buffers, self.buffers or method.buffers()

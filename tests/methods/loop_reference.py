@@ -1,4 +1,4 @@
-"""The formulas written down a second time: float64, one pixel at a time, nothing shared with the methods."""
+"""A second implementation of the formulas: float64, one pixel at a time, no code shared with the methods."""
 
 from __future__ import annotations
 

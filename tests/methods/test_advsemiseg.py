@@ -53,7 +53,7 @@ def binary(verdicts, truth, counted):
 
 @pytest.fixture
 def facts(batch, adversarial_step):
-    """What the references start from."""
+    """The inputs of the reference implementations."""
     logits = adversarial_step.student.exact(batch.unlabelled)
     labelled = adversarial_step.student.exact(batch.image)
     return {

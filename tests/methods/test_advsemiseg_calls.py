@@ -1,4 +1,4 @@
-"""AdvSemiSeg asks its discriminator twice in a step; losses and gradients are those of four separate calls."""
+"""AdvSemiSeg calls its discriminator twice per step; losses and gradients equal those of four separate calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.methods.conftest import CLASSES, LABELLED, UNLABELLED
 
 
 class Counted(nn.Module):
-    """The paper's discriminator, and how many maps each call brought."""
+    """The paper's discriminator, which records the number of maps of each call."""
 
     def __init__(self, kind="fcn"):
         super().__init__()

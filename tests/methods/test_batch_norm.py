@@ -16,7 +16,7 @@ CASES += [("supervised", {"bn": True}), ("supervised", {"bn": True, "strong": Tr
 
 
 class NormalisedNetwork(StubNetwork):
-    """With batch norm in front, and a record of the means that it saw in training mode."""
+    """A network that starts with batch norm and records its means in training mode."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -43,7 +43,7 @@ def supervised_loss(losses: dict[str, torch.Tensor]) -> float:
 @pytest.mark.parametrize("joint", [True, False])
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_the_labelled_images_share_their_statistics_or_do_not(name, options, joint, batch, normalised, make):
-    """With `separate`, other unlabelled images change nothing of the loss of the labelled ones."""
+    """With `separate`, unlabelled images do not affect the loss of labelled images."""
     normalised.joint = joint
     method = make(name, **options)
     darker = replace(batch, unlabelled=0.5 * batch.unlabelled)
@@ -80,7 +80,7 @@ def test_bn_gives_unlabelled_images_to_the_statistics_and_to_nothing_else(batch,
 
 
 def test_strong_pastes_labelled_images_with_their_labels(batch, step, make):
-    """Where a mixed image shows another one, the label is that one's."""
+    """Pasted pixels have the label of their own image."""
     shown = []
     number = torch.arange(LABELLED, dtype=torch.float32).view(-1, 1, 1, 1)
     label = number[:, 0].long().expand(-1, *batch.label.shape[1:]).contiguous()

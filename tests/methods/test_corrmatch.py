@@ -1,4 +1,4 @@
-"""CorrMatch against its formulas: float64, and rows that are spread one after another in a loop."""
+"""CorrMatch against its formulas, in float64 and with a loop over rows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shared(modules, features, logits):
 
 
 def spread(label, sure, covers, tau):
-    """One row after another, each on what the earlier ones have left; as long as a sentence about it."""
+    """Process the rows one after another, each on the result of the previous rows."""
     label, reached = label.copy(), np.zeros_like(sure)
     for cover in covers:
         voters = [label[place] for place in np.ndindex(label.shape) if cover[place] and sure[place]]
@@ -184,7 +184,7 @@ def row_maps(seed, rows=24, side=12, segments=6):
 
 @pytest.mark.parametrize("tau", [0.0, 0.5, 0.6, 0.85])
 def test_rows_spread_their_label_one_after_another(tau):
-    """Of several images at once, with covers that overlap: what a row sees depends on the rows before it."""
+    """Several images at once, with overlapping covers, so that each row depends on previous rows."""
     cases = [row_maps(seed) for seed in range(20)]
     label, sure, covers = (torch.from_numpy(np.stack(x)) for x in zip(*cases, strict=True))
     found, reached = correlation.propagate(label, sure, covers, torch.tensor(tau), CLASSES)
@@ -232,7 +232,7 @@ def test_only_sure_pixels_are_confident(make):
 
 
 def test_labels_and_tau_teach_nobody(batch, step, make):
-    """The weak view's prediction labels and is compared with: neither has a gradient; its own terms do."""
+    """The weak view's prediction as label and as target of L_s has no gradient; its own loss terms have one."""
     method = make("corrmatch", **OPTIONS)
     losses = method.losses(batch, step)
     _, own = step.seen
@@ -248,7 +248,7 @@ def test_labels_and_tau_teach_nobody(batch, step, make):
 
 
 def test_the_auxiliary_head_learns_once(batch, step, make):
-    """From the labelled images' own logits; the shared ones have none."""
+    """The gradient comes from the labelled images' logits; the shared logits have none."""
     decode, seen = step.student.decode, []
 
     def with_auxiliary(features, size):
@@ -265,7 +265,7 @@ def test_the_auxiliary_head_learns_once(batch, step, make):
 
 
 def test_tau_leaves_out_the_padding_of_the_mixed_image(batch, step, make):
-    """As the code does: the weak view's confidence counts where the strong view, with what is pasted, is no padding."""
+    """As in the code, the weak view's confidence counts where the mixed strong view is not padding."""
     batch.valid[0], batch.valid[1:] = False, True
     method = make("corrmatch", **OPTIONS)
     threshold, seen = method._threshold, []

@@ -1,4 +1,4 @@
-"""What holds for every method: pseudo-labels have one door, are constants, and leak nothing across a CutMix border."""
+"""Every method passes pseudo-labels through `step.targets`, without gradient, and mixes them consistently in CutMix."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def full_step():
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_every_prediction_that_teaches_went_through_the_door(batch, full_step, make, name, options):
-    """With its output fixed behind the door, the network that makes pseudo-labels can be replaced by any other."""
+    """If `step.targets` returns fixed predictions, the network that makes pseudo-labels does not matter."""
     if name == "rc2l":  # its features are compared with the student's, they label nothing
         options = {**options, "lambda_rfc": 0}
     method = make(name, **options)
@@ -89,7 +89,7 @@ def test_no_gradient_flows_through_pseudo_labels(batch, full_step, make, name, o
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_padding_teaches_nothing(batch, full_step, make, name, options):
-    """Labels on padded pixels have no effect, whatever is predicted there."""
+    """Predictions on padded pixels have no effect."""
     if name == "imas":
         options = {**options, "confidence": 0}
     # One image is padded wherever the others are as well, so that pasting cannot bring other pixels there.

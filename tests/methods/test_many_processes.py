@@ -1,4 +1,4 @@
-"""The number of processes does not change the mathematics: two threads play two processes, half a batch each."""
+"""The number of processes does not change results: two threads simulate two processes with half a batch each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORLD = 2
 
 
 class Meeting:
-    """Everybody brings a tensor and leaves with those of all."""
+    """Each thread passes a tensor and gets the tensors of all threads."""
 
     def __init__(self) -> None:
         self.barrier = threading.Barrier(WORLD, timeout=60)

@@ -15,7 +15,7 @@ from tests.methods.conftest import CLASSES, StubStep
 
 
 class Pixels(nn.Module):
-    """A network that takes pixels, as the engine's do."""
+    """A network that takes pixels, like those of the engine."""
 
     def __init__(self, head: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What `semiseg plan` reckons with is what the methods do: images through a network, with and without gradient."""
+"""The declared passes of methods equal the real number of images through networks, with and without gradient."""
 
 from __future__ import annotations
 

@@ -37,14 +37,14 @@ def info_nce(similarities, right, temperature):
 
 
 def best_pairing(score, regions):
-    """Tried out, all of them: the queries for the given regions with the largest sum of scores."""
+    """The queries for the given regions with the largest sum of scores, found by trying all."""
     queries = range(len(score))
     options = itertools.permutations(queries, len(regions))
     return max(options, key=lambda chosen: sum(score[q, k] for q, k in zip(chosen, regions, strict=True)))
 
 
 def mixed_facts(batch, step):
-    """What the student gives for the mixed images, and the teacher for what they were mixed from."""
+    """The student's outputs for the mixed images, and the teacher's for the unmixed images."""
     size, valid = batch.unlabelled.shape[-2:], batch.valid.numpy()
     boxes = cutmix.unimatch_boxes(step.draws, "cutmix", size, p=0.5)
     strong = views.photometric(batch.unlabelled, step.draws, "strong").numpy()
@@ -119,7 +119,7 @@ def test_without_any_confident_pixel_the_losses_are_zero_and_not_nan(batch, step
 
 
 def test_gradients():
-    """Of every step from mask logits, class logits and features to the region losses."""
+    """Gradients of all steps from mask logits, class logits and features to the region losses."""
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape):

@@ -111,7 +111,7 @@ def random_vectors(seed, n=9, classes=4):
 
 
 def test_gradients():
-    """Of both ways to sum over pairs, with pixels that do not count."""
+    """Both ways to sum over pairs, with pixels that do not count."""
     counted = torch.rand(2, 9, generator=torch.Generator().manual_seed(0)) > 0.3
     student, teacher = random_vectors(1).requires_grad_(), random_vectors(2)
     assert torch.autograd.gradcheck(lambda s: drawn_pairs(s, teacher, counted), student)

@@ -1,4 +1,4 @@
-"""ST++'s students against the formula in float64; how labels are given stands in tests/engine/test_needed.py."""
+"""ST++'s students against the formula in float64; tests/engine/test_needed.py tests how labels are made."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_losses(batch, step, make, probability, joint):
 
 @pytest.mark.parametrize("where", ["padding", "box", "no label"])
 def test_what_has_no_label_teaches_nothing(batch, step, make, where):
-    """Another label there changes nothing, and elsewhere it does."""
+    """A changed label inside a box has no effect; outside it has."""
     method = make("st_plus_plus", cutout_probability=1.0)
     batch.given[batch.given == 255] = 0
     places = {
@@ -66,7 +66,7 @@ def test_what_has_no_label_teaches_nothing(batch, step, make, where):
 
 
 def test_labels_go_through_the_door_of_the_controls(batch, step, make):
-    """As predictions that are certain; what comes out of the door teaches."""
+    """Given labels pass through `step.targets` as certain predictions, and its result is used."""
     method = make("st_plus_plus", cutout_probability=0.0)
     batch.given[:] = 1
     before = float(method.losses(batch, step)["given"].detach())

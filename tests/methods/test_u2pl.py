@@ -62,7 +62,7 @@ def cosine(a, b):
 
 
 class Reference:
-    """One step after another, with the memory of its own."""
+    """A sequence of steps with a separate memory."""
 
     def __init__(self, method, options):
         self.o = {**method.options.model_dump(), **options}
@@ -191,7 +191,7 @@ def test_one_class_alone_has_nothing_to_be_contrasted_with(batch, step, make):
 
 
 def test_nothing_reaches_teacher_and_memory(batch, step, make):
-    """Even of a teacher that could learn: thresholds, ranks, labels, positives and negatives are constants."""
+    """Thresholds, ranks, labels, positives and negatives have no gradient, even if the teacher's outputs have."""
     step.teacher = step.teacher.network
     method = make("u2pl", **OPTIONS)
     step.buffers = method.buffers()

@@ -1,4 +1,4 @@
-"""The memory against lists that grow and are cut, as one would write it without thinking of a device."""
+"""The memory, compared with a simple implementation by lists."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_info_nce_and_its_gradient():
 
 
 def test_a_class_whose_memory_is_empty_teaches_nothing():
-    """There is nothing to be unlike; its anchors count as those of every class that occurs."""
+    """The class has no negatives, but its anchors count."""
     bank, keys = class_memory.make(2, 4, 4, WIDTH), torch.eye(2).repeat(3, 1)
     first, second = torch.arange(6) % 2 == 0, torch.arange(6) % 2 == 1
     both = torch.stack([first, second], 1)

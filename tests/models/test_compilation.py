@@ -1,4 +1,4 @@
-"""Networks as torch's tracer sees them, without a GPU: one graph, and no second one once a step has been taken."""
+"""Networks in torch's tracer, without a GPU: one graph, and no recompilation after a step."""
 
 from __future__ import annotations
 

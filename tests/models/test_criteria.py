@@ -72,7 +72,7 @@ def test_ohem(seed: int, thresh: float, min_kept: int) -> None:
 
 @pytest.mark.parametrize("min_kept", [5, 40, 500])
 def test_ohem_ranks_the_pixels_of_all_processes_together(min_kept: int) -> None:
-    """Each of two processes has one of the images; `gathered` stands in for what the others send."""
+    """Each of two processes has one of the images; `gathered` replaces the data of other processes."""
     logits, label = problem(1)
     parts = [(logits[:1], label[:1]), (logits[1:], label[1:])]
     sent: list[list[Tensor]] = []
@@ -144,7 +144,7 @@ def test_float32_under_autocast(criterion) -> None:
 
 @pytest.mark.parametrize("criterion", [criteria.cross_entropy, criteria.ohem, criteria.boundary_relaxed])
 def test_the_mean_can_be_taken_over_processes(criterion) -> None:
-    """Two halves with unequal numbers of valid pixels, put together by their sums, are the whole."""
+    """Two halves with unequal numbers of valid pixels, combined by their sums, equal the whole."""
     logits, label = problem(5)
     label[0, :4] = IGNORE
     sums = []

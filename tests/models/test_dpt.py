@@ -49,7 +49,7 @@ def test_dino_gives_four_maps_of_the_patches_stride(encoder: str) -> None:
 
 
 def test_sizes_are_those_in_the_logs_of_unimatch_v2() -> None:
-    """Its log says 86.6 M for the encoder and 10.9 M for the head; 0.3 M of the latter nothing passes through."""
+    """The log has 86.6 M for the encoder and 10.9 M for the head; 0.3 M of the head are never used."""
     with torch.device("meta"):
         net = build(NetworkConfig(architecture="dpt", encoder="tu-vit_base_patch14_dinov2"), 21)
     unused = 2 * (128 * 128 * 9 + 128)
@@ -119,7 +119,7 @@ def test_the_head_uses_all_four_maps() -> None:
 
 @pytest.mark.parametrize("encoder", ["tu-vit_small_patch14_dinov2.lvd142m", "tu-vit_small_patch16_dinov3.lvd1689m"])
 def test_the_hubs_weights_fit_without_a_key_left_over(encoder: str, monkeypatch, tmp_path) -> None:
-    """What the hub would give, from a file and through the cache."""
+    """Weights as from the hub, from a file and through the cache."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
         state = timm.create_model(encoder.removeprefix("tu-"), num_classes=0).state_dict()

@@ -1,4 +1,4 @@
-"""MaskFormer's criterion equals a loop in float64, and ignores what it has to ignore."""
+"""MaskFormer's criterion equals a loop in float64, and leaves out ignored pixels."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from semiseg.models import matching
 
 
 def cheapest(cost: torch.Tensor, columns: list[int]) -> float:
-    """The least total over all ways to give columns to rows, by trying them all."""
+    """The least total over all assignments of columns to rows, found by trying all."""
     rows = range(cost.shape[0])
     if len(columns) <= len(rows):
         choices = [list(zip(chosen, columns, strict=True)) for chosen in permutations(rows, len(columns))]

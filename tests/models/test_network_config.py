@@ -1,4 +1,4 @@
-"""Network configurations: what is accepted, and what a wrong one is told."""
+"""Network configurations: valid values, and messages for invalid values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every network has to do, and what sets each apart."""
+"""Requirements for all networks, and properties of each."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_forward_is_decode_of_encode(config: NetworkConfig, head: str) -> None:
 
 
 def score(output: Output) -> Tensor:
-    """A scalar that depends on everything a network is trained through."""
+    """A scalar that depends on all trained outputs of a network."""
     parts = [output.logits] + ([] if output.auxiliary is None else [output.auxiliary])
     if output.regions is not None:
         parts += [

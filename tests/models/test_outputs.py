@@ -1,4 +1,4 @@
-"""Slices of what a network gives."""
+"""Slices of a network's outputs."""
 
 from __future__ import annotations
 

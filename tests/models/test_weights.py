@@ -1,4 +1,4 @@
-"""Start weights: nothing is loaded by half, and a wrong file is named."""
+"""Start weights: incomplete weights are refused, and messages name the file."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_imagenet_weights_come_from_the_library(encoder: str, state, monkeypatch
 
 
 def test_hub_weights_are_known_by_the_hash_of_their_tensors(state, monkeypatch, tmp_path) -> None:
-    """From a hub that gives what it likes: the hash is found, and where one is wanted, any other is refused."""
+    """A fake hub: the hash is found, and with a configured hash all other weights are refused."""
     monkeypatch.setattr(weights, "_pretrained", lambda name: state)
 
     def network(sha256: str | None):

@@ -1,4 +1,4 @@
-"""params.local.yaml is laid over params.yaml, `only` keeps some methods, and plugins are checked."""
+"""params.local.yaml overrides params.yaml, `only` keeps some methods, and plugins are checked."""
 
 from __future__ import annotations
 

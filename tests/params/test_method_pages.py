@@ -1,4 +1,4 @@
-"""docs/methods is what the methods' files, the published figures and the committed results say.
+"""docs/methods agrees with the methods' files, the published figures and the committed results.
 
 A method without a page is not in the documentation yet, which breaks nothing: the scripts in scripts/ add it.
 """

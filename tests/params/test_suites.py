@@ -146,7 +146,7 @@ def test_kinds_of_trainings():
 
 
 def _tree(name: str, root: Path) -> dict:
-    """Made images of the data set's kind; what params.yaml would say of it."""
+    """Synthetic images in the format of the data set; returns its block of params.yaml."""
     kind = name.split("_")[0]
     if kind == "voc":
         ids = [f"2007_{number:06}" for number in range(8)]

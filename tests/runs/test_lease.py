@@ -1,4 +1,4 @@
-"""Who is taken for alive: by the host's processes, by Slurm's queue, or by the last heartbeat."""
+"""Whether a lease's holder counts as alive: by the host's processes, Slurm's queue, or the last heartbeat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG_AGO = 10 * lease.SILENCE_SECONDS
 
 @pytest.fixture
 def squeue(tmp_path, monkeypatch):
-    """A squeue that says this of every job, and an error when it is given none."""
+    """A fake squeue with this answer for every job, or an error without an answer."""
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
@@ -46,7 +46,7 @@ def test_where_slurm_does_not_answer_the_heartbeat_counts(squeue):
 
 
 def test_a_job_that_begins_again_elsewhere_does_not_take_itself_for_the_dead_holder(squeue, monkeypatch):
-    """After a lost node the number is the same and Slurm says RUNNING: of the process that asks."""
+    """After a lost node the job number is the same, and Slurm's RUNNING refers to the asking process."""
     squeue("RUNNING\\n")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert not lease.is_alive(holder(LONG_AGO))
@@ -66,7 +66,7 @@ def test_the_lease_of_a_lost_node_is_taken_over_by_the_same_job(tmp_path, squeue
 
 
 def test_a_lease_that_was_taken_over_is_noticed_and_left_alone(tmp_path):
-    """After a long silence, as of a disk that did not answer: two trainings must not write into one folder for long."""
+    """After a long silence, for example of the disk, two trainings must not write into one folder for long."""
     with lease.hold(tmp_path, "spec", print) as mine:
         mine.beat()
         assert not mine.superseded

@@ -58,7 +58,7 @@ def test_a_spec_that_was_taken_away_comes_back_when_the_products_are_whole(folde
     ],
 )
 def test_a_training_left_behind_by_its_driver_keeps_silent(folder, tmp_path_factory, at_the_start, by_now, kept):
-    """Its spec.json would be newer than the new driver's request, and so pass for the answer to it."""
+    """Its spec.json would be newer than the new driver's request, so Snakemake would accept it as the result."""
     request = tmp_path_factory.mktemp("requests") / "seed0.json"
     write_json(request, {"wanted": at_the_start})
     (folder / "spec.json").unlink()

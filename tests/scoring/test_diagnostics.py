@@ -15,7 +15,7 @@ LABEL = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 255, 255]], n
 
 
 class Source:
-    """Says class 1 where the picture is bright."""
+    """A network that predicts class 1 for bright pixels."""
 
     def __init__(self):
         self.sizes = set()

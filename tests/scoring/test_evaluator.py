@@ -1,4 +1,4 @@
-"""What an evaluation does around the network."""
+"""The evaluation, except for the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROTOCOL = {"name": "whole", "scales": [1.0], "flip": False}
 
 
 class Brightness(nn.Module):
-    """Says class 1 where the picture is bright, and notes cuDNN's setting."""
+    """A network that predicts class 1 for bright pixels and records cuDNN's setting."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ def test_one_view_needs_no_probabilities(protocol, monkeypatch):
 
 
 def test_beside_a_gpu_images_are_read_ahead_into_pinned_memory(monkeypatch):
-    """Another thread reads the next batches while one is worked on; results and their order stay."""
+    """Another thread reads the next batches while one is processed; results and their order do not change."""
     store, network, readers, pinned = Pictures(), Brightness(), [], []
     plain = Evaluator(store, PROTOCOL, 2, 2, SPEED).matrices(network, list(store.images))
     evaluator = Evaluator(store, PROTOCOL, 2, 2, SPEED)

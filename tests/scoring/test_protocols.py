@@ -29,7 +29,7 @@ PROTOCOLS = {
 
 
 class Net(nn.Module):
-    """Its receptive field crosses window borders, so that a window's place shows in its logits."""
+    """Its receptive field crosses window borders, so that logits depend on a window's position."""
 
     def __init__(self):
         super().__init__()
@@ -201,7 +201,7 @@ def test_confidence_is_the_probability_of_the_shown_class(network):
 
 
 def test_a_class_that_is_nowhere_is_left_out_of_the_mean():
-    """Neither in the truth nor predicted: left out. Predicted without being there, or missed wholly: counts as 0."""
+    """A class in neither truth nor prediction is left out; a class in only one of them counts as 0."""
     matrix = np.array([[5, 5, 0, 0], [0, 10, 0, 0], [0, 0, 0, 0], [2, 0, 0, 0]])
     assert mean_iou(matrix) == pytest.approx(100 * (5 / 12 + 10 / 15 + 0) / 3)
     wrongly_predicted = np.array([[5, 0, 1], [0, 4, 0], [0, 0, 0]])

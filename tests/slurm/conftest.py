@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", params=["plain", "accounting"])
 def mode(request: pytest.FixtureRequest) -> Cluster:
-    """The cluster, without or with slurmdbd; it is built anew when the one that is up is of the other kind."""
+    """The cluster, without or with slurmdbd; it is built again if a cluster of the other kind is running."""
     up = Cluster.running()
     if up is None:
         pytest.skip("no throw-away Slurm answers; start one with `python tests/slurm/throwaway.py up FOLDER`")
@@ -39,7 +39,7 @@ def mode(request: pytest.FixtureRequest) -> Cluster:
 
 @pytest.fixture
 def cluster(mode: Cluster) -> Iterator[Cluster]:
-    """Handed over idle and whole, whatever the test before did to it."""
+    """The cluster, idle and complete after any previous test."""
     yield mode
     mode.mend()
     subprocess.run(["scancel", "-u", getpass.getuser()])
@@ -62,7 +62,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
-    """What the tiny suite with these changes gives on this machine, undisturbed and without Slurm."""
+    """The results of the tiny suite with these changes on this machine, without disturbances and without Slurm."""
     found: dict[str, dict[str, str]] = {}
 
     def results(**changes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The literal command, undisturbed: what is asked for is what Slurm gives, and the results are those of one machine."""
+"""The command without disturbances: jobs get the planned resources, and results equal those of one machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def jobs() -> list[dict[str, str]]:
 
 
 def as_planned(here) -> list[dict[str, str]]:
-    """The jobs of this folder, one for each training, after a look whether each asked for what was planned."""
+    """The jobs of this folder, one for each training; checks that each requested the planned resources."""
     sent = [job for job in jobs() if job["WorkDir"] == str(here.folder)]
     asked = {job["Comment"].partition("_wildcards_")[2]: job for job in sent}
     planned = here.planned()
@@ -49,7 +49,7 @@ def cards(job: dict[str, str]) -> int:
 
 
 def occupy(node: str, *what: str) -> str:
-    """Somebody else's job, which has so much of a node."""
+    """A job of another user that takes this much of a node."""
     asked = ["-w", node, *what, "-t", "20", "-o", "/dev/null", "--wrap", "sleep 1200"]
     number = ask("sbatch", "--parsable", *asked).strip()
     while ask("squeue", "-h", "-j", number, "-o", "%T") != "RUNNING\n":
@@ -93,7 +93,7 @@ def test_short_trainings_travel_together(cluster, workspace, reference):
 
 
 def test_trainings_on_gpus_see_their_own_device(cluster, workspace, undisturbed):
-    """Cards that Slurm alone believes in: it shares them out, and the CPU stands in for them."""
+    """GPUs that exist only in Slurm's configuration; trainings use the CPU."""
     suite = {"recipe": WITH_GPU, "methods": {"supervised": {}}, "seeds": [0, 1]}
     here = workspace(**LONG, **suite)
     here.environment["SEMISEG_SLURM_GPU_MODEL"] = "fake"

@@ -1,4 +1,4 @@
-"""Trainings that fail: some are tried again with more memory, some are lost, and none takes others with it."""
+"""Failing trainings: some are retried with more memory, some fail for good, and none affects others."""
 
 from __future__ import annotations
 

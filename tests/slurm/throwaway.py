@@ -101,7 +101,7 @@ class Cluster:
 
     @classmethod
     def running(cls) -> Cluster | None:
-        """The one that is up on this host, if it is one of ours and answers."""
+        """The running cluster of this host, if these tests started it and it answers."""
         if not MARK.exists() or not shutil.which("sinfo") or _run("sinfo", check=False).returncode:
             return None
         folder = Path(MARK.read_text().strip())
@@ -146,13 +146,13 @@ class Cluster:
         return len(_run("sinfo", "-h", "-N", "-p", "main", "-t", "idle", check=False).stdout.split("\n")) - 1
 
     def _refuse_a_closed_folder(self) -> None:
-        """The daemons run as users of their own, and have to come in."""
+        """The daemons run as other users and need access."""
         for folder in self.folder.parents:
             if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
                 raise SystemExit(f"{folder} is closed to other users: `chmod o+x {folder}`, or take another folder")
 
     def _last_words(self) -> str:
-        """What the daemons said before somebody gave up on them."""
+        """The logs of the daemons, for error messages."""
         logs = sorted(path for path in (self.folder / "log").iterdir() if path.stat().st_size)
         return "\n".join(f"{path.name}: {line}" for path in logs for line in path.read_text().splitlines()[-5:])
 
@@ -206,7 +206,7 @@ class Cluster:
         _run("sacctmgr", "-i", "add", "user", getpass.getuser(), "account=research", "cluster=throwaway")
 
     def mend(self) -> None:
-        """Start what was taken away, and wait until every node answers."""
+        """Start stopped daemons, and wait until every node answers."""
         books = ("slurmdbd",) if self.accounting else ()
         for name in (*books, "slurmctld", *(f"slurmd-{node}" for node in self.names)):
             if not (self.folder / f"{name}.pid").exists():
@@ -275,7 +275,7 @@ class Cluster:
                 continue
 
     def lose(self, node: str) -> None:
-        """The whole machine is gone: its daemon, and every process of the jobs on it."""
+        """Simulate the loss of a machine: end its daemon, and every process of its jobs."""
         jobs = _run("squeue", "-h", "-w", node, "-o", "%A").stdout.split()
         self.stop(f"slurmd-{node}", signal.SIGKILL)
         marks = tuple(f"slurmstepd: [{job}." for job in jobs)

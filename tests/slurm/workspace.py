@@ -1,4 +1,4 @@
-"""A copy of the workflow in a folder of its own, with a tiny suite, and what is needed to watch and to disturb it."""
+"""A copy of the workflow in a separate folder with a tiny suite, and functions to observe and disturb it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Workspace:
             raise AssertionError(f"snakemake hangs; its log ends with\n{self.log[-4000:]}") from None
 
     def stop(self) -> None:
-        """Leave nothing running behind a test that failed."""
+        """End all processes after a failed test."""
         for process in self.started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -166,7 +166,7 @@ class Workspace:
         return json.loads(path.read_text())
 
     def results(self) -> dict[str, str]:
-        """sha256 of everything that must not depend on how it came about: runs' products, and tables but for costs."""
+        """sha256 of all results that must be reproducible: products of runs, and tables except costs."""
         base = self.folder / "results/tiny"
         names = ("spec.json", "eval.json", "evaluations.npz", "model.safetensors", "predictions.npz")
         files = [folder / name for folder in self.runs.values() for name in names]

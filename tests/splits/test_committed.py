@@ -1,4 +1,4 @@
-"""What is committed of data that may not be redistributed shows none of their images."""
+"""Committed results show no images of data that must not be redistributed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def datasets_of(suite: str) -> set[str]:
 
 @functools.cache
 def restricted(suite: str) -> bool:
-    """A data set that nobody declares redistributable is not."""
+    """A data set counts as redistributable only if this is declared."""
     declared = yaml.safe_load((ROOT / "params.yaml").read_text())["datasets"]
     return any(not declared.get(name, {}).get("redistributable", False) for name in datasets_of(suite))
 

@@ -40,7 +40,7 @@ def dead():
 
 @pytest.fixture(autouse=True)
 def _signals():
-    """A guarded process listens to Ctrl-C in a way of its own."""
+    """A guarded process changes the handling of Ctrl-C."""
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
@@ -48,14 +48,14 @@ def _signals():
 
 @pytest.fixture
 def living():
-    """Another process at work."""
+    """Another working process."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     yield identity() | {"pid": process.pid, "process_started": psutil.Process(process.pid).create_time()}
     process.communicate(b"\n")
 
 
 def start(folder):
-    """A process that guards this folder, says how that went, and works until it is given a line."""
+    """A process that guards this folder, prints the result, and works until it reads a line."""
     code = "from semiseg.base import errors\nfrom semiseg.study import driver_lock\ntry:\n"
     code += "    driver_lock.guard(['snakemake', 'all']); said = 'works'\n"
     code += "except errors.UserError as error:\n    said = 'refused'\nprint(said, flush=True)\ninput()"
@@ -93,7 +93,7 @@ def test_a_scripts_background_process_hears_the_signal_that_is_named_and_so_do_i
 
 
 def test_a_second_and_a_third_are_told_before_the_first_has_its_lock(tmp_path):
-    """Snakemake locks seconds after its start: until then the note alone says who works here."""
+    """Snakemake locks seconds after its start: until then only the note names the driver."""
     first, second = start(tmp_path), start(tmp_path)
     told = [one.stdout.readline() for one in (first, second)]
     assert sorted(told) == ["refused\n", "works\n"], "whichever of the two was faster"

@@ -1,4 +1,4 @@
-"""Finished runs travel without weights, and stand for planned runs or are shown beside them."""
+"""Submitted runs without weights replace planned runs or are shown in separate rows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rows(study: Study) -> list[dict]:
 
 
 def packed_again(change) -> None:
-    """The submission day-1 with changed run folders, packed by somebody who keeps all hashes of the packing right."""
+    """The submission day-1 with changed run folders, packed with valid hashes of the archive."""
     place = Path("unpacked")
     manifest = submission.read(Path("day-1"))
     submission.unpack(Path("day-1"), manifest, place)
@@ -197,7 +197,7 @@ def resealed(path: Path, change) -> None:
 
 
 def other_spec(path: Path, change) -> None:
-    """As if it had been trained so: all hashes are right."""
+    """A run as if it had been trained this way, with valid hashes."""
     carried = read_json(path / "spec.json")["spec"]
     change(carried)
     digest = spec.spec_sha256(carried)
@@ -300,7 +300,7 @@ def test_histograms_of_confidence(there, tmp_path, monkeypatch):
 
 
 def test_a_collected_teacher_is_trained_for_a_student_that_is_missing(there, here, monkeypatch):
-    """Its weights are needed, and nobody has them."""
+    """A run whose weights are needed but missing."""
     collect(Path("day-1"))
     study = Study.load()
     student, teacher = (next(run for run in study.plan.runs if run.method == name) for name in METHODS)

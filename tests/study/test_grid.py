@@ -1,4 +1,4 @@
-"""From a suite to its runs: what the expansion of the grid decides by itself."""
+"""The expansion of a suite into its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which edit makes which run stale: edits of a copy of the package, judged by the specs that a study then wants."""
+"""Which edits make which runs stale: a copy of the package is edited, and current specs are compared."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def forget() -> None:
 
 
 def by_content(read: Callable) -> Callable:
-    """Reads a module again when its file has changed, which no process outside of this test would notice."""
+    """Reads a module again after its file has changed; the package reads each module only once per process."""
     known = {}
 
     def module(name: str) -> tuple:

@@ -1,4 +1,4 @@
-"""Equal numbers of trials, judged on val alone, and what becomes of the best."""
+"""Equal numbers of trials, judged on val only, and the use of the best trial."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_trials_may_have_another_data_set_and_list():
 
 
 def test_the_stages_before_a_trial_are_those_of_the_default():
-    """They are trained once for all trials; on another data set, where nobody looks at test, they are judged on val."""
+    """They are trained once for all trials; on another data set without evaluation on test, they are judged on val."""
     for changes, judged_on in (({}, "test"), ({"dataset": "other"}, "val")):
         content = tiny.params({"st_plus_plus": {"at": [4]}}, tune=TUNE | changes)
         content["datasets"]["other"] = {"kind": "pocket"}
@@ -203,7 +203,7 @@ def test_nothing_of_test_is_read(tried):
 
 
 def best_is(number: int) -> dict:
-    """Name the best trial by scores of our own."""
+    """Choose the best trial by invented scores."""
     for run in Study.load().plan.trials:
         path = run.path / "eval.json"
         content = {key: value for key, value in read_json(path).items() if key != "sha256"}

@@ -1,4 +1,4 @@
-"""docs/own-data.md from the first line to the last, with the commands that stand there."""
+"""All commands of docs/own-data.md, in order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fields(root: Path) -> None:
 
 
 def shorten(root: Path) -> None:
-    """The proposed suites, with fewer runs of fewer iterations: a minute's walk instead of an afternoon's."""
+    """The proposed suites, with fewer runs of fewer iterations: they take minutes instead of hours."""
     path = root / "params.local.yaml"
     content = yaml.safe_load(path.read_text())
     for suite in content["suites"].values():

@@ -69,7 +69,7 @@ def test_overlapping_boxes_undo_each_other():
 
 
 def official_unimatch(generator: np.random.Generator, size: int) -> tuple[int, int] | None:
-    """The law in words: area, then ratio and corner together until the box fits."""
+    """A reference implementation: draw the area, then ratio and corner together until the box fits."""
     if generator.random() > 0.5:
         return None
     area = generator.uniform(0.02, 0.4) * size * size

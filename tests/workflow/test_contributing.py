@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md promises: its method works as it stands there, and an addition turns no test red."""
+"""The promises of CONTRIBUTING.md: its example method works unchanged, and additions break no test."""
 
 from __future__ import annotations
 

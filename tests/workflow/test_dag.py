@@ -1,4 +1,4 @@
-"""What Snakemake makes again, and what it leaves alone: decided by content, never by times or metadata."""
+"""Snakemake rebuilds results because of content, never because of times or metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def content():
 
 
 def test_a_study_from_nothing_and_what_is_made_again(study, content):
-    """One workspace, several changes after each other: building it is the expensive part."""
+    """One workspace with several changes in sequence, because building it is expensive."""
     work = study(content)
     first = work.snakemake()
     assert first.code == 0, first.text

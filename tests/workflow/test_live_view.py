@@ -1,4 +1,4 @@
-"""What a person sees of a driver at work: bars on a terminal, lines in a pipe, Snakemake's own words on request."""
+"""The output of a driver: bars on a terminal, lines in a pipe, Snakemake's output on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that need other runs, through Snakemake: trained in their order, once, and again when a teacher changes."""
+"""Runs that need other runs, through Snakemake: trained in order, once, and again if a teacher changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in of the simulated study, which runs by hand only, must not fall behind what it stands in for."""
+"""The stand-in of the simulated study, which is only run by hand, must stay consistent with real trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study that tunes comes to its end in one command, and nothing of it is trained twice."""
+"""A study with tuning is finished by one command, and no run is trained twice."""
 
 from __future__ import annotations
 

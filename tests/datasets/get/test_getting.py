@@ -44,7 +44,7 @@ def zipped(folder: Path, top: str = "") -> bytes:
 
 
 def sources(path: Path, contents: dict[str, bytes], address: str | None, hashed: bool = True) -> Path:
-    """The true sources.yaml with our archives in place of the real ones."""
+    """The real sources.yaml with our archives instead of the original archives."""
     text = yaml.safe_load((Path(archives.__file__).with_name("sources.yaml")).read_text())
     for source in text.values():
         for archive in source["archives"]:

@@ -1,4 +1,4 @@
-"""Cityscapes in miniature: both layouts, the field's lists by name, and cities held out for choosing."""
+"""Cityscapes in miniature: both layouts, published lists by name, and held-out cities."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_nothing_is_overwritten(made):
 
 
 def test_drawing_is_integer_arithmetic():
-    """Floating point may differ between machines in its last bit, and a rounded pixel with it."""
+    """The last bit of floating-point numbers, and therefore a rounded pixel, may differ between machines."""
     import ast
 
     for path in Path(pocket.__file__).parent.glob("*.py"):

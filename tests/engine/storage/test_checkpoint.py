@@ -1,4 +1,4 @@
-"""Which checkpoint a training goes on from, and that reading one runs no code."""
+"""The checkpoint from which a training continues; reading a checkpoint executes no code."""
 
 from __future__ import annotations
 
@@ -101,7 +101,10 @@ def dies_at(monkeypatch):
 
 
 def test_changed_to_and_fro_it_ends_as_if_nothing_had_been(trainer, dies_at, tmp_path, monkeypatch):
-    """A dies after a checkpoint; B starts anew, over A's metrics, and dies before its own; A must not mix the two."""
+    """A dies after a checkpoint.
+
+    B starts again over A's metrics, and dies before its checkpoint; A must not mix both.
+    """
     undisturbed = trainer(A, "undisturbed")
     for content, moment in ((A, 8), (B, 2)):
         dies_at(moment)

@@ -1,4 +1,4 @@
-"""Each metric a second time, in float64 and with loops."""
+"""Each metric, compared with a second implementation in float64 and with loops."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_weight_of_two_is_the_image_twice(matrices, name):
 
 @pytest.fixture(scope="module")
 def maps():
-    """Predictions whose confidence says something of their errors, and is too high."""
+    """Predictions with a confidence that correlates with errors and is too high."""
     random = np.random.default_rng(2)
     label = random.integers(0, CLASSES, (6, 24, 24))
     confidence = (1 - (1 - random.random(label.shape)) ** 4 * 0.8).astype(np.float32)
