@@ -1,4 +1,4 @@
-"""A vision transformer in the engine: trained with UniMatch V2, resumed, divided among processes, used for prediction."""
+"""A vision transformer in the engine: trained with UniMatch V2, resumed, divided among processes, predicting."""
 
 from __future__ import annotations
 
