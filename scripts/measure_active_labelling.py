@@ -1,4 +1,4 @@
-"""Does `semiseg advise --label` choose better images than chance? From 20 labels to 40, by both, on one data set.
+"""Compare images chosen by `semiseg advise --label` with random images: from 20 to 40 labels, on one data set.
 
     python scripts/measure_active_labelling.py prepare SUITE [--labels 20] [--lists 3] [--method NAME]
     snakemake --profile local all --config suite=SUITE_active_start
@@ -6,11 +6,11 @@
     snakemake --profile local all --config suite=SUITE_active
     python scripts/measure_active_labelling.py report SUITE
 
-`prepare` draws the lists of labels to start with and writes both suites into params.local.yaml, with the recipe, the
-evaluation and the seeds of SUITE, and one method, by default the first of the recommended ones. The first suite trains
-only the first seed. In `choose` that training ranks the other images of the pool, whose masks it does not see. As many
-as there were are added: the first ones of the ranking, or images drawn at random. `report` writes a table of the pairs
-of trainings that are finished, and a page with the gain and its interval.
+`prepare` draws the first lists of labelled images and writes both suites into params.local.yaml, with the recipe,
+evaluation and seeds of SUITE, and one method, by default the first recommended method. The first suite trains only the
+first seed. In `choose` this training ranks the remaining images of the pool without their masks. The list is doubled:
+with the best-ranked images, or with random images. `report` writes a table of the finished pairs of trainings, and a
+page with the gain and its interval.
 """
 
 from __future__ import annotations

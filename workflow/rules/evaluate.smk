@@ -1,5 +1,5 @@
 # Scores under all selection rules, from the stored confusion matrices, without network and images. Each training is scored
-# # at the end of its job. This job scores the remaining runs, for example after a change of the scoring code.
+# at the end of its job. This job scores the remaining runs, for example after a change of the scoring code.
 
 
 localrules:

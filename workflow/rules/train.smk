@@ -1,5 +1,5 @@
 # One job per run. Only spec.json is an output: Snakemake deletes outputs before a job, and checkpoints must be kept.
-# # Short trainings share jobs (slurm/config.yaml sets the group size); each long training has a separate job.
+# Short trainings share jobs (slurm/config.yaml sets the group size); each long training has a separate job.
 
 import signal
 

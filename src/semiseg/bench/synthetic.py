@@ -19,7 +19,7 @@ class Sample:
 
 
 # Standard deviations of the grain that give files as large as those of the data sets: about 0.5 bytes per pixel for
-# # VOC's JPEGs, and 1.1 for Cityscapes' PNGs, which show smoother pictures.
+# VOC's JPEGs, and 1.1 for Cityscapes' PNGs, which show smoother pictures.
 GRAIN = {".jpg": 11.0, ".png": 0.5}
 
 

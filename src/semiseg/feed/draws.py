@@ -32,7 +32,7 @@ def _key_schedule(key: tuple[int, int]) -> np.ndarray:
 
 def _rounds(counters: np.ndarray, schedule: np.ndarray) -> np.ndarray:
     # Words 0 and 2 are multiplied in one call, then words 1 and 3 are mixed in. A view gives the two halves of the
-    # # 64-bit products, and two buffers take turns. That is three numpy calls per round; the calls dominate the cost.
+    # 64-bit products, and two buffers take turns. That is three numpy calls per round; the calls dominate the cost.
     left, right = counters[0::2], counters[1::2]
     products = [np.empty((2, counters.shape[1]), dtype="<u8") for _ in range(2)]
     halves = [product.view("<u4").reshape(2, -1, 2)[::-1] for product in products]

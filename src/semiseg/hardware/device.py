@@ -141,7 +141,7 @@ class _WithFallback:
         import torch._functorch.config
 
         # By default the backward pass is compiled when it first runs. That is outside of this object and too late for a
-        # # fallback, because the forward pass has already updated the statistics of batch normalisation.
+        # fallback, because the forward pass has already updated the statistics of batch normalisation.
         torch._functorch.config.force_non_lazy_backward_lowering = True
         self.plain, self.speed, self.say = function, speed, say
         self.fast = torch.compile(function, dynamic=False)

@@ -60,7 +60,7 @@ class FixMatch(Method):
 
         o, weak = self.options, batch.unlabelled
         # A separate pass in evaluation mode, before this step's BN update, labels the pasted pixels, as in the official
-        # # code.
+        # code.
         donor = pseudo_labels(step.targets(step.student_eval(weak).logits), batch).partner(step)
         strong = views.photometric(weak, step.draws, "strong", strength=self.setting.strength)
         boxes = cutmix.unimatch_boxes(step.draws, "cutmix", weak.shape[-2:], p=o.cutmix_probability)

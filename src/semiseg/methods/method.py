@@ -29,7 +29,7 @@ class PseudoLabelOptions(MethodOptions):
     """Options of a method that learns from its own predictions."""
 
     # `Step.targets` replaces the predictions: `oracle` by the hidden labels, `shuffled` by another image's prediction.
-    # # These test the method: it must come close to full labels, or must not gain. Results use `none`.
+    # These test the method: it must come close to full labels, or must not gain. Results use `none`.
     control: Literal["none", "oracle", "shuffled"] = "none"
 
 
