@@ -184,4 +184,4 @@ def test_the_command_measures_the_parts_that_are_named(capsys, monkeypatch, tmp_
     assert "1 parts are left; repeat the command to continue with them" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
         main(["bench", "gpu", "--out", str(tmp_path), "--only", "nothing"])
-    assert stopped.value.code == 2 and "there are step-a, step-b, other" in capsys.readouterr().err
+    assert stopped.value.code == 2 and "the parts are step-a, step-b, other" in capsys.readouterr().err

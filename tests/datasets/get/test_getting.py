@@ -126,7 +126,7 @@ def test_a_hash_that_nobody_published_is_seen_and_then_kept(tmp_path: Path) -> N
         listed = sources(tmp_path / "sources.yaml", contents, address, hashed=False)
         get("camvid", config, root, said.append, listed, HASTY)
         digest = hashlib.sha256(content).hexdigest()
-        assert any(f"sha256 {digest} (seen" in line for line in said)
+        assert any(f"sha256 {digest} (computed" in line for line in said)
         assert files.read_json(root / "camvid/sources.lock.json")[name]["status"] == "seen"
         assert check_dataset("camvid", config, root)["problems"] == []
         # Another file under the same address is noticed the next time.
