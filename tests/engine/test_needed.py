@@ -176,7 +176,7 @@ def test_students_of_a_failed_teacher_are_not_run(staged, capsys):
         states["st_plus_plus/default"] == states["st_plus_plus/stage=first"] == ("missing", "not run: teacher failed")
     )
     assert train(paths["st_plus_plus/stage=first"]) == 2
-    assert f"its teacher {teacher} failed (no memory); mend that" in capsys.readouterr().err
+    assert f"its teacher {teacher} failed (no memory); fix the cause" in capsys.readouterr().err
 
 
 def test_an_interrupted_student_keeps_its_labels(staged, monkeypatch):
