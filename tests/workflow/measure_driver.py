@@ -98,7 +98,7 @@ def copy_to_all_runs() -> None:
         for name in (*PRODUCTS, "config.yaml"):
             if (template / name).exists() and not (folder / name).exists():
                 shutil.copy(template / name, folder / name)
-        wanted = spec.make_spec(run.config, data_sha256("tiny"), read_split(study.split_file(run)).sha256)
+        wanted = spec.make_spec(run.config, data_sha256("tiny"), read_split(study.specs.split_file(run)).sha256)
         digest = spec.spec_sha256(wanted)
         known = {"spec_sha256": digest, "seed": run.seed, "products": folder.products()}
         write_json(folder / "record.json", RunFolder(template).record | known)
