@@ -1,4 +1,4 @@
-"""Build workflow/container.def with buildah, where there is no Apptainer; needs neither root nor a service.
+"""Build workflow/container.def with buildah, where there is no Apptainer; no service has to run.
 
     python scripts/container_with_buildah.py [--base IMAGE | --base FOLDER] [--tag semiseg] [--run OPTION ...]
 
