@@ -71,7 +71,9 @@ def test_nothing_is_bold_where_nothing_can_be_told_apart(tmp_path):
     made = built(tmp_path, rows)
     assert [row["leading"] for row in made["comparison"].rows] == [True] * 3
     assert not any(row["bold"] for row in made["comparison"].rows)
-    assert "none of the 3 cells differs significantly from the top" in made["leaders"].rows[0]["sentence"]
+    said = made["leaders"].rows[0]["sentence"]
+    assert "none of the 3 cells differs significantly from the top after correction over all pairs" in said
+    assert said.endswith("0 of 2 variants are significantly above supervised.")
 
 
 def test_each_row_shows_the_baseline_that_was_subtracted(tmp_path):

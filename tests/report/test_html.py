@@ -17,7 +17,7 @@ from semiseg.report.html import answer, downloads, first_page, pages, run_differ
 from semiseg.report.html.chart import LINES, line_chart
 from semiseg.report.plots import style
 from semiseg.report.records import Records
-from semiseg.report.table import read_all
+from semiseg.report.table import Table, View, read_all
 from tests.report import studies
 from tests.report.studies import DATASET
 
@@ -159,6 +159,17 @@ def test_tables_are_listed_in_groups(report):
     groups = table_groups.grouped(read_all(report / "tables"))
     assert list(groups) == ["Comparison", "Ablations of AdvSemiSeg", "Costs"]
     assert [table.name for table in groups["Costs"]] == ["cost"]
+
+
+def test_a_table_without_variants_has_no_column_of_runs(study, tmp_path):
+    """As the table of trials, which not every suite has."""
+    folder, rows = study
+    views = (View("Method", ("method",)), View("Trial", ("trial",), "number", 0))
+    trials = Table("tuning", "Tuning", "", ("method", "trial"), views, ({"method": "fixmatch", "trial": 1},))
+    page = pages.Pages(tmp_path, "pocket", DATASET, Records("pocket", folder, rows))
+    page.write("tables", groups={"Costs": [trials]}, matrices=[])
+    text = (tmp_path / "tables.html").read_text()
+    assert "fixmatch" in text and ">Runs</th>" not in text
 
 
 def test_the_matrix_of_all_pairs_is_that_of_the_table(report):

@@ -105,8 +105,10 @@ def _sentences(row: Row, top: Row, methods: Sequence[Row], leading: Sequence[Row
         return [f"{where} {_names([top])} has the highest mIoU. {once}", _gain(top)]
     if len(leading) == row["candidates"]:
         return [
-            f"{where} none of the {len(leading)} cells differs significantly from the top: {_names(leading)}.",
+            f"{where} none of the {len(leading)} cells differs significantly from the top after correction over all "
+            f"pairs: {_names(leading)}.",
             _gain(top),
+            _count(row),
         ]
     if len(leading) == 1:
         return [f"{where} {_names(leading)} leads.", _gain(top), _count(row)]
