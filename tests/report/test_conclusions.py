@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from semiseg.report import names, run_health, tables
+from semiseg.report.plots import lines
 from semiseg.report.records import Records
 from semiseg.report.tables import leaders
 from tests.report.studies import result
@@ -213,6 +216,29 @@ def test_several_lists_are_one_row_whose_interval_covers_them(tmp_path):
     assert len(single) == 3 and all(row["delta_covers"] == "seeds" and row["delta_ci_low"] > 0 for row in single)
     assert "other seeds and draws of the labelled images" in made["leaders"].rows[0]["sentence"]
     assert "comparison_over_lists" not in built(tmp_path, rows[:6])
+
+
+def test_gain_against_cost_is_drawn_over_all_lists(tmp_path, monkeypatch):
+    rows = []
+    for number, gain in enumerate((1.0, 6.0, 11.0)):
+        family = {"family": f"stratified:{number}"}
+        rows += [result("supervised", seed, 40.0 + seed, **family) for seed in range(3)]
+        rows += [result("unimatch", seed, 40.0 + gain + 0.9 * seed, **family) for seed in range(3)]
+    made, drawn = built(tmp_path, rows), []
+    seconds = {number: 100.0 * (number + 1) for number in range(3)}
+    costs = [
+        {"split_family": f"stratified:{number}", "cpu_seconds": seconds[number] * (3 if method == "unimatch" else 1),
+         "gpu_seconds": 0, "method": method, "kind": "comparison", "partition": row["partition"],
+         "variant": row["variant"], "head": row["head"]}
+        for number in range(3) for method in ("supervised", "unimatch")
+        for row in made["comparison"].rows[:1]
+    ]  # fmt: skip
+    made["cost"] = dataclasses.replace(made["cost"], rows=tuple(costs))
+    monkeypatch.setattr(lines, "gain_against_cost", lambda rows, seconds: drawn.extend(rows))
+    lines.cost(Records("made", tmp_path, rows), made)
+    points = {row["method"]: (row["seconds"], row["delta_vs_supervised"]) for row in drawn}
+    assert points["unimatch"] == (pytest.approx(600), pytest.approx(5.9))
+    assert points["supervised"][0] == pytest.approx(200)
 
 
 def test_the_share_of_the_gap_is_taken_with_the_same_network(tmp_path):

@@ -88,8 +88,10 @@ def _at(place: Row, rows: Iterable[Row]) -> list[Row]:
 
 def _cost(place: Row, here: Sequence[Row], tables: Tables) -> list[str]:
     """Costs of the top method and of the cheapest one of the leading group."""
-    base = next((seconds for row in here if row["role"] == BASELINE and (seconds := spent(row, tables))), None)
-    leading = [(seconds, row) for row in here if row["leading"] and (seconds := spent(row, tables))]
+    base = next(
+        (seconds for row in here if row["role"] == BASELINE and (seconds := cost.spent(row, tables["cost"]))), None
+    )
+    leading = [(seconds, row) for row in here if row["leading"] and (seconds := cost.spent(row, tables["cost"]))]
     if not base or not leading:
         return []
 
@@ -128,19 +130,6 @@ def _warnings(rows: Sequence[Row], tables: Tables) -> list[str]:
         if found:
             said.append(f"{words}: {_listed(found)}.")
     return said
-
-
-def spent(row: Row, tables: Tables) -> float | None:
-    """Mean seconds of a training, over lists where the row is."""
-    kind, _, numbers = row["split_family"].partition(":")
-    families = {row["split_family"], *(f"{kind}:{number}" for number in numbers.split(","))}
-    same = [
-        one for one in tables["cost"].rows
-        if one["split_family"] in families
-        and all(one[key] == row[key] for key in ("partition", "method", "variant", "head"))
-    ]  # fmt: skip
-    known = [one[cost.clock(one)] for one in same if one[cost.clock(one)]]
-    return sum(known) / len(known) if known else None
 
 
 def _counted(numbers: set[int], word: str) -> str:

@@ -13,6 +13,7 @@ from semiseg.report.cells import FULL, partition_order
 from semiseg.report.html import answer
 from semiseg.report.table import Table, View
 from semiseg.report.tables import headline
+from semiseg.report.tables.cost import spent
 
 Row = Mapping[str, Any]
 VIEWS = (
@@ -117,5 +118,5 @@ def _same(view: View | None, rows: Iterable[Row]) -> str:
 
 
 def _spent(row: Row, tables: Mapping[str, Table]) -> dict[str, float | None]:
-    seconds = answer.spent(row, tables)
+    seconds = spent(row, tables["cost"])
     return {"seconds": seconds, "minutes": seconds / 60 if seconds else None}

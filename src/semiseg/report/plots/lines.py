@@ -10,7 +10,8 @@ from semiseg.report.cells import BASELINE, Cell
 from semiseg.report.plots import frames, style
 from semiseg.report.records import Records
 from semiseg.report.table import Row, Table
-from semiseg.report.tables.cost import clock, frontier
+from semiseg.report.tables import headline
+from semiseg.report.tables.cost import clock, frontier, spent
 
 WINDOW = 10  # points of a loss that are averaged
 
@@ -107,14 +108,13 @@ def smoothed(line: DataFrame) -> DataFrame:
 
 
 def cost(records: Records, tables: dict[str, Table]) -> Figure | None:
-    """Of the split and head where most methods can be compared."""
-    focus = frames.focus(records)
+    """Of the split and head where most methods can be compared; over lists, if there are several."""
+    focus = frames.focus(records.over_lists() or records)
     shown = {frames.place_of(cell) for cell in focus if cell.head == focus[0].head}
-    rows = [row for row in tables["comparison"].rows if frames.place_of(row) in shown]
-    costs = {frames.place_of(row): row for row in tables["cost"].rows if row["kind"] == "comparison"}
-    seconds = clock(*costs.values()) if costs else "cpu_seconds"
-    spent = {place: cost[seconds] for place, cost in costs.items() if cost[seconds]}
-    return gain_against_cost([row | {"seconds": spent.get(frames.place_of(row))} for row in rows], seconds)
+    rows = [row for row in headline(tables).rows if frames.place_of(row) in shown]
+    costs = [row for row in tables["cost"].rows if row["kind"] == "comparison"]
+    seconds = clock(*costs) if costs else "cpu_seconds"
+    return gain_against_cost([row | {"seconds": spent(row, tables["cost"])} for row in rows], seconds)
 
 
 def gain_against_cost(rows: Sequence[Row], seconds: str) -> Figure | None:

@@ -134,6 +134,19 @@ def clock(*rows: Mapping[str, Any]) -> str:
     return "gpu_seconds" if all(row["gpu_seconds"] for row in rows) else "cpu_seconds"
 
 
+def spent(row: Mapping[str, Any], costs: Table) -> float | None:
+    """Mean seconds of a training of a row of the comparison; over all its lists, if the row covers several."""
+    kind, _, numbers = row["split_family"].partition(":")
+    families = {row["split_family"], *(f"{kind}:{number}" for number in numbers.split(","))}
+    same = [
+        one for one in costs.rows
+        if one["split_family"] in families
+        and all(one[key] == row[key] for key in ("partition", "method", "variant", "head"))
+    ]  # fmt: skip
+    known = [one[clock(one)] for one in same if one[clock(one)]]
+    return sum(known) / len(known) if known else None
+
+
 def frontier(rows: Iterable[Mapping[str, Any]], spent: str) -> list[Mapping[str, Any]]:
     """Rows that gain more than every other row of the same or a lower cost, cheapest first; a baseline's gain is 0."""
     found: list[Mapping[str, Any]] = []
