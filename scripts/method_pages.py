@@ -126,20 +126,21 @@ def _official(name: str) -> list[str]:
 
 
 def _ours(name: str) -> list[str]:
-    """Finished cells of the committed studies, with what one run took."""
+    """Finished cells of the committed studies, over lists where there are several, with what one run took."""
     lines = []
     for path in _committed("results/*/tables/comparison.csv"):
-        # Wall-clock seconds would depend on other work of the machine.
-        seconds = {
-            _place(row): row["gpu_seconds"] if float(row["gpu_seconds"] or 0) else row["cpu_seconds"]
-            for row in _rows(path.with_name("cost.csv"))
-        }
-        for row in _rows(path):
-            if row["method"] == name and row["state"] == "done" and "control" not in row["variant"]:
-                lines.append(_line(row, seconds.get(_place(row), "")))
+        seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        for row in _rows(path.with_name("cost.csv")):
+            # Wall-clock seconds would depend on other work of the machine.
+            if took := float(row["gpu_seconds"] or 0) or float(row["cpu_seconds"] or 0):
+                seconds[_place(row)].append(took)
+        over_lists = path.with_name("comparison_over_lists.csv")
+        for row in _rows(over_lists if over_lists.exists() else path):
+            if row["method"] == name and row["miou_last_mean"] and "control" not in row["variant"]:
+                lines.append(_line(row, seconds.get(_place(row), [])))
     if not lines:
         return []
-    head = "| suite | labelled | variant | network | seeds | mIoU | against supervised | seconds of a GPU or CPU |"
+    head = "| suite | labelled | variant | network | runs | mIoU | against supervised | seconds of a GPU or CPU |"
     return ["## Our results\n", head, "|---|---|---|---|---|---|---|---|", *lines, ""]
 
 
@@ -150,10 +151,12 @@ def _committed(pattern: str) -> list[Path]:
     return sorted(ROOT / line for line in listed.stdout.splitlines())
 
 
-def _line(row: dict[str, str], seconds: str) -> str:
+def _line(row: dict[str, str], seconds: list[float]) -> str:
     spread = f" ± {float(row['miou_last_sd']):.1f}" if row["miou_last_sd"] else ""
     delta = row["delta_vs_supervised"] and f"{float(row['delta_vs_supervised']):+.1f}"
-    took = seconds and f"{float(seconds):.0f}"
+    if delta and row["delta_ci_low"]:
+        delta += f" [{float(row['delta_ci_low']):+.1f}, {float(row['delta_ci_high']):+.1f}]"
+    took = f"{sum(seconds) / len(seconds):.0f}" if seconds else ""
     cells = (row["suite"], row["labelled"], row["variant"], row["network"], row["seeds"])
     return f"| {' | '.join(cells)} | {float(row['miou_last_mean']):.1f}{spread} | {delta} | {took} |"
 
@@ -164,7 +167,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _place(row: dict[str, str]) -> tuple[str, ...]:
-    return tuple(row[key] for key in ("split_family", "partition", "method", "variant", "head"))
+    return tuple(row[key] for key in ("partition", "method", "variant", "head"))
 
 
 if __name__ == "__main__":
