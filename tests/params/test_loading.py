@@ -189,7 +189,7 @@ def test_a_problem_is_told_once_not_in_every_suite_that_inherits_it(written):
 def test_options_are_given_in_a_methods_first_entry(written):
     """In a later entry they would look like another variant, or be lost."""
     entries = [{}, {"variants": [{"confidence": 0.9}], "options": {"confidence": 0.5}}]
-    with pytest.raises(UserError, match=r"pocket.methods.fixmatch: options of the first entry hold for all entries"):
+    with pytest.raises(UserError, match="fixmatch: the options of the first entry hold for all entries"):
         written(_set("suites.pocket.methods.fixmatch", entries))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from semiseg.report import names, run_health, tables
+from semiseg.report.html import answer
 from semiseg.report.plots import lines
 from semiseg.report.records import Records
 from semiseg.report.tables import leaders
@@ -216,6 +217,19 @@ def test_several_lists_are_one_row_whose_interval_covers_them(tmp_path):
     assert len(single) == 3 and all(row["delta_covers"] == "seeds" and row["delta_ci_low"] > 0 for row in single)
     assert "other seeds and draws of the labelled images" in made["leaders"].rows[0]["sentence"]
     assert "comparison_over_lists" not in built(tmp_path, rows[:6])
+    assert "; 3 draws of the labelled images, with 3 seeds each; " in answer.ran(made)
+
+
+def test_what_is_only_planned_was_not_run(tmp_path):
+    made = built(tmp_path, seeds("supervised", 40) + seeds("unimatch", 42) + seeds("scl", 41))
+    assert answer.ran(made).startswith("3 variants of 3 methods; ")
+    table = made["comparison"]
+    planned = [
+        row | {"miou_last_mean": None, "state": "missing"} if row["method"] == "scl" else row for row in table.rows
+    ]
+    made["comparison"] = dataclasses.replace(table, rows=tuple(planned))
+    assert answer.ran(made).startswith("2 variants of 2 methods; ")
+    assert not any("Our reading" in said for said in answer._warnings(planned, made))
 
 
 def test_gain_against_cost_is_drawn_over_all_lists(tmp_path, monkeypatch):

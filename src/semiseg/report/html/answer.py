@@ -47,8 +47,9 @@ def unfinished(tables: Tables) -> list[str]:
 
 
 def ran(tables: Tables) -> str:
-    """One line: variants, labels, seeds, draws of labels, iterations."""
-    rows = [row for row in headline(tables).rows if row["state"] != "not_applicable"]
+    """One line on the cells that have a figure: variants, labels, seeds, draws of labels, iterations."""
+    planned = [row for row in headline(tables).rows if row["state"] != "not_applicable"]
+    rows = [row for row in planned if row["miou_last_mean"] is not None] or planned
     sizes = sorted({row["labelled"] for row in rows if row["labelled"] and row["partition"] != FULL})
     labels = _listed([f"{size:,}" for size in sizes]) + (" labels" if sizes else "")
     if any(row["partition"] == FULL for row in rows):
@@ -56,11 +57,13 @@ def ran(tables: Tables) -> str:
     partial = [row for row in rows if row["partition"] != FULL] or rows
     per_list = [-(-row["seeds_planned"] // max(1, row["lists"])) for row in partial]
     variants = len({(row["method"], row["variant"]) for row in rows})
+    seeds, draws = _counted({*per_list}, "seed"), _counted({row["lists"] for row in partial}, "draw")
+    several = max((row["lists"] for row in partial), default=1) > 1
+    drawn = f"{draws} of the labelled images"
     parts = (
         f"{variants} variants of {len({row['method'] for row in rows})} methods",
         labels,
-        _counted({*per_list}, "seed"),
-        _counted({row["lists"] for row in partial}, "draw") + " of the labelled images",
+        f"{drawn}, with {seeds} each" if several else f"{seeds}; {drawn}",
         f"{_listed(sorted({row['iterations'] for row in partial}))} iterations",
     )
     return "; ".join(parts) + "."
@@ -122,7 +125,8 @@ def _warnings(rows: Sequence[Row], tables: Tables) -> list[str]:
         and str(row["split_family"]).partition(":")[0] == kind
     ]  # fmt: skip
     said = []
-    reading = list(dict.fromkeys(row["label"] for row in rows if row["fidelity"] == "our reading"))
+    measured = [row for row in rows if row["miou_last_mean"] is not None]
+    reading = list(dict.fromkeys(row["label"] for row in measured if row["fidelity"] == "our reading"))
     if reading:
         said.append(f"Our reading of a paper whose code or text is not public: {_listed(reading)}.")
     for what, words in SUMMED_UP.items():
