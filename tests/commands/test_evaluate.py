@@ -52,7 +52,7 @@ def test_a_damaged_or_missing_evaluation_is_not_taken_for_scored(run):
 def test_nothing_named_is_answered(run, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate"])
-    assert stopped.value.code == 2 and "name the folders" in capsys.readouterr().err
+    assert stopped.value.code == 2 and "name folders of finished runs" in capsys.readouterr().err
 
 
 def test_corrupted_images_are_scored_from_the_runs_weights(run, capsys):

@@ -127,4 +127,4 @@ def test_the_package_of_another_clone_is_refused(work, tmp_path):
     command[1] = f"PYTHONPATH={tmp_path / 'other/src'}"
     refused = work.run(*command)
     assert refused.code == 2
-    assert "not the one of this folder" in refused.text
+    assert "not from this folder" in refused.text
