@@ -36,7 +36,7 @@ def test_every_file_says_its_formula_its_source_and_what_goes_wrong(name):
     found = describe(name)
     assert re.search(r"\$\$\s+(\\begin{split}\s+)?L\S* = ", found.text) and found.known_to_go_wrong
     assert bool(found.reference) == (name != "supervised")
-    told = "is used here" in found.text or "are used here" in found.text
+    told = "used here:" in found.text
     assert told == (found.fidelity == "our reading"), "a reading of our own lists what of the paper is known"
 
 
