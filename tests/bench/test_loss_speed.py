@@ -37,6 +37,6 @@ def test_the_closed_form_is_the_same_number():
 def test_what_would_not_fit_is_named_and_left_out(monkeypatch):
     monkeypatch.setattr(loss_speed, "MOST_MIB", 1)
     line = loss_speed._row(
-        "64x64", "SCL pairs: all, formed", loss_speed._pairs(64, "cpu")["SCL pairs: all, one by one"], 0, "cpu"
+        "64x64", "SCL pairs: all, formed", loss_speed._pairs(64, "cpu")["SCL pairs: all, formed"], 0, "cpu"
     )
     assert line["what"].endswith("more than 1 MiB") and "median_ms" not in line

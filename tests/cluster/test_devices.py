@@ -145,7 +145,7 @@ def test_the_training_command_asks_before_it_begins(monkeypatch):
     monkeypatch.delenv("SEMISEG_ON_CPU", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.setenv("RANK", "0")  # a process that torchrun has started: nothing is leased
-    with pytest.raises(UserError, match="GPU 3 is given"):
+    with pytest.raises(UserError, match="GPU 3 is assigned"):
         train.run(None)
 
 

@@ -185,7 +185,7 @@ def test_a_disk_that_is_really_full(small_disk, trainer, undisturbed, monkeypatc
         with pytest.raises(SystemExit) as stopped:
             trainer(CONTENT)
     assert stopped.value.code == 2
-    assert "is full; free some space" in capsys.readouterr().err
+    assert "free some space and repeat the command" in capsys.readouterr().err
     (small_disk / "filler").unlink()
     run = start()
     same(undisturbed, run)

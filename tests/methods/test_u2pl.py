@@ -243,7 +243,7 @@ def test_confident_pixels_are_those_that_were_kept(batch, step, make):
 def test_a_memory_larger_than_what_there_is():
     kind, setting = load("u2pl"), Setting(iterations=10, crop=(32, 32), batch=4, classes=CLASSES)
     kind.check(kind.Options(memory=40_960, memory_first=40_960), setting)
-    with pytest.raises(UserError, match="memory, memory_first: give at most 40960, .* not 40961"):
+    with pytest.raises(UserError, match="memory, memory_first: give at most 40960 .*, not 40961"):
         kind.check(kind.Options(memory=40_961, memory_first=1), setting)
     with pytest.raises(UserError, match="not 50000"):
         kind.check(kind.Options(memory=1), setting)

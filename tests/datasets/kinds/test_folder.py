@@ -101,7 +101,7 @@ def test_lists_choose_val_and_test(tmp_path: Path) -> None:
     assert [sample.id for sample in dataset.subsets["test"]] == ["tile4/part3"]
     assert "the group tile0 is in train and in val" in refusal(root, **lists, group_pattern=r"tile\d")
     (tmp_path / "test.txt").write_text("tile0/part0\n")
-    assert "in val already" in refusal(root, **lists)
+    assert "already in val" in refusal(root, **lists)
     (tmp_path / "test.txt").write_text("tile9/part0\n")
     assert "lists tile9/part0, which is no image with a mask" in refusal(root, **lists)
 
@@ -134,7 +134,7 @@ def test_wrong_folders_are_answered(tmp_path: Path) -> None:
     assert "have the same stem" in refusal(root)
     (root / "images" / "a.jpg").unlink()
     trees.save(root / "masks" / "a_mask.png", trees.label(0, 3))
-    assert "a_mask have no image of the same name" in refusal(root)
+    assert "a_mask have no image with the same name" in refusal(root)
     (root / "masks" / "a_mask.png").unlink()
     assert "does not match the image a" in refusal(root, group_pattern="tile")
     assert "needs a validation set" in refusal(root, val_share=0)
