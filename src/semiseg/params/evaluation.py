@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from semiseg.base.strict import Strict
-from semiseg.params.sides import as_pair, at_least
+from semiseg.params.sides import sides
 
 
 class Protocol(Strict):
     """How an image is turned into a label map; stored with every result."""
 
     name: Literal["whole", "sliding", "centre_crop", "padded"] = "whole"
-    size: tuple[int, int] | None = Field(None, description="size of the window, the crop or the padded image")
+    size: sides(1) | None = Field(None, description="size of the window, the crop or the padded image")
     stride: float = Field(2 / 3, gt=0, le=1, description="sliding: step as a share of the window")
     border: Literal["truncate", "shift"] = Field(
         "truncate", description="sliding: a window that crosses the border is cut (truncate) or moved inside (shift)"
@@ -23,16 +23,6 @@ class Protocol(Strict):
         (1.0,), min_length=1, description="scales of the image whose predictions are averaged"
     )
     flip: bool = Field(False, description="average with the prediction for the mirrored image")
-
-    @field_validator("size", mode="before")
-    @classmethod
-    def _square(cls, value: Any) -> Any:
-        return as_pair(value)
-
-    @field_validator("size")
-    @classmethod
-    def _an_area(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        return value if value is None else at_least(1, value)
 
     @model_validator(mode="after")
     def _sized(self) -> Protocol:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from semiseg.base.strict import Strict
 from semiseg.models.network_config import NetworkConfig
-from semiseg.params.sides import as_pair, at_least
+from semiseg.params.sides import sides
 
 SMALLEST_CROP = 32  # encoders and the discriminator halve their input five times
 
@@ -93,7 +93,7 @@ class Engine(Strict):
 
 class Recipe(Strict):
     network: NetworkConfig
-    crop: tuple[int, int] = Field(description="side, or height and width, of the training crop in pixels")
+    crop: sides(SMALLEST_CROP) = Field(description="side, or height and width, of the training crop in pixels")
     batch: Batch
     iterations: int = Field(ge=1, description="training steps, the same for every method")
     optimiser: Optimiser
@@ -114,16 +114,6 @@ class Recipe(Strict):
         "they do not; official: as in the method's own code",
     )
     gpus: int = Field(1, ge=1, description="GPUs of one training, all on one node; the batch is divided among them")
-
-    @field_validator("crop", mode="before")
-    @classmethod
-    def _square(cls, value: Any) -> Any:
-        return as_pair(value)
-
-    @field_validator("crop")
-    @classmethod
-    def _an_area(cls, value: tuple[int, int]) -> tuple[int, int]:
-        return at_least(SMALLEST_CROP, value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
