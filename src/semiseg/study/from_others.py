@@ -63,14 +63,23 @@ def _put(study: Study, run: Run, theirs: Theirs) -> bool:
 
 
 def beside(study: Study) -> list[Theirs]:
-    """Collected runs that replace no run here: code or machine differ, or their cell is not planned."""
+    """Collected runs that replace no run here: another training of the same cell, or a cell that is not planned."""
     trials = {run.path for run in study.plan.trials}
     own = study.folder / "runs"
     return [
         theirs
         for theirs in collected.runs(study.folder)
-        if own / theirs.name not in trials and RunFolder(own / theirs.name).source != theirs.source
+        if own / theirs.name not in trials and not _is_the_same(RunFolder(own / theirs.name), theirs)
     ]
+
+
+def _is_the_same(ours: RunFolder, theirs: Theirs) -> bool:
+    """Whether a run of this study is the collected one, or the one that was packed, as in the clone that packed it."""
+    if ours.source is not None or not ours.record:
+        return ours.source == theirs.source
+    record = theirs.folder.record
+    same_start = ours.record.get("started") == record.get("started")
+    return same_start and ours.record.get("products") == record["collected"]["products"]
 
 
 # ---------------------------------------------------------------- checks of a submission
