@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -44,6 +45,26 @@ def test_jobs_of_a_partition_with_a_higher_priority_take_the_nodes(cluster, work
     assert here.wait(snakemake) == 0, here.log
     assert here.results() == of_runs(reference, "supervised")
     assert here.steps() == WHOLE and here.record("supervised")["resumed"] == 1
+
+
+@pytest.mark.parametrize("mode", ["accounting"], indirect=True)
+def test_a_preempted_job_that_slurm_kills_is_submitted_again(cluster, workspace, reference):
+    """Without requeue: a training that does not react in its grace time continues from its last checkpoint."""
+    here = workspace(**LONG, methods={"supervised": {}})
+    here.environment["SEMISEG_SLURM_REQUEUE"] = "false"
+    here.trouble(pause={"": 6})
+    snakemake = here.start("train_all")
+    job = here.until_training(step=6)
+    for process in here.trainings():
+        os.kill(process, signal.SIGSTOP)
+    urgent = ["sbatch", "--parsable", "-p", "urgent", "--exclusive", "-w", here.node_of(""), "-t", "1"]
+    subprocess.run([*urgent, "--wrap", "sleep 1"], check=True, cwd=here.folder)
+    state = ["sacct", "-nX", "-j", job, "-o", "state%20"]
+    here.until(lambda: here.command(*state).stdout.strip() == "PREEMPTED", "Slurm kills the job")
+    here.trouble()
+    assert here.wait(snakemake) == 0, here.log
+    assert here.results() == of_runs(reference, "supervised")
+    assert here.record("supervised")["resumed"] == 1 and here.steps()[-1] == WHOLE[-1]
 
 
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)

@@ -8,7 +8,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from semiseg.cluster import arrays, board, site
 from semiseg.cluster.early_report import EarlyReport
-from semiseg.cluster.patience import remember_min_job_age
+from semiseg.cluster.patience import fail_preempted_jobs, remember_min_job_age
 from semiseg.study.driver_lock import guard, only_reads, somebody_works_here
 from semiseg.base.errors import UserError
 from semiseg.study.study import Study
@@ -47,6 +47,8 @@ try:
             STUDY.check_before_looking_on()
         guard(sys.argv)
         remember_min_job_age()
+        if not site.here().requeue:
+            fail_preempted_jobs()
         arrays.mend()
     ASKED = {
         kind: {str(key): asked(product) for key, product in products.items()}

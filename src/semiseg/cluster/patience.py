@@ -1,4 +1,4 @@
-"""Fixes how the Slurm plugin polls its jobs: a short outage of the controller must not mislead it."""
+"""Fixes how the Slurm plugin reads the states of its jobs, where it would misread them or wait forever."""
 
 from __future__ import annotations
 
@@ -24,3 +24,22 @@ def remember_min_job_age() -> None:
         return known[0] if known else math.inf  # squeue is repeated until the controller is back
 
     plugin.get_min_job_age = min_job_age
+
+
+def fail_preempted_jobs() -> None:
+    """For sites without requeue: a preempted job counts as failed, and Snakemake submits it again.
+
+    The plugin leaves preempted jobs to Slurm. If Slurm may not requeue them, the plugin waits for them forever.
+    """
+    plugin = sys.modules.get("snakemake_executor_plugin_slurm")
+    if plugin is None:
+        return
+    ask = plugin.query_job_status
+
+    async def job_status(*arguments):
+        states, seconds = await ask(*arguments)
+        if states is not None:
+            states = {job: "FAILED" if state == "PREEMPTED" else state for job, state in states.items()}
+        return states, seconds
+
+    plugin.query_job_status = job_status
