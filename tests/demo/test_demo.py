@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
-import time
 import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from tests import cpu
 
 pytestmark = pytest.mark.demo
 METHODS = [
@@ -61,18 +61,13 @@ def in_clone(
     return subprocess.run(command, cwd=folder or clone, env=environment, capture_output=True, text=True)
 
 
-def cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def test_the_report_is_remade_in_seconds(clone):
     report = clone / "results/pocket/report"
     before = {path.relative_to(report): path.read_bytes() for path in report.rglob("*.html")}
-    began = cpu_of_children()
+    began = cpu.of_children()
     done = in_clone(clone, "semiseg", "report", "html", "--suite", "pocket", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
-    assert cpu_of_children() - began < 20
+    assert cpu.of_children() - began < 20
     assert {path.relative_to(report): path.read_bytes() for path in report.rglob("*.html")} == before
 
 
@@ -130,11 +125,11 @@ def test_the_work_tree_is_clean(clone):
 
 def test_a_second_demo_does_nothing_and_is_quick(clone):
     records = (clone / "results/pocket/records.jsonl").read_bytes()
-    began = time.monotonic()
+    began = cpu.of_children()
     done = subprocess.run(["make", "-s", "demo"], cwd=clone, capture_output=True, text=True)
-    seconds = time.monotonic() - began
+    seconds = cpu.of_children() - began
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
     assert "report/index.html" in done.stdout
     assert (clone / "results/pocket/records.jsonl").read_bytes() == records
-    assert seconds < 20
+    assert seconds < 30
