@@ -5,7 +5,6 @@ A training pauses until what disturbs it has happened, so that no test depends o
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -63,11 +62,9 @@ def test_a_preempted_job_that_slurm_kills_is_submitted_again(cluster, workspace,
     """Without requeue: a training that does not react in its grace time continues from its last checkpoint."""
     here = workspace(**LONG, methods={"supervised": {}})
     here.environment["SEMISEG_SLURM_REQUEUE"] = "false"
-    here.trouble(pause={"": 6})
+    here.trouble(deaf={"": 6})
     snakemake = here.start("train_all")
     job = here.until_training(step=6)
-    for process in here.trainings():
-        os.kill(process, signal.SIGSTOP)
     urgent = ["sbatch", "--parsable", "-p", "urgent", "--exclusive", "-w", here.node_of(""), "-t", "1"]
     subprocess.run([*urgent, "--wrap", "sleep 1"], check=True, cwd=here.folder)
     state = ["sacct", "-nX", "-j", job, "-o", "state%20"]

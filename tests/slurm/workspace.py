@@ -152,13 +152,6 @@ class Workspace:
         self.until(lambda: any(one >= step for one in self.steps(part)), f"a training of {part!r} under way")
         return next(job for run, one, job, *_ in reversed(self.diary) if part in run)
 
-    def trainings(self) -> list[int]:
-        """Process ids of the trainings of this folder."""
-        listed = subprocess.run(
-            ["pgrep", "-f", "--", "-m semiseg train "], capture_output=True, text=True
-        ).stdout.split()
-        return [int(pid) for pid in listed if Path(f"/proc/{pid}/cwd").resolve() == self.folder.resolve()]
-
     def node_of(self, part: str) -> str:
         return next(node for run, _, _, node, _ in reversed(self.diary) if part in run)
 

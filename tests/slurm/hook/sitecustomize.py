@@ -1,8 +1,9 @@
 """Python imports this at its start when the folder is on PYTHONPATH: trainings pause, break, and keep a diary.
 
-The tests' `trouble.json` says what. Its keys are "pause": {part of a run's name: iteration}, "fail": {part: [times,
-iteration]} and "slow": {part: seconds per step}. A pause ends when the file no longer asks for it, or when the training
-is told to stop. The diary has a line for each step: run, iteration, Slurm job, node, visible devices.
+The tests' `trouble.json` says what. Its keys are "pause": {part of a run's name: iteration}, "deaf": {part: iteration},
+"fail": {part: [times, iteration]} and "slow": {part: seconds per step}. A pause ends when the file no longer asks for
+it, or when the training is told to stop; a deaf training pauses too, and does not stop when it is told to. The diary
+has a line for each step: run, iteration, Slurm job, node, visible devices.
 With SEMISEG_TEST_SILENCE in the environment each node takes itself for a host of its own, as on a real cluster, and a
 holder is dead after so many seconds without a heartbeat.
 Nothing of the package changes, so neither do the specs of its runs. Snakemake itself looks after its jobs every second:
@@ -56,6 +57,9 @@ def trouble(train):
     def wanted(kind):
         return json.loads((FOLDER / "trouble.json").read_text()).get(kind, {}).items()
 
+    def at(kind, self):
+        return any(part in str(self.folder.path) and self.iteration == iteration for part, iteration in wanted(kind))
+
     def troubled(self, batch):
         run = str(self.folder.path)
         with (FOLDER / "diary.txt").open("a") as diary:
@@ -70,9 +74,7 @@ def trouble(train):
             if part in run and self.iteration == iteration and done < times:
                 count.write_text(str(done + 1))
                 raise RuntimeError("this failure was ordered by the test")
-        while any(part in run and self.iteration == iteration for part, iteration in wanted("pause")):
-            if self.stop_requested:
-                break
+        while at("deaf", self) or (at("pause", self) and not self.stop_requested):
             time.sleep(0.1)
         time.sleep(sum(seconds for part, seconds in wanted("slow") if part in run))
         step(self, batch)
