@@ -74,8 +74,8 @@ class Clone:
 
     @property
     def environment(self) -> dict[str, str]:
-        # The clone's own code, as its own environment would import it.
-        return environment(self.home) | {"PYTHONPATH": str(self.root / "src")}
+        # The clone's own code, as its own environment would import it, and what lets Snakemake start faster.
+        return environment(self.home) | {"PYTHONPATH": f"{self.root / 'src'}:{REPOSITORY / 'tests/slurm/hook'}"}
 
     # ---------------------------------------------------------------- commands
 
