@@ -47,6 +47,13 @@ def test_nothing_done_is_all_estimate_and_starts_nothing(study, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
+@pytest.mark.parametrize("device, shown", [("a100", True), ("cpu", False)])
+def test_what_a_job_requests_is_shown_for_a_cluster_only(study, device, shown):
+    table, totals = plan.overview(study, device)
+    assert [column.header for column in table.columns][-2:] == (["requests", "job"] if shown else ["each", ""])
+    assert ("on a cluster: 1 jobs" in totals) == shown
+
+
 def test_what_was_measured_is_preferred(study):
     supervised = [run for run in study.plan.runs if run.method == "supervised"]
     finish(study, supervised[0])

@@ -70,9 +70,10 @@ def why(study: Study, path: str) -> str:
 
 def overview(study: Study, device: str) -> list[Any]:
     """A table with one line per method and variant, and the totals."""
-    from semiseg.cluster import budget, site
+    from semiseg.cluster import budget, estimate, site
     from semiseg.study.requirements import hints
 
+    on_a_cluster = device != estimate.CPU
     done = {run.path for run in study.plan.runs if study.runs[run.path].fresh()}
     costs = budget.of_runs(study, done, device)
     left = [run for run in study.plan.runs if run.path not in done]
@@ -81,11 +82,12 @@ def overview(study: Study, device: str) -> list[Any]:
     lines.append(f"{len(study.plan.runs)} runs, {len(done)} done, {len(left)} left; {_cells(study)}")
     lines.append(_collected(done))
     lines += [_hours("done", [costs[path] for path in done]), _hours("left", [costs[run.path] for run in left])]
-    if left:
+    if left and on_a_cluster:
         lines.append(f"on a cluster: {budget.jobs(asked, site.here().group_size)} jobs")
+    if left:
         lines.append(_calendar([costs[run.path] for run in left]))
     lines += [f"warning: {hint}" for hint in hints(study, done, costs)]
-    return [_table(study, done, costs), "\n".join(filter(None, lines))]
+    return [_table(study, done, costs, on_a_cluster), "\n".join(filter(None, lines))]
 
 
 def _collected(done: set[Path]) -> str:
@@ -96,21 +98,20 @@ def _collected(done: set[Path]) -> str:
     return "collected: " + ", ".join(f"{n} from {source}" for source, n in sorted(sources.items())) if sources else ""
 
 
-def _table(study: Study, done: set[Any], costs: dict[Any, Any]) -> Any:
+def _table(study: Study, done: set[Any], costs: dict[Any, Any], on_a_cluster: bool) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("method", "variant", "runs", "done", "each", "", "requests", "job"):
+    for name in ("method", "variant", "runs", "done", "each", "", *(("requests", "job") if on_a_cluster else ())):
         right = name in ("runs", "done", "each")
         table.add_column(name, justify="right" if right else "left", no_wrap=name != "variant", overflow="fold")
     kinds = Counter((run.method, run.variant) for run in study.plan.runs)
     for (method, variant), count in kinds.items():
         runs = [run for run in study.plan.runs if (run.method, run.variant) == (method, variant)]
         asks, cost = study.needs[runs[0].path], costs[runs[0].path]
-        table.add_row(
-            method, variant, str(count), str(sum(run.path in done for run in runs)), _duration(cost.seconds),
-            cost.source, _asked(asks, runs[0].config), "in a group" if asks.short else "alone",
-        )  # fmt: skip
+        job = [_asked(asks, runs[0].config), "in a group" if asks.short else "alone"] if on_a_cluster else []
+        finished = sum(run.path in done for run in runs)
+        table.add_row(method, variant, str(count), str(finished), _duration(cost.seconds), cost.source, *job)
     return table
 
 
