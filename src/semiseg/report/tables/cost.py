@@ -25,21 +25,21 @@ VIEWS = (
     View("Method", ("method", "variant"), "label"),
     View("Shown in", ("kind",)),
     View(STAGES, ("trainings",), "number", 0,
-         help="that a run takes: its own and those of the runs that it learns from, which may stand in other rows too"),
+         help="of a run and of the runs that it learns from; other rows may count the latter, too"),
     View("GPU s", ("gpu_seconds",), "number", 0, help="mean per run, all its trainings together"),
     View("CPU s", ("cpu_seconds",), "number", 0, help="mean per run, all its trainings together"),
-    View("Wall s", ("wall_seconds",), "number", 0, help="the same; includes waiting for other work on the machine"),
+    View("Wall s", ("wall_seconds",), "number", 0, help="as CPU s, with the time in which other work had the machine"),
     View("ms / iteration", ("milliseconds",), "number", 1,
-         help="of the run's own training; of the GPU where there is one, of the CPU otherwise"),
+         help="GPU time if the run had a GPU, otherwise CPU time; the run's own training only"),
     View("Peak MiB", ("peak_memory_mib",), "number", 0, help="largest of the runs"),
     View("Time × supervised", ("time_ratio",), "number", 2,
-         help="seconds of the GPU where there is one, CPU seconds otherwise; to the baseline with the same head"),
+         help="GPU seconds if there was a GPU, otherwise CPU seconds; relative to supervised with the same head"),
     View("Memory × supervised", ("memory_ratio",), "number", 2),
-    View("Energy kJ", ("energy_kilojoules",), "number", 1, help="where the machine tells"),
+    View("Energy kJ", ("energy_kilojoules",), "number", 1, help="if the machine measures it"),
     View("Parameters", ("parameters",), "number", 0),
     View("mIoU last", ("miou_last_mean",), "number"),
     View("mIoU gained / hour", ("gain_per_hour",), "number", 1,
-         help="difference to supervised per hour of a training: of the GPU where there is one, of the CPU otherwise"),
+         help="difference to supervised, divided by the GPU hours of a run, or by its CPU hours without a GPU"),
     View("Device", ("device",)),
     LISTED,
     View("State", ("state",), "state"),
@@ -57,12 +57,12 @@ def build(records: Records) -> Table:
     return Table(
         "cost",
         "Cost",
-        "Time, memory and energy of a run, its own training and those of the runs that it learns from: means over the "
-        "finished seeds, the largest for memory.",
+        "Time, memory and energy of a run, together with the runs that it learns from. Time and energy are means over "
+        "the finished seeds, memory is the largest.",
         COLUMNS,
         tuple(view for view in VIEWS if view.title != STAGES or any((row["trainings"] or 1) > 1 for row in rows)),
         tuple(rows),
-        "Measured while other trainings may have run on the same machine. GPU seconds are zero without a GPU.",
+        "Other trainings may have run on the same machine at that time. GPU seconds are zero without a GPU.",
     )
 
 
@@ -120,7 +120,7 @@ def _sum(values: list[Any]) -> float | None:
 
 
 def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float | None:
-    """mIoU above supervised per hour of the GPU where one was used, of the CPU otherwise."""
+    """Difference to supervised per GPU hour if a GPU was used, otherwise per CPU hour."""
     baseline = records.baseline(cell)
     if baseline is None or cell.role == BASELINE or row["miou_last_mean"] is None:
         return None
@@ -130,7 +130,7 @@ def _gain_per_hour(records: Records, cell: Cell, row: dict[str, Any]) -> float |
 
 
 def clock(*rows: Mapping[str, Any]) -> str:
-    """The time by which trainings are compared: of the GPU, else of the CPU; wall time depends on other processes."""
+    """The time by which trainings are compared: GPU time or else CPU time; wall time depends on other processes."""
     return "gpu_seconds" if all(row["gpu_seconds"] for row in rows) else "cpu_seconds"
 
 

@@ -32,7 +32,7 @@ VIEWS = (
     View("Method", ("method", "variant"), "label"),
     View("Network", ("network",)),
     View("mIoU last", ("miou_last_mean",), "number"),
-    View("Supervised needs", ("needed_text",), help="labels at which the supervised curve is as high, 95 % interval"),
+    View("Supervised needs", ("needed_text",), help="labels at which supervised has this mIoU, with a 95 % interval"),
     View("Saved", ("labels_saved",), "number", 0),
     View("Times as many", ("factor",), "number", 1),
     View("covers", ("covers",)),
@@ -55,9 +55,9 @@ def build(records: Records, findings: Sequence[Finding]) -> Table:
         COLUMNS,
         VIEWS,
         tuple(rows),
-        "The interval holds every number of labels whose supervised mIoU does not differ significantly from the "
-        "method's. Budgets of one family are compared here, so the choice of their images is part of the figure and "
-        "not of its interval. Withheld where more labels do not help the baseline, or its trainings were not finished.",
+        "The interval holds every number of labels at which supervised does not differ significantly from the method. "
+        "The figure depends on which images were labelled for each budget; the interval does not cover that. Nothing "
+        "is estimated where more labels do not help supervised, or where its mIoU still rises at the end of training.",
     )
 
 

@@ -67,9 +67,9 @@ VIEWS = (
     View("Rule", ("published_rule",), help="which checkpoint was reported"),
     View("Published", ("published_miou",), "number", 2),
     View("Confirmed", ("confirmed",), help="read at its source"),
-    View("Ours", ("our_miou_mean", "our_miou_sd"), "mean_sd", 2, help="by the same rule where we have it"),
+    View("Ours", ("our_miou_mean", "our_miou_sd"), "mean_sd", 2, help="with the same rule, if we have it"),
     View("Difference", ("difference",), "signed", 2),
-    View("Tolerance", ("tolerance",), "number", 2, help="what seeds and selection explain"),
+    View("Tolerance", ("tolerance",), "number", 2, help="differences that seeds and selection explain"),
     View("Within", ("within",)),
     LISTED,
     View("Not subtracted because", ("reason",)),
@@ -181,14 +181,15 @@ def build(records: Records) -> Table:
     return Table(
         "published",
         "Published against reproduced",
-        "Published figures of our cells' method, data set and number of labels. A difference is taken only within one "
-        "protocol (family of lists, network, output stride, start weights, crop) and to figures read at their source.",
+        "Published figures with the same method, data set and number of labels as ours. A difference is shown only if "
+        "the protocol is the same (lists, network, output stride, start weights, crop) and the figure was read at its "
+        "source.",
         COLUMNS,
         VIEWS,
         tuple(rows),
-        "Tolerance: a further run would lie within it in 95 of 100 cases, from our spread over seeds (with one seed, "
-        f"from a standard deviation of {SEED_SD} as in UniMatch's three logged runs), plus the gap between our best "
-        "and last evaluation where the rules differ."
+        "Tolerance: 95 of 100 further runs would lie within it. It follows from our standard deviation over seeds "
+        f"(with one seed: {SEED_SD}, as in UniMatch's three logged runs). Where the rules differ, the gap between our "
+        "best and last evaluation is added."
         if rows
         else "Nothing was published for this data set and these methods.",
     )
