@@ -119,6 +119,18 @@ def test_lines_where_there_is_no_terminal(study, monkeypatch):
     assert lines[-1] == "tiny: 5 runs, 1 finished, 4 waiting" and out.getvalue().count("1 finished") == 1
 
 
+def test_a_line_names_each_early_report(study):
+    report, out = EarlyReport(study), io.StringIO()
+    boards.use(study, report)
+    board = boards.Board(out)
+    for number, made in enumerate((0, 1, 1, 2)):
+        report.made, report.shows = made, 3 * made
+        board.announce(number, "split", "Choosing the labelled images", None)
+        board.finished(number)
+    named = [line.partition(" ")[2] for line in out.getvalue().splitlines() if "early" in line]
+    assert named == [f"early report of {shown} runs: {report.page}" for shown in (3, 6)]
+
+
 class Slow(EarlyReport):
     """Reports that take ten seconds on a simulated clock."""
 

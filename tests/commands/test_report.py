@@ -59,6 +59,15 @@ def test_results_that_came_without_their_run_folders_are_not_lost(reported, caps
     assert before == {one: one.read_bytes() for one in reported.glob("results/tiny/**/*") if one.is_file()}
 
 
+def test_pages_are_made_without_the_images(reported):
+    """A clone has the records of a study, but not its data: nothing is fetched for the pages."""
+    assert not (reported / "data/tiny/manifest.json").exists()
+    shutil.rmtree(reported / "data/tiny/raw")
+    shutil.rmtree(reported / "results/tiny/report")
+    main(["report", "html"])
+    assert (reported / "results/tiny/report/index.html").exists()
+
+
 @pytest.mark.parametrize(("change", "stale"), [
     ({"suites.tiny.block": 5}, {"tables", "plots", "report"}),
     ({"datasets.tiny.redistributable": False}, {"report"}),

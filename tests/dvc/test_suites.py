@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 import yaml
@@ -13,13 +14,15 @@ from tests.dvc.clone import Clone
 
 @pytest.fixture
 def work(tmp_path, monkeypatch) -> Clone:
-    """Two suites of one run each, both in the list of dvc.yaml, without results."""
+    """Two suites of one run each on different data, both in the list of dvc.yaml, without results."""
     content = clone.content()
     small = content["suites"]["tiny"]
     small |= {"methods": {"supervised": {}}, "ablations": {}}
-    content["suites"]["other"] = copy.deepcopy(small) | {"seeds": [1]}
+    content["datasets"]["elsewhere"] = copy.deepcopy(content["datasets"]["tiny"])
+    content["suites"]["other"] = copy.deepcopy(small) | {"seeds": [1], "dataset": "elsewhere"}
     monkeypatch.setattr(clone, "content", lambda: content)
     made = clone.create(tmp_path / "study", tmp_path / "home")
+    shutil.copytree(made.root / "data/tiny/raw", made.root / "data/elsewhere/raw")
     stages = (made.root / "dvc.yaml").read_text().replace('["${suite}"]', '["${suite}", other, tiny]')
     (made.root / "dvc.yaml").write_text(stages)
     return made

@@ -89,12 +89,19 @@ def test_what_would_execute_code_is_not_read(tmp_path):
         foreign_weights.read(tmp_path / "model.pt")
 
 
+def test_a_list_of_tensors_is_no_state_dict(tmp_path):
+    torch.save({0: torch.zeros(1), 1: torch.zeros(1)}, tmp_path / "model.pt")
+    with pytest.raises(UserError, match="holds no state dict"):
+        foreign_weights.read(tmp_path / "model.pt")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--weights", "none.pt"], "there is no file none.pt"),
         (["--weights", "model.pt", "--network", "width"], "expected KEY=VALUE"),
         (["--weights", "model.pt", "--network", "widht=8"], "unknown key; did you mean"),
+        (["--weights", "model.pt", "--network", "width=[8"], "is not a value as in params.yaml"),
         (["--weights", "model.pt", "--protocol", "name=whole!"], "--protocol: name"),
         (["--weights", "model.pt", "--prefix", "other."], "has no key that begins with 'other.'"),
         (["--weights", "model.pt", "--suite", "tinny"], "there is no suite 'tinny'"),

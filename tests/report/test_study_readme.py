@@ -62,7 +62,7 @@ def test_each_row_shows_the_baseline_of_its_own_network(study, page):
 
 def test_what_is_missing_comes_with_its_command(page):
     said = section(page, "What is missing")
-    assert "1 run: missing; `snakemake --profile local all --config suite=pocket` makes them" in said
+    assert "1 run is missing; `snakemake --profile local all --config suite=pocket` makes them" in said
 
 
 def test_plots_and_files_that_are_linked_exist(study, page):

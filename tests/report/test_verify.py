@@ -76,6 +76,22 @@ def test_other_edits_are_named_too(clone, without_plots):
     ]  # fmt: skip
 
 
+def _longer(text: bytes) -> bytes:
+    head, first, *others = text.split(b"\n")
+    return b"\n".join([head, first + b",99", *others])
+
+
+@pytest.mark.parametrize("change", [
+    _longer, lambda text: text.replace(b"\n", b"\r\n"), lambda text: text + b"\n", lambda text: b'"suite"' + text[5:],
+], ids=["a field more", "Windows line ends", "a blank line", "a quotation mark"])  # fmt: skip
+def test_a_table_whose_cells_are_equal_is_compared_by_its_bytes(clone, without_plots, change):
+    table = clone / "tables/comparison.csv"
+    assert table.read_bytes().startswith(b"suite,")
+    table.write_bytes(change(table.read_bytes()))
+    _, [found] = verify.verify(clone)
+    assert found.startswith("tables/comparison.csv differs from line ")
+
+
 def test_the_page_is_compared_too(clone, capsys):
     edit(clone / "README.md", "**Answer.**", "**My answer.**")
     with pytest.raises(SystemExit) as stop:
@@ -143,9 +159,10 @@ def test_stored_evaluations_that_cannot_be_read_are_a_sentence(clone, damage, wo
 def test_a_folder_that_is_no_study(tmp_path):
     with pytest.raises(UserError, match="records.jsonl is missing; name the folder of a study"):
         verify.verify(tmp_path)
-    (tmp_path / "records.jsonl").write_text("{")
-    with pytest.raises(UserError, match="records.jsonl is damaged"):
-        verify.verify(tmp_path)
+    for damaged in ("{", "{}\n", "[]\n"):
+        (tmp_path / "records.jsonl").write_text(damaged)
+        with pytest.raises(UserError, match="records.jsonl is damaged"):
+            verify.verify(tmp_path)
 
 
 def test_the_committed_studies_are_what_their_records_give(monkeypatch):

@@ -6,6 +6,24 @@ DOWNLOADED = [
 ]
 
 
+def request_of_data(wildcards):
+    """DVC may ask for a data set that the present suite does not use."""
+    name = wildcards.dataset
+    if name not in STUDY.params.datasets:
+        raise WorkflowError(f"params.yaml: there is no data set {name!r}")
+    return ASKED["data"].setdefault(name, asked(STUDY.data_product(name)))
+
+
+def got(wildcards):
+    name = wildcards.dataset
+    known = STUDY.params.datasets.get(name)
+    return (
+        [f".snakemake/got/{name}"]
+        if known is not None and known.kind != "pocket"
+        else []
+    )
+
+
 localrules:
     get,
     data_all,
@@ -13,7 +31,7 @@ localrules:
 
 rule get:
     input:
-        lambda wildcards: ASKED["data"][wildcards.dataset],
+        request_of_data,
     output:
         temp(touch(".snakemake/got/{dataset}")),
     log:
@@ -33,12 +51,8 @@ rule get:
 
 rule data:
     input:
-        lambda wildcards: ASKED["data"][wildcards.dataset],
-        lambda wildcards: (
-            expand(rules.get.output, dataset=wildcards.dataset)
-            if wildcards.dataset in DOWNLOADED
-            else []
-        ),
+        request_of_data,
+        got,
     output:
         "data/{dataset}/manifest.json",
     log:

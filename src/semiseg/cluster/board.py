@@ -49,6 +49,7 @@ class Board:
         self.watch: Watch | None = None
         self.left: TimeLeft | None = None
         self.live: Any = None
+        self._told = 0  # early reports that were announced in lines
         self._ended = threading.Event()
 
     # ---------------------------------------------------------------- events from the plugin
@@ -77,6 +78,9 @@ class Board:
             self.say(f"trained {self._result(Path(job['path']))}; {self._how_far()}")
         else:
             self.say(f"done: {job['words']}")
+        if _report and _report.made > self._told:
+            self._told = _report.made
+            self.say(self._early())
 
     def failed(self, number: int | None, words: str, logs: list[str]) -> None:
         """`words` describe jobs that were not announced, such as a whole group."""
@@ -125,8 +129,11 @@ class Board:
         rows = self.live.console.height if self.live else 24
         below = [f"  {words}" for words in list(self.at_work.values())[:3]]
         if _report and _report.made:
-            below.append(f"  early report of {_report.shows} runs: {_report.page}")
+            below.append(f"  {self._early()}")
         return picture(_study.name, states, self.left.seconds(states), below, rows)
+
+    def _early(self) -> str:
+        return f"early report of {_report.shows} runs: {_report.page}"
 
     # ---------------------------------------------------------------- in lines
 

@@ -87,7 +87,10 @@ def _values(pairs: Sequence[str], option: str) -> dict[str, Any]:
         key, is_there, value = pair.partition("=")
         if not is_there:
             raise UserError(f"{option} {pair}: expected KEY=VALUE, as architecture=unet")
-        found[key] = yaml.safe_load(value)
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"{option} {pair}: {value!r} is not a value as in params.yaml") from error
     return found
 
 

@@ -127,7 +127,7 @@ def _html(study: Study) -> None:
     from semiseg.report import html, rebuild
 
     rebuild.complete(study.folder, _rows(study))
-    read_image = _reader(study) if study.redistributable else None
+    read_image = _reader_for_pages(study)
     with _stamped(study, "report"):
         html.build(study.name, study.folder, _rows(study), dataset=_dataset(study), read_image=read_image)
     every_suite = html.build_index(study.folder.parent)
@@ -148,7 +148,7 @@ def _early(study: Study) -> None:
     rows = _collected(study, folder)
     tables.build(study.name, folder, rows)
     plots.build(study.name, folder, rows)
-    read_image = _reader(study) if study.redistributable else None
+    read_image = _reader_for_pages(study)
     html.build(study.name, folder, rows, dataset=_dataset(study), read_image=read_image)
     print(f"report of the runs that have ended: {folder / 'report' / 'index.html'}")
 
@@ -211,6 +211,14 @@ def _rows(study: Study) -> list[dict[str, Any]]:
     if not path.exists():
         raise UserError(f"{path} does not exist; first run `semiseg report tables --suite {study.name}`")
     return collect.read(path)
+
+
+def _reader_for_pages(study: Study) -> Callable[[str], Any] | None:
+    """None if the pages must not show pictures, or if the data set has not been prepared here."""
+    from semiseg.datasets.manifest import manifest_path
+
+    prepared = manifest_path(study.suite.dataset).exists()
+    return _reader(study) if study.redistributable and prepared else None
 
 
 def _reader(study: Study) -> Callable[[str], Any]:

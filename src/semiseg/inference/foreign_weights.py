@@ -122,7 +122,9 @@ def _pickled(file: Path) -> dict[str, Tensor]:
     while isinstance(found, dict) and (inner := next((found[key] for key in WRAPPERS if key in found), None)):
         found = inner
     tensors = (
-        {key: value for key, value in found.items() if isinstance(value, Tensor)} if isinstance(found, dict) else {}
+        {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, Tensor)}
+        if isinstance(found, dict)
+        else {}
     )
     if not tensors:
         raise UserError(f"{file} holds no state dict: neither it nor its {', '.join(WRAPPERS)} maps names to tensors")

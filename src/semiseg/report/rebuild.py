@@ -31,6 +31,9 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} is damaged ({error}); restore it (`git checkout`)") from error
     if not rows:
         raise UserError(f"{path} is empty; restore it (`git checkout`)")
+    for number, row in enumerate(rows, 1):
+        if not (isinstance(row, dict) and {"run", "suite", "state"} <= row.keys()):
+            raise UserError(f"{path} is damaged: entry {number} does not describe a run; restore it (`git checkout`)")
     return rows
 
 

@@ -30,8 +30,8 @@ VIEWS = (
 )
 READING = (
     "mIoU in percent after the last iteration, mean ± standard deviation over runs. Baseline: the supervised network "
-    "of the same kind and head. Difference: to it, with its 95 % interval. Time: of one training, on "
-    "the {device}. Bold: the leading group, where some cells are outside of it."
+    "of the same kind and head, over the same lists and seeds. Difference: to it, with its 95 % interval. Time: of one "
+    "training, on the {device}. Bold: the leading group, where some cells are outside of it."
 )
 
 Row = Mapping[str, Any]
@@ -145,7 +145,10 @@ def _missing(records: Records) -> list[str]:
     if not states:
         return ["Nothing: every planned run is finished."]
     command = f"`snakemake --profile local all --config suite={records.suite}` makes them"
-    return [f"{_count(number, 'run')}: {state}; {command}" for state, number in sorted(states.items())]
+    return [
+        f"{_count(number, 'run')} {'' if state == 'failed' else 'is ' if number == 1 else 'are '}{state}; {command}"
+        for state, number in sorted(states.items())
+    ]
 
 
 def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
@@ -163,7 +166,7 @@ def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
             kinds[whom].add(row["kind"])
             found.setdefault(row["text"], []).append(whom)
     said += [f"{_words(dict.fromkeys(whom))}: {escape_markdown(words)}." for words, whom in found.items()]
-    readings = {names.title(run.method) for run in records.runs if run.row.get("fidelity") == "our reading"}
+    readings = {names.title(run.method) for run in records.runs if run.done and run.row["fidelity"] == "our reading"}
     if readings:
         said.append(f"{_words(sorted(readings))}: the paper leaves parts open, and there is no official code.")
     return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def _compare(name: Path, committed: Path, again: Path) -> Iterator[str]:
     elif not again.exists():
         yield f"{name} cannot be made from the records"
     elif committed.read_bytes() != again.read_bytes():
-        yield from _cells(name, committed, again) if name.suffix == ".csv" else [_line(name, committed, again)]
+        cells = [*_cells(name, committed, again)] if name.suffix == ".csv" else []
+        yield from cells or [_line(name, committed, again)]
 
 
 def _cells(name: Path, committed: Path, again: Path) -> Iterator[str]:
@@ -88,8 +90,7 @@ def _cells(name: Path, committed: Path, again: Path) -> Iterator[str]:
 
 
 def _line(name: Path, committed: Path, again: Path) -> str:
-    theirs, ours = (path.read_bytes().splitlines() for path in (committed, again))
-    pairs = zip(theirs, ours, strict=False)
-    first = next((number for number, (one, other) in enumerate(pairs, 1) if one != other), min(len(theirs), len(ours)))
-    text = name.suffix in (".md", ".tex", ".json", ".svg")
+    pairs = zip_longest(*(path.read_bytes().split(b"\n") for path in (committed, again)))
+    first = next(number for number, (one, other) in enumerate(pairs, 1) if one != other)
+    text = name.suffix in (".csv", ".md", ".tex", ".json", ".svg")
     return f"{name} differs" + (f" from line {first}" if text else "")

@@ -78,9 +78,9 @@ class Study:
     def data(self) -> dict[str, Product]:
         """The suite's data set, and that of the trials if it differs."""
         names = (self.suite.dataset, *(run.dataset for run in self.plan.runs))
-        return {name: self._data(name) for name in dict.fromkeys(names)}
+        return {name: self.data_product(name) for name in dict.fromkeys(names)}
 
-    def _data(self, name: str) -> Product:
+    def data_product(self, name: str) -> Product:
         manifest = DATA / name / "manifest.json"
         arguments = (name, self.params.datasets[name], DATA)
         wanted, carried = (

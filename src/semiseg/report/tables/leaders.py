@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -106,7 +107,7 @@ def _sentences(row: Row, top: Row, methods: Sequence[Row], leading: Sequence[Row
     if len(leading) == row["candidates"]:
         return [
             f"{where} none of the {len(leading)} cells differs significantly from the top after correction over all "
-            f"pairs: {_names(leading)}.",
+            f"{math.comb(len(leading), 2)} pairs: {_names(leading)}.",
             _gain(top),
             _count(row),
         ]
@@ -144,6 +145,8 @@ def _count(row: Row) -> str:
     said = f"{row['above_supervised']} of {row['compared']} variants {are} significantly above supervised"
     if row["below_supervised"]:
         said += f", {row['below_supervised']} significantly below"
+    if row["compared"] > 1:
+        said += f" (corrected for these {row['compared']} differences only)"
     if row["compared_with_strong"]:
         said += f", and {row['above_strong']} of {row['compared_with_strong']} above the best supervised variant"
     return said + "."
