@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import shlex
+from argparse import ArgumentParser
 from pathlib import Path
 
+import pytest
+
 from scripts import readme_table
-from semiseg import methods
+from semiseg import cli, methods
+from semiseg.params import loading
 from tests.params.test_method_pages import documented
 
 README = Path(__file__).parents[2] / "README.md"
@@ -32,3 +38,38 @@ def test_the_methods_are_listed_with_their_fidelity():
     listed = {name: row[-1].strip() for row in rows for name in re.findall(r"`(\w+)`", row[0])}
     assert listed == {name: methods.load(name).fidelity for name in listed}
     assert set(documented()) <= set(listed), "a method has a page, and README does not name it"
+
+
+def typed() -> list[list[str]]:
+    """The commands of README's and own-data.md's blocks, without comments and variables of the environment."""
+    pages = (README, README.parent / "docs/own-data.md")
+    blocks = [block for page in pages for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.M | re.S)]
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    lines = [[word for word in line if not re.fullmatch(r"[A-Z_]+=\S*", word)] for line in lines]
+    return [line for line in lines if line and line[0] in ("semiseg", "snakemake", "dvc", "make")]
+
+
+@pytest.mark.parametrize("command", typed(), ids=" ".join)
+def test_every_command_can_be_typed(command):
+    root = README.parent
+    tool, *arguments = command
+    suites = {*loading.load(root / "params.yaml").suites, "fields_try", "fields_final"}  # of `data init fields`
+    named = [word.partition("suite=")[2] for word in arguments if "suite=" in word]
+    named += [after for word, after in zip(arguments, arguments[1:], strict=False) if word == "--suite"]
+    assert set(named) <= suites
+    if tool == "semiseg":
+        parser = ArgumentParser()
+        importlib.import_module(f"semiseg.commands.{arguments[0]}").define(parser)
+        parser.parse_args(arguments[1:])
+        assert arguments[0] in cli.COMMANDS
+        assert all((root / word).exists() for word in arguments if word.startswith("results/") and "fields" not in word)
+    elif tool == "make":
+        assert re.search(rf"^{arguments[0]}:", (root / "Makefile").read_text(), re.MULTILINE)
+    elif tool == "snakemake":
+        assert (root / arguments[arguments.index("--profile") + 1] / "config.yaml").exists()
+    else:
+        assert arguments[:3] == ["exp", "run", "-S"]
+
+
+def test_the_commands_are_found():
+    assert len(typed()) >= 20
