@@ -18,7 +18,6 @@ from tests.engine.conftest import METHODS, NETWORK
 from tests.forked import forked
 
 pytestmark = pytest.mark.pretended_gpu
-OPTIONS = METHODS | {"st_plus_plus": {}}
 MASK = {name: NETWORK[name] for name in ("queries", "decoder_layers", "mask_width")}
 NETWORKS = {
     "small": NETWORK,
@@ -47,7 +46,7 @@ def switches(method: str) -> list[dict[str, Any]]:
 
 
 def check(method: str, options: dict[str, Any], **recipe: Any) -> PretendedTraining:
-    training = PretendedTraining(method, OPTIONS[method] | options, **recipe)
+    training = PretendedTraining(method, METHODS[method] | options, **recipe)
     training.steps(2)  # the second one meets what the first has remembered
     for name, network in training.state.trained.items():
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
@@ -56,7 +55,7 @@ def check(method: str, options: dict[str, Any], **recipe: Any) -> PretendedTrain
     return training
 
 
-@pytest.mark.parametrize("method", OPTIONS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_step_of_every_method(method):
     """With the arithmetic and the memory that `semiseg plan` supposes."""
 
@@ -86,7 +85,7 @@ def test_a_step_with_a_transformer_and_adamw(head):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", OPTIONS)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_switch(method):
     def work():
         with pretend():
@@ -105,7 +104,7 @@ def test_every_method_and_criterion_with_a_network(network):
 
     def work():
         with pretend():
-            for method in OPTIONS:
+            for method in METHODS:
                 print(method, network, flush=True)
                 training = check(method, {}, network=NETWORKS[network], criterion=CRITERIA[0])
                 if methods.load(method).head == "mask":
