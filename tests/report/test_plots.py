@@ -14,6 +14,7 @@ from PIL import Image
 from semiseg.report import captions, names, plots, tables
 from semiseg.report.plots import class_plots, frames, lines, style
 from semiseg.report.records import Records
+from semiseg.runs import suite_evaluations
 from tests.report import studies
 
 
@@ -82,6 +83,20 @@ def test_lists_of_one_size_are_lines_of_their_own(tmp_path):
         drawn = [line for line in axes.lines if len(line.get_xdata()) > 1]
     sizes = data.groupby(["label", "list"])["labelled"].nunique()
     assert len(drawn) == (sizes > 1).sum() == 2 * 5, "supervised and four methods, over two families"
+
+
+def test_pseudo_labels_are_shown_without_supervised(tmp_path):
+    """A training of its variant `bn` is diagnosed, because it sees unlabelled images."""
+    planned = studies.descriptions(seeds=1, ablations=False, partitions={"12": 12})
+    rows = studies.simulate(tmp_path, planned, images=6, pictures=0)
+    baseline = next(row for row in rows if row["method"] == "supervised")
+    with (tmp_path / baseline["run"] / "metrics.jsonl").open("a") as stream:
+        stream.write(json.dumps({"kind": "diagnostics", "iteration": 600, "confident_share": 0.9}) + "\n")
+    suite_evaluations.write(tmp_path / suite_evaluations.NAME, suite_evaluations.gather(tmp_path, rows))
+    cells = frames.focus(Records("pocket", tmp_path, rows))
+    [supervised] = [cell for cell in cells if cell.method == "supervised"]
+    assert supervised.finished[0].stored.diagnostics
+    assert set(frames.diagnostics(cells)["label"]) == {names.of(cell) for cell in cells} - {names.of(supervised)}
 
 
 def test_a_smoothed_loss_has_no_elbow_at_its_ends():

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from semiseg.report import names
-from semiseg.report.cells import BASELINE, CONTROL, FULL, Cell, partition_order
+from semiseg.report.cells import BASELINE, CONTROL, FULL, SUPERVISED, Cell, partition_order
 from semiseg.report.records import MIOU, Records
 
 
@@ -80,11 +80,13 @@ def curves(cells: Sequence[Cell]) -> pd.DataFrame:
 
 
 def diagnostics(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Of methods with pseudo-labels; `bn` of supervised sees unlabelled images, too, but learns nothing from them."""
     keys = {"confident_share": "selected pixels", "pseudo_accuracy": "accuracy of pseudo-labels",
             "near_borders": "accuracy near borders", "inside": "accuracy inside"}  # fmt: skip
     rows = [
         {"iteration": line["iteration"], "share": 100 * line[key], "what": what, "label": names.of(cell)}
         for cell in cells
+        if cell.method != SUPERVISED
         for run in cell.finished
         for line in (run.stored.diagnostics if run.stored else ())
         for key, what in keys.items()
