@@ -35,15 +35,21 @@ def _line(folder: Path) -> str:
     runs = [row for row in read_rows(folder) if row["run"]]
     done = [row for row in runs if row["state"] == "done"]
     labels = sorted({row["labelled"] for row in done if row["partition"] != "full"})
+    plan = "" if _rebuildable(folder) else " planned then"
     cells = [
         f"[{folder.name}]({folder.name}/README.md)", runs[0]["dataset"], ", ".join(map(str, labels)) or "all",
-        f"{len(done)} of {len(runs)}", escape_markdown(_answer(folder)),
+        f"{len(done)} of {len(runs)}{plan}", escape_markdown(_answer(folder)),
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
 
+def _rebuildable(folder: Path) -> bool:
+    """Whether the present version made it; the plan of an earlier one may have had fewer runs."""
+    return (folder / "evaluations.npz").exists()
+
+
 def _answer(folder: Path) -> str:
-    if not (folder / "evaluations.npz").exists():
+    if not _rebuildable(folder):
         return EARLIER
     with (folder / "tables/leaders.csv").open() as stream:
         rows = sorted(csv.DictReader(stream), key=lambda row: -int(row["candidates"]))
