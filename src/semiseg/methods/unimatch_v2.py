@@ -10,6 +10,9 @@ The code drops channels of exactly half of the images of each GPU; here it is ha
 maps of a vision transformer use the same $m$, as in the code. The paper has no encoder whose maps differ in channels
 (ResNet); here each number of channels gets a separate $m$ (our reading).
 
+The code has two learning rates, one for the encoder and a larger one for the head, and no decay from layer to layer.
+Here it is the same: the recipe's `lr`, and `lr` times `head_lr_multiplier`.
+
 Reference: Yang, Zhao, Zhao: UniMatch V2: Pushing the Limit of Semi-Supervised Semantic Segmentation. TPAMI 2025.
 Code: LiheYoung/UniMatch-V2 at f6afb4d.
 
