@@ -41,7 +41,9 @@ def index(listed: Iterable[str]) -> str:
     for name in listed:
         kind = methods.load(name)
         year = kind.year or ""
-        lines.append(f"| [{names.title(name)}]({name}.md) | {year} | {kind.fidelity or '–'} | {kind.batch_norm} |")
+        variants = _with_unlabelled(kind)
+        shared = kind.batch_norm + (f" (variant {variants})" if variants else "")
+        lines.append(f"| [{names.title(name)}]({name}.md) | {year} | {kind.fidelity or '–'} | {shared} |")
     return "\n".join([*lines, ""])
 
 
@@ -57,12 +59,11 @@ def _facts(one: Described) -> list[str]:
     kind = methods.load(one.name)
     method = kind(kind.Options(), methods.Setting(iterations=1, crop=(64, 64), batch=2))
     passes, times = method.passes, f" in each of {kind.networks} networks" if kind.networks > 1 else ""
-    whose = "free choice" if one.fidelity == "our reading" else "official"
     needed = _needed(one.name, kind.Options())
     rows = {
         "reference": one.reference or "none: the baseline",
         "fidelity": one.fidelity or "–",
-        "batch norm": f"{SHARED[one.batch_norm]} ({whose}; `recipe.batch_norm` replaces it)",
+        "batch norm": _batch_norm(one, kind),
         "reports": f"the {method.reports}",
         "images that pass in a step": f"labelled x {passes.labelled:g} and unlabelled x {passes.unlabelled:g} with "
         f"gradient, unlabelled x {passes.without_gradient:g} without{times}",
@@ -70,6 +71,22 @@ def _facts(one: Described) -> list[str]:
         "arithmetic": _arithmetic(one.name, needed),
     }
     return ["| | |", "|---|---|", *(f"| {key} | {text} |" for key, text in rows.items()), ""]
+
+
+def _batch_norm(one: Described, kind: type[methods.Method]) -> str:
+    if variants := _with_unlabelled(kind):
+        return f"only the variant {variants} sees unlabelled images; it is {SHARED[one.batch_norm]}"
+    whose = "free choice" if one.fidelity == "our reading" else "official"
+    return f"{SHARED[one.batch_norm]} ({whose}; `recipe.batch_norm` replaces it)"
+
+
+def _with_unlabelled(kind: type[methods.Method]) -> str:
+    """Variants of the baseline that see unlabelled images; empty for all other methods, which always see them."""
+    if kind.needs_unlabelled(kind.Options()):
+        return ""
+    return ", ".join(
+        f"`{name}`" for name, options in kind.variant_names.items() if kind.needs_unlabelled(kind.Options(**options))
+    )
 
 
 def _needed(name: str, options: Any) -> list[tuple[str, str, Any]]:

@@ -47,6 +47,13 @@ def test_a_page_has_formula_options_figures_and_what_goes_wrong(script):
     assert "our reading" in script["pages"]()["scl.md"].split("## Formula")[0]
 
 
+def test_the_baseline_sees_unlabelled_images_in_one_variant_only(script):
+    found = script["pages"]()
+    [row] = [line for line in found["supervised.md"].splitlines() if line.startswith("| batch norm |")]
+    assert "only the variant `bn` sees unlabelled images" in row and "official" not in row
+    assert "| joint (variant `bn`) |" in found["README.md"] and "(official; " in found["fixmatch.md"]
+
+
 def test_a_staged_method_says_what_it_takes(script):
     page = script["pages"]()["st_plus_plus.md"]
     assert "first student (`st_plus_plus`), teacher (`supervised`)" in page
