@@ -137,6 +137,10 @@ def test_the_hubs_weights_fit_without_a_key_left_over(encoder: str, monkeypatch,
 def test_what_is_no_plain_transformer_is_refused_by_name() -> None:
     with pytest.raises(UserError, match="dpt cannot be built with encoder tu-mixer_b16_224"):
         make_vit("tu-mixer_b16_224")
+    with pytest.raises(
+        UserError, match="dpt cannot be built with encoder tu-deit_tiny_distilled_patch16_224: .*distil"
+    ):
+        make_vit("tu-deit_tiny_distilled_patch16_224")
     with pytest.raises(UserError, match="swin_tiny_patch4_window7_224 is a SwinTransformer"):
         make_vit("tu-swin_tiny_patch4_window7_224")
     with pytest.raises(UserError, match="did you mean 'tu-vit_small_patch14_dinov2"):

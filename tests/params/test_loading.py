@@ -206,6 +206,16 @@ def test_an_encoder_that_no_library_knows(written):
         check_before_start(params, "voc")
 
 
+@pytest.mark.parametrize(
+    "encoder", ["tu-beit_base_patch16_224.in22k_ft_in22k", "tu-deit_tiny_distilled_patch16_224.fb_in1k"]
+)
+def test_an_encoder_that_dpt_cannot_use(written, encoder):
+    """Else every training would end with this sentence in turn."""
+    params, _ = written(_set("suites.voc_dinov2.recipe.network.encoder", encoder))
+    with pytest.raises(UserError, match=rf"voc_dinov2.recipe.network: dpt cannot be built with encoder {encoder}"):
+        check_before_start(params, "voc_dinov2")
+
+
 def test_the_encoders_that_are_not_asked_for_exist():
     for name in COMMON_ENCODERS:
         check_name(name)

@@ -27,13 +27,13 @@ COMMON_ENCODERS = frozenset(
 
 
 def check_before_start(params: Params, wanted: str, source: str = "params.yaml") -> None:
-    """Check the options of all other suites and the name of this suite's encoder; this suite is planned already."""
+    """Check the options of all other suites and this suite's encoder; this suite is planned already."""
     for name in params.suites:
         if name != wanted:
             grid.plan(params, name, source)
-    encoder = params.suites[wanted].recipe.network.encoder
-    if encoder and encoder not in COMMON_ENCODERS:
-        _check_encoder(encoder, f"{source}: suites.{wanted}.recipe")
+    network = params.suites[wanted].recipe.network
+    if network.encoder and network.encoder not in COMMON_ENCODERS:
+        _check_encoder(network, f"{source}: suites.{wanted}.recipe")
 
 
 def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:
@@ -75,10 +75,17 @@ def hints(study: Study, done: Collection[Path], costs: Mapping[Path, Any]) -> li
     return found
 
 
-def _check_encoder(name: str, where: str) -> None:
+def _check_encoder(network: NetworkConfig, where: str) -> None:
+    """Its name, and whether it is a plain vision transformer if the architecture needs one: that is built as shapes."""
+    from semiseg.models.architecture import REGISTRY
     from semiseg.models.parts.encoders import check_name
 
     try:
-        check_name(name)
+        check_name(network.encoder)
+        if REGISTRY.load(network.architecture).plain_transformers:
+            import torch
+
+            with torch.device("meta"):
+                REGISTRY.load(network.architecture).encoder(network)
     except UserError as error:
         raise UserError(f"{where}.{error}") from None

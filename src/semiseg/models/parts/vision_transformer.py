@@ -56,7 +56,7 @@ def make_vit(name: str) -> nn.Module:
     check_name(name)
     try:
         body = timm.create_model(name.removeprefix("tu-"), num_classes=0, global_pool="", dynamic_img_size=True)
-    except (TypeError, RuntimeError) as error:
+    except (AssertionError, RuntimeError, TypeError) as error:
         raise UserError(f"network: dpt cannot be built with encoder {name}: {error}") from error
     if not isinstance(body, VisionTransformer | Eva):
         raise UserError(f"network: dpt needs a plain vision transformer, and {name} is a {type(body).__name__}")
