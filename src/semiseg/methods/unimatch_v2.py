@@ -8,7 +8,8 @@ $2 m f$ and view 2 keeps $2 (1 - m) f$. The other half keeps all channels.
 
 The code drops channels of exactly half of the images of each GPU; here it is half of the global batch. All four
 maps of a vision transformer use the same $m$, as in the code. The paper has no encoder whose maps differ in channels
-(ResNet); here each number of channels gets a separate $m$ (our reading).
+(ResNet); here each number of channels gets a separate $m$ (our reading). The donor of CutMix is the previous image of
+the batch; in the code it is the image at the mirrored position.
 
 The code has two learning rates, one for the encoder and a larger one for the head, and no decay from layer to layer.
 Here it is the same: the recipe's `lr`, and `lr` times `head_lr_multiplier`.
