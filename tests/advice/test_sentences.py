@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,17 +37,18 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def simulate(quality: dict[str, float], images: int = 40, noise: float = 0.002, few: float = 0.0) -> None:
-    """Runs of the suite own_try with a share of right pixels per method.
+def simulate(quality, images: int = 40, noise: float = 0.002, few: float = 0.0, others: int = 9) -> None:
+    """Runs of the suite own_try with a share of right pixels per method, and `others` images without a mask.
 
-    With half of the labels it is lower by `few`.
+    With half of the labels the share is lower by `few`.
     """
     study = Study.load("own_try")
     for run in study.plan.runs:
         path = study.specs.split_file(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         count = 16 if run.partition == "full" else 8
-        path.write_text(json.dumps({"labelled": list(map(str, range(count))), "sha256": run.partition}))
+        names = {"labelled": list(map(str, range(count))), "unlabelled": list(map(str, range(count, 16 + others)))}
+        path.write_text(json.dumps(names | {"sha256": run.partition}))
     random = np.random.default_rng(0)
     hardness = random.normal(0, 0.02, images)  # common to all methods
     for run in study.plan.runs:
@@ -87,7 +89,7 @@ def test_a_method_that_helps_is_named_with_its_interval_and_cost(root):
     assert "from 8 to 16 labels unimatch gained +" in lines["Labels"]
     assert "from 32 labels, and nothing can be said beyond that" in lines["Labels"]
     assert "weed" in lines["Classes"] and "rare, 0.5 % of the pixels" in lines["Classes"]
-    assert "taken for soil" in lines["Classes"]
+    assert "% of its pixels are predicted as soil" in lines["Classes"]
     assert "`semiseg advise own --label 20`" in lines["Next"] and "missing" not in lines["Next"]
 
 
@@ -128,8 +130,25 @@ def test_runs_that_are_missing_are_asked_for(root):
         told()
 
 
-def test_the_method_that_helps_is_written_into_the_final_suite(root, capsys):
-    simulate(CLEAR)
+def test_where_every_image_has_a_mask_the_final_training_is_supervised(root, capsys):
+    """The methods learn from half of the masks; the final training has no image without a mask to learn from."""
+    simulate(CLEAR, others=0)
     main(["advise", "own", "--write"])
+    said = capsys.readouterr().out
+    assert "train supervised (strong) for good" in said and "--label" not in said
+    assert "now trains supervised (strong)" in said
+
+
+def test_what_cannot_be_written_is_not_offered(root):
+    simulate(CLEAR)
+    tried = loading.read_yaml(Path("params.local.yaml"))["suites"]["own_try"]
+    Path("params.local.yaml").write_text(yaml.safe_dump({"suites": {"own_try": tried}}))
+    assert "--write" not in told()["Next"] and "--label 20" in told()["Next"]
+
+
+@pytest.mark.parametrize("name", ["own", "own_try"])
+def test_the_method_that_helps_is_written_into_the_final_suite(root, capsys, name):
+    simulate(CLEAR)
+    main(["advise", name, "--write"])
     assert "the suite own_final in params.local.yaml now trains unimatch" in capsys.readouterr().out
     assert list(loading.load(suite="own_final").suites["own_final"].methods) == ["unimatch"]

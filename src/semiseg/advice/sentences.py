@@ -117,10 +117,10 @@ def _why(trial: Trial, total: np.ndarray, images: np.ndarray, k: int) -> str:
     missed[k] = invented[k] = 0
     if missed.sum() + invented.sum():
         taken = missed if missed.sum() >= invented.sum() else invented
-        verb = "taken for" if taken is missed else "seen where there is"
-        reasons.append(
-            f"{verb} {trial.classes[int(taken.argmax())]}, {100 * taken.max() / max(total[k].sum(), 1):.0f} % of it"
-        )
+        other, share = trial.classes[int(taken.argmax())], taken.max() / max(total[k].sum(), 1)
+        missing = f"{100 * share:.0f} % of its pixels are predicted as {other}"
+        wrong = f"predicted on {other}, on {share:.2g} times its true area"
+        reasons.append(missing if taken is missed else wrong)
     return "; ".join(reasons)
 
 
@@ -133,12 +133,21 @@ def following(trial: Trial, chosen: Result) -> str:
             f"{trial.planned - trial.finished} of {trial.planned} runs are missing: `snakemake --profile local all "
             f"--config suite={trial.study.name}`"
         )
-    steps.append(f"label the most useful images next: `semiseg advise {name} --label 20`")
-    steps.append(
-        f"train {chosen.name} for good: `semiseg advise {name} --write` puts it into the suite {name}_final, and "
-        f"`snakemake --profile local all --config suite={name}_final` trains it"
-    )
-    return f"Next: {'; '.join(steps)}."
+    if not trial.all_labelled:
+        steps.append(f"label the most useful images next: `semiseg advise {name} --label 20`")
+    if f"{name}_final" in trial.study.params.suites:
+        steps.append(
+            f"train {final(trial, chosen).name} for good: `semiseg advise {name} --write` puts it into the suite "
+            f"{name}_final, and `snakemake --profile local all --config suite={name}_final` trains it"
+        )
+    return f"Next: {'; '.join(steps) or 'nothing is left to do'}."
+
+
+def final(trial: Trial, chosen: Result) -> Result:
+    """The method for the final training on all labels; without unlabelled images it is a supervised one."""
+    if not trial.all_labelled or chosen.method == BASELINE:
+        return chosen
+    return best([one for one in trial.at("full") if one.method == BASELINE], trial.on)
 
 
 def _widest(trial: Trial) -> str:

@@ -33,6 +33,7 @@ class Result:
     variant: str
     partition: str
     labelled: int
+    unlabelled: int
     network: str
     seconds: float  # mean over trainings
     evaluations: tuple[Evaluations, ...] = field(repr=False)
@@ -61,6 +62,11 @@ class Trial:
 
     def at(self, partition: str) -> list[Result]:
         return [one for one in self.results if one.partition == partition]
+
+    @property
+    def all_labelled(self) -> bool:
+        """Has every image of the data set a mask?"""
+        return any(one.partition == "full" and not one.unlabelled for one in self.results)
 
     @property
     def images(self) -> int:
@@ -132,7 +138,7 @@ def result_of(study: Study, cell: Cell) -> Result | None:
     split = peek_json(study.specs.split_file(cell)) or {}
     seconds = [(RunFolder(run.path).record or {}).get("wall_seconds") or 0.0 for run in done]
     return Result(
-        cell.method, cell.variant, cell.partition, len(split.get("labelled", ())),
+        cell.method, cell.variant, cell.partition, len(split.get("labelled", ())), len(split.get("unlabelled", ())),
         methods.of_run(done[0].config).reports, float(np.mean(seconds)),
         tuple(Evaluations.load(run.path / "evaluations.npz") for run in done), tuple(run.path for run in done),
     )  # fmt: skip

@@ -24,13 +24,14 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
+    options.name = options.name.removesuffix("_try")
     if options.write or not options.label:
         from semiseg.advice import sentences, trial
 
         found = trial.load(options.name)
         print("\n".join(sentences.advise(found)))
         if options.write:
-            _write(options.name, sentences.method(found)[0])
+            _write(options.name, sentences.final(found, sentences.method(found)[0]))
     if options.label:
         from semiseg.advice.next_labels import next_labels
 

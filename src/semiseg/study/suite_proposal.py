@@ -84,7 +84,7 @@ def _how(look: Look, device: str, start: Start | None, longer: int) -> dict[str,
     }
     if survey.rare:
         recipe["criterion"] = RARE
-    evaluation: dict[str, Any] = {"every": iterations // 3, "evaluated_on": "val"}
+    evaluation: dict[str, Any] = {"every": -(-iterations // 3), "evaluated_on": "val"}
     if factor < 1:
         evaluation["protocol"] = {"scales": [factor]}
     return {"recipe": recipe, "evaluation": evaluation}
@@ -107,8 +107,8 @@ def missing_weights(device: str) -> str:
     """The benefit of start weights, and how to get them."""
     encoder = LIGHT[1].removeprefix("tu-")
     gain = (
-        "on photographs of pets with 20 labels, a CPU reaches 77 to 84 mIoU in minutes with ImageNet weights, and 48 "
-        "to 51 without"
+        "with ImageNet weights and 20 labels, supervised training on a CPU reaches 80.8 mIoU on photographs of pets "
+        "(results/oxford_pets)"
     )
     save = (
         f"python -c \"import timm; from safetensors.torch import save_file; save_file(timm.create_model('{encoder}', "

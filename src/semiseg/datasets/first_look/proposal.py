@@ -41,7 +41,8 @@ def look(path: Path, say: Callable[[str], None] = print, taken: Container[str] =
     """Write classes.yaml unless the folder already has a file of classes. Names in `taken` are not used."""
     path = Path(path)
     if not path.is_dir():
-        raise UserError(f"{path} does not exist; give the folder that holds images/ and masks/")
+        found = "is not a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {found}; give the folder that holds images/ and masks/")
     with tempfile.TemporaryDirectory() as scratch:
         return _look(path, Path(scratch), say, taken)
 
