@@ -7,6 +7,7 @@ import pytest
 from semiseg import methods
 from semiseg.base import plugins
 from semiseg.base.errors import UserError
+from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.datasets.kind import REGISTRY as KINDS
 
 METHOD = """
@@ -48,6 +49,18 @@ def test_a_file_may_give_names_and_entries_of_several_registries(write):
     assert "third" not in methods.names()
 
 
+def test_one_name_needs_no_list(write):
+    before = methods.names()
+    plugins.use([write("single.py", METHOD.replace("    pass", "    names = 'half'"))])
+    assert set(methods.names()) == {*before, "half"}
+
+
+def test_a_kind_that_cannot_read_is_answered_in_a_sentence(write, tmp_path):
+    plugins.use([write("mute.py", "from semiseg.datasets.kind import Kind\n\nclass Mute(Kind):\n    pass\n")])
+    with pytest.raises(UserError, match=r"mine: the kind of data set mute \(Mute\) must define the method `read`"):
+        KINDS.load("mute").read("mine", DatasetConfig(kind="mute"), tmp_path, tmp_path)
+
+
 def test_a_process_that_nobody_told_finds_the_files_that_params_name(write, tmp_path, monkeypatch):
     write("quiet.py", METHOD)
     (tmp_path / "params.local.yaml").write_text("plugins: [quiet.py]\n")
@@ -62,6 +75,7 @@ def test_a_process_that_nobody_told_finds_the_files_that_params_name(write, tmp_
     [
         ("fixmatch.py", METHOD, "there is a method 'fixmatch' already"),
         ("broken.py", "import nothing_of_this_name", "broken.py cannot be imported: ModuleNotFoundError"),
+        ("leaving.py", "import sys; sys.exit(3)", "leaving.py cannot be imported: SystemExit: 3"),
         ("two.py", METHOD + METHOD.replace("Mine", "Other"), "give Mine, Other a class attribute `names`"),
     ],
 )

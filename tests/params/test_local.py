@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from semiseg import methods
 from semiseg.base import plugins
 from semiseg.base.errors import UserError
 from semiseg.params import loading
@@ -36,6 +37,24 @@ def test_places_suites_and_the_present_suite(load):
     assert params.datasets["tiny"].kind == "pocket"
 
 
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_file_changes_nothing(load, text):
+    assert load(text).suite == "tiny"
+
+
+def test_plugins_of_both_files_are_joined(load, tmp_path):
+    """As for a process that reads the two files itself."""
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.py").write_text("from semiseg.methods import Method\n\nclass Mine(Method):\n    pass\n")
+    with (tmp_path / "params.yaml").open("a") as stream:
+        stream.write("plugins: [first.py]\n")
+    load({"plugins": ["second.py", "./first.py"]})
+    assert {"first", "second"} <= set(methods.names())
+    load("")
+    assert "first" in methods.names()
+    assert "second" not in methods.names()
+
+
 def test_an_empty_list_of_methods_and_a_list_of_names(load):
     params = load({"suites": {"tiny": {"methods": ["supervised"]}}})
     assert list(params.suites["tiny"].methods) == ["supervised"]
@@ -52,7 +71,33 @@ def test_an_empty_list_of_methods_and_a_list_of_names(load):
         ),
         ({"suites": {"mine": {"extends": "tiny", "only": "fixmatch"}}}, "expected a list of the suite's methods"),
         ({"plugins": "mine.py"}, "plugins: expected a list of Python files"),
-        ({"plugins": ["mine.py"]}, r"mine\.py does not exist"),
+        ({"plugins": ["mine.py"]}, r"params\.local\.yaml: plugins: .*mine\.py does not exist"),
+        ({"suite": "none"}, r"params\.local\.yaml: suite: there is no suite 'none'"),
+        ({"datasets": {"f": 3}}, r"params\.local\.yaml: datasets\.f: expected a mapping of `key: value` \(found 3\)$"),
+        (
+            {"datasets": {"f": {"kind": "folder", "data_root": 3}}},
+            r"params\.local\.yaml: datasets\.f\.data_root: expected a path \(found 3\)$",
+        ),
+        (
+            {"datasets": {2024: {"kind": "folder"}}},
+            r"params\.local\.yaml: datasets\.2024: the name 2024 must be text; write it in quotes$",
+        ),
+        ({"suites": {"x": {"extends": "tinny"}}}, r"params\.local\.yaml: suites\.x\.extends: there is no suite"),
+        ({"suites": {"x": {"extends": "tiny", "seeds": 3}}}, r"params\.local\.yaml: suites\.x\.seeds: expected a list"),
+        (
+            {"suites": {"x": {"extends": "tiny", "seeds": [1.5]}}},
+            r"\A\S+params\.local\.yaml: suites\.x\.seeds\.0: [^\n]*\Z",
+        ),
+        ({"suites": {"x": {"dataset": "tiny"}}}, r"params\.local\.yaml: suites\.x\.splits: this key is missing"),
+        (
+            {"suites": {"x": {"extends": "tiny", "dataset": "no"}}},
+            r"params\.local\.yaml: suites\.x\.dataset: there is no",
+        ),
+        (
+            {"suites": {"x": {"extends": "tiny", "methods": {"fixmatch": {"at": ["9"]}}}}},
+            r"params\.local\.yaml: suites\.x\.methods\.fixmatch\.at: '9' is not among",
+        ),
+        ({"methods": {"fixmach": {}}}, r"params\.local\.yaml: methods\.fixmach: there is no method"),
     ],
 )
 def test_mistakes_are_answered_with_their_file(load, local, sentence):
@@ -60,7 +105,28 @@ def test_mistakes_are_answered_with_their_file(load, local, sentence):
         load(local)
 
 
+@pytest.mark.parametrize(
+    ("change", "local"),
+    [
+        ({"recipe": {"iterations": -1}}, {"suites": {"tiny": {"seeds": [7]}}}),
+        ({"seeds": [-1]}, {"suites": {"mine": {"extends": "tiny"}}}),
+        ({"dataset": "no"}, {"suites": {"tiny": {"title": "Mine"}}}),
+    ],
+)
+def test_mistakes_in_params_stay_there(load, tmp_path, change, local):
+    """Once, although the local file has the same suite, or one that extends it."""
+    raw = tiny.params({"supervised": {}})
+    for key, value in change.items():
+        raw["suites"]["tiny"][key] = raw["suites"]["tiny"][key] | value if isinstance(value, dict) else value
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(UserError, match=r"\A\S+params\.yaml: suites\.tiny\.[^\n]*\Z"):
+        load(local)
+
+
 def test_a_plugin_that_defines_nothing(load, tmp_path):
     (tmp_path / "empty.py").write_text("VALUE = 3\n")
-    with pytest.raises(UserError, match=r"empty\.py defines nothing that can be added \(method, kind of data set"):
+    with pytest.raises(
+        UserError,
+        match=r"params\.local\.yaml: plugins: .*empty\.py defines nothing that can be added \(method, kind of data set",
+    ):
         load({"plugins": ["empty.py"]})

@@ -69,7 +69,8 @@ class Registry(Generic[T]):
         ]
         stem = module.__name__.rpartition(".")[2]
         public = [kind for kind in kinds if not kind.__name__.startswith("_")]
-        found = {name: kind for kind in public for name in vars(kind).get("names", (stem,))}
+        named = {kind: vars(kind).get("names", stem) for kind in public}
+        found = {name: kind for kind, names in named.items() for name in ([names] if isinstance(names, str) else names)}
         unnamed = [kind for kind in public if "names" not in vars(kind)]
         if len(unnamed) > 1:
             listed = ", ".join(kind.__name__ for kind in unnamed)

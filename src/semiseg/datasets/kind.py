@@ -40,7 +40,7 @@ class Kind:
     @classmethod
     def read(cls, name: str, config: DatasetConfig, source: Path, prepared: Path) -> Dataset:
         """The samples of every subset; `prepared` is the folder of files made from the sources."""
-        raise NotImplementedError
+        raise UserError(f"{name}: the kind of data set {config.kind} ({cls.__name__}) must define the method `read`")
 
     @classmethod
     def has_test(cls, config: DatasetConfig) -> bool:

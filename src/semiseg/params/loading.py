@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from semiseg import methods
 from semiseg.base import plugins
 from semiseg.base.errors import UserError
-from semiseg.base.explain import explain, nearest
+from semiseg.base.explain import nearest, problems
 from semiseg.base.yaml_loader import UniqueKeys
 from semiseg.datasets import kind
 from semiseg.models import architecture
 from semiseg.params import hub_weights
 from semiseg.params.cross_check import cross_check
+from semiseg.params.origin import Origin
 from semiseg.params.schema import Params
 from semiseg.scoring import metric
 
@@ -32,12 +33,15 @@ REGISTRIES = (methods.REGISTRY, kind.REGISTRY, architecture.REGISTRY, metric.REG
 def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool = True) -> Params:
     """Read and validate params.yaml, with params.local.yaml; `suite` replaces the suite that the files name."""
     path = Path(path)
-    raw = _with_local(read_yaml(path), path) if local else read_yaml(path)
-    _use_plugins(raw, path)
+    local_path = path.with_name(LOCAL)
+    own = read_yaml(local_path) if local and local_path.exists() else None
+    origin = Origin(path, read_yaml(path), local_path, own)
+    raw = dict(origin.content) if own is None else _with_local(origin.content, own, local_path)
+    raw |= _use_plugins(origin)
     suites = raw.get("suites")
     bases: dict[str, str] = {}
     if isinstance(suites, dict):
-        raw["suites"] = {name: _extended(suites, name, path, ()) for name in suites}
+        raw["suites"] = {name: _extended(suites, name, origin, ()) for name in suites}
         hub_weights.fill_in(raw["suites"], path.parent)
         bases = {name: own["extends"] for name, own in suites.items() if isinstance(own, dict) and "extends" in own}
     if suite is not None:
@@ -45,19 +49,17 @@ def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(_once(explain(error, Params, path), bases)) from None
+        found = _once(list(problems(error, Params)), bases)
+        raise UserError("\n".join(f"{origin.at(*keys)}: {message}" for keys, message in found)) from None
     if params.suite not in params.suites:
-        raise UserError(f"{path}: suite: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
-    cross_check(params, path)
+        where = origin.at("suite") if suite is None else path
+        raise UserError(f"{where}: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
+    cross_check(params, origin)
     return params
 
 
-def _with_local(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+def _with_local(raw: dict[str, Any], own: dict[str, Any], local: Path) -> dict[str, Any]:
     """Merge params.local.yaml, which git ignores, over params.yaml."""
-    local = path.with_name(LOCAL)
-    if not local.exists():
-        return raw
-    own = read_yaml(local)
     unknown = [key for key in own if key not in Params.model_fields]
     if unknown:
         raise UserError(f"{local}: {unknown[0]}: unknown key{nearest(str(unknown[0]), Params.model_fields)}")
@@ -66,15 +68,16 @@ def _with_local(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     return _overlay(raw, own)
 
 
-def _use_plugins(raw: dict[str, Any], path: Path) -> None:
-    listed = raw.get("plugins", [])
-    if not isinstance(listed, list):
-        raise UserError(f"{path}: plugins: expected a list of Python files, found {listed!r}")
-    plugins.use([path.parent / str(one) for one in listed])
+def _use_plugins(origin: Origin) -> dict[str, list[str]]:
+    """The key `plugins`, if a file has it: the lists of both files are joined, because plugins only add."""
+    listed = plugins.listed(origin.contents())
+    plugins.use(listed)
     for module in plugins.modules():
         if not any(registry.defined_in(module) for registry in REGISTRIES):
             words = ", ".join(registry.what for registry in REGISTRIES)
-            raise UserError(f"{path}: plugins: {module.__file__} defines nothing that can be added ({words})")
+            where = listed[Path(str(module.__file__))]
+            raise UserError(f"{where}: {module.__file__} defines nothing that can be added ({words})")
+    return {"plugins": [str(path) for path in listed]} if listed else {}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -85,26 +88,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} does not exist; run the command from the root of the repository") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if value is None:  # an empty file, or comments alone
+        return {}
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a mapping with the keys {', '.join(Params.model_fields)}")
     return value
 
 
-def _extended(suites: dict[str, Any], name: str, path: Path, seen: tuple[str, ...]) -> Any:
+def _extended(suites: dict[str, Any], name: str, origin: Origin, seen: tuple[str, ...]) -> Any:
     """A suite with `extends: other` is a copy of the other suite with its own keys merged over it."""
     block = suites[name]
     if not isinstance(block, dict) or "extends" not in block:
         return copy.deepcopy(block)
-    base = block["extends"]
+    base, where = block["extends"], origin.at("suites", str(name), "extends")
     if not isinstance(base, str) or base not in suites:
-        raise UserError(f"{path}: suites.{name}.extends: there is no suite {base!r}{nearest(str(base), suites)}")
+        raise UserError(f"{where}: there is no suite {base!r}{nearest(str(base), suites)}")
     if base in (*seen, name):
-        raise UserError(
-            f"{path}: suites.{name}.extends: the suites {', '.join((*seen, name))} extend each other in a circle"
-        )
+        raise UserError(f"{where}: the suites {', '.join((*seen, name))} extend each other in a circle")
     own = {key: value for key, value in block.items() if key not in ("extends", "only")}
-    merged = _overlay(_extended(suites, base, path, (*seen, name)), own)
-    return _chosen(merged, block["only"], f"{path}: suites.{name}.only") if "only" in block else merged
+    merged = _overlay(_extended(suites, base, origin, (*seen, name)), own)
+    return _chosen(merged, block["only"], origin.at("suites", str(name), "only")) if "only" in block else merged
 
 
 def _chosen(suite: dict[str, Any], names: Any, where: str) -> dict[str, Any]:
@@ -131,12 +134,11 @@ def _overlay(base: Any, own: Any) -> Any:
     return merged
 
 
-def _once(sentences: str, bases: dict[str, str]) -> str:
+def _once(found: list[tuple[list[str], str]], bases: dict[str, str]) -> list[tuple[list[str], str]]:
     """Report a suite's problem once, not again for every suite that extends it."""
-    lines = sentences.splitlines()
 
-    def inherited(line: str) -> bool:
-        pairs = ((f": suites.{name}.", f": suites.{base}.") for name, base in bases.items())
-        return any(own in line and line.replace(own, first, 1) in lines for own, first in pairs)
+    def inherited(keys: list[str], message: str) -> bool:
+        base = bases.get(keys[1]) if keys[:1] == ["suites"] and len(keys) > 2 else None
+        return base is not None and (["suites", base, *keys[2:]], message) in found
 
-    return "\n".join(line for line in lines if not inherited(line))
+    return [one for one in found if not inherited(*one)]
