@@ -14,7 +14,7 @@ from semiseg.feed.draws import Draws
 from semiseg.methods import Batch
 from tests.methods import loop_reference as reference
 from tests.methods.conftest import CLASSES, StubStep
-from tests.methods.test_doors import CASES
+from tests.methods.test_pseudo_labels import CASES
 
 WORLD = 2
 

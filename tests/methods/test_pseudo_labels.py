@@ -46,7 +46,7 @@ def full_step():
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_every_prediction_that_teaches_went_through_the_door(batch, full_step, make, name, options):
+def test_every_prediction_that_teaches_passes_step_targets(batch, full_step, make, name, options):
     """If `step.targets` returns fixed predictions, the network that makes pseudo-labels does not matter."""
     if name == "rc2l":  # its features are compared with the student's, they label nothing
         options = {**options, "lambda_rfc": 0}
@@ -64,7 +64,7 @@ def test_every_prediction_that_teaches_went_through_the_door(batch, full_step, m
     full_step.teacher = other
     if name == "u2pl":  # its teacher's look at labelled and mixed images says how sure it is, and labels nothing
         full_step.teacher = lambda pixels: (other if len(pixels) == UNLABELLED else same)(pixels)
-    # CPS without CutMix also takes labels from its predictions for labelled images: these need no door.
+    # CPS without CutMix also takes labels from its predictions for labelled images: these do not pass `step.targets`.
     changed = {"cps": ["cross_first"] * options.get("cutmix", True)}.get(name, list(before))
     if name == "cps":
         full_step.second = StubNetwork(78)
@@ -75,7 +75,7 @@ def test_every_prediction_that_teaches_went_through_the_door(batch, full_step, m
 
     full_step.replace = lambda logits: known.float().roll(1, 1)
     other = reference.values(method.losses(batch, full_step))
-    assert other != after, "what the door lets in has no effect"
+    assert other != after, "what `step.targets` returns has no effect"
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
