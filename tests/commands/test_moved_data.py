@@ -81,7 +81,7 @@ def test_an_edited_mask_is_noticed_and_what_becomes_stale_is_said(root, capsys):
     main(["data", "check", "own"])
     told = capsys.readouterr().out
     assert "since the last check: 1 file edited (masks/2.png)" in told
-    assert "1 finished runs were trained on the previous files (suites tiny)" in told
+    assert "1 finished run was trained on the previous files (suite tiny)" in told
     main(["data", "check", "own"])
     assert "since the last check" not in capsys.readouterr().out
 

@@ -1,12 +1,13 @@
-"""The loader of params.yaml: a repeated key is an error, and text and numbers follow YAML 1.2.
+"""The loader of params.yaml and classes.yaml: a repeated key is an error, and text and numbers follow YAML 1.2.
 
-DVC reads and rewrites the file by YAML 1.2, where `off` is text and 1e-05 is a number. PyYAML follows YAML 1.1, where
-they are false and text, so `dvc exp run` would change the meaning of the file.
+DVC reads and rewrites params.yaml by YAML 1.2, where `off` is text and 1e-05 is a number. PyYAML follows YAML 1.1,
+where they are false and text, so `dvc exp run` would change the meaning of the file.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -31,6 +32,8 @@ class UniqueKeys(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key is a list or a mapping", key_node.start_mark)
             if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark

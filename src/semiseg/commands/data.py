@@ -79,8 +79,10 @@ def _stale(name: str, data: str | None) -> str:
     if not stale:
         return ""
     suites = dict.fromkeys(path.parts[1] for path in stale)
+    runs = "1 finished run was" if len(stale) == 1 else f"{len(stale)} finished runs were"
+    of = "suite" if len(suites) == 1 else "suites"
     return (
-        f"{len(stale)} finished runs were trained on the previous files (suites {', '.join(suites)}): the next "
+        f"{runs} trained on the previous files ({of} {', '.join(suites)}): the next "
         "`snakemake` of such a suite trains its runs again. To keep them, restore the previous files"
     )
 

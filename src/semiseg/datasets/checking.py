@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,9 @@ def judge(dataset: Dataset, config: DatasetConfig, findings: Findings) -> dict[s
     if config.complete:
         problems += _official(config, findings)
     problems += _label_problems(dataset, findings)
-    warnings += _label_warnings(dataset, findings)
-    if kind_of(config).own:
+    own = kind_of(config).own
+    warnings += _label_warnings(dataset, findings, never_shown(dataset.classes, findings) if own else ())
+    if own:
         warnings += rare_classes(dataset.classes, findings)
     duplicates = find_duplicates(findings)
     across = [pair for pair in duplicates if len({place.split("/")[0] for place in pair}) > 1]
@@ -137,12 +138,13 @@ def _label_problems(dataset: Dataset, findings: Findings) -> list[str]:
     return sentences
 
 
-def _label_warnings(dataset: Dataset, findings: Findings) -> list[str]:
+def _label_warnings(dataset: Dataset, findings: Findings, reported: Collection[str]) -> list[str]:
+    """Classes that a subset lacks, without those `reported` elsewhere; and masks without a labelled pixel."""
     sentences = []
     for subset, found in findings.items():
         masks = [one for one in found if one.pixels is not None]
-        absent = [c for c, n in zip(dataset.classes, _totals(masks), strict=False) if n == 0] if masks else []
-        if absent:
+        absent = [c for c, n in zip(dataset.classes, _totals(masks), strict=False) if n == 0 and c not in reported]
+        if masks and absent:
             sentences.append(f"{subset} has no pixel of {', '.join(absent)}")
         empty = [one.sample.id for one in masks if one.pixels[:IGNORE].sum() == 0]
         if empty:
@@ -153,13 +155,14 @@ def _label_warnings(dataset: Dataset, findings: Findings) -> list[str]:
 def rare_classes(classes: Sequence[str], findings: Findings) -> list[str]:
     """Report classes that no mask shows, and classes so rare that a training may never predict them."""
     masks = {subset: [one for one in found if one.pixels is not None] for subset, found in findings.items()}
-    everywhere = _totals([one for found in masks.values() for one in found])
-    never = [name for name, count in zip(classes, everywhere, strict=False) if not count]
     sentences = []
-    if never and everywhere[: len(classes)].any():
+    if never := never_shown(classes, findings):
+        where = " or ".join(subset for subset, found in masks.items() if found)
+        one = len(never) == 1
         sentences.append(
-            f"no mask of any subset shows {', '.join(never)}; look at the values or colours, or remove it from "
-            "classes.yaml"
+            f"no mask of {where} has a pixel of the {'class' if one else 'classes'} {', '.join(never)}; correct "
+            f"{'its value or colour' if one else 'their values or colours'} in classes.yaml, or remove "
+            f"{'it' if one else 'them'} there"
         )
     pixels = _totals(masks["train"])[: len(classes)]
     for k, (name, count) in enumerate(zip(classes, pixels, strict=False)):
@@ -172,6 +175,12 @@ def rare_classes(classes: Sequence[str], findings: Findings) -> list[str]:
                 "suite's recipe helps, and so do more labels of it"
             )
     return sentences
+
+
+def never_shown(classes: Sequence[str], findings: Findings) -> list[str]:
+    """Classes without a pixel in any subset; none if the masks hold ignored pixels only, which is a problem itself."""
+    pixels = _totals([one for found in findings.values() for one in found])[: len(classes)]
+    return [name for name, count in zip(classes, pixels, strict=True) if not count] if pixels.any() else []
 
 
 def find_duplicates(findings: Findings) -> list[list[str]]:

@@ -134,7 +134,10 @@ def test_wrong_folders_are_answered(tmp_path: Path) -> None:
     assert "have the same stem" in refusal(root)
     (root / "images" / "a.jpg").unlink()
     trees.save(root / "masks" / "a_mask.png", trees.label(0, 3))
-    assert "a_mask have no image with the same name" in refusal(root)
+    assert "masks: a_mask has no image with the same name" in refusal(root)
+    trees.save(root / "masks" / "b_mask.png", trees.label(0, 3))
+    assert "masks: a_mask, b_mask have no image with the same name" in refusal(root)
+    (root / "masks" / "b_mask.png").unlink()
     (root / "masks" / "a_mask.png").unlink()
     assert "does not match the image a" in refusal(root, group_pattern="tile")
     assert "needs a validation set" in refusal(root, val_share=0)
@@ -149,7 +152,7 @@ def test_wrong_folders_are_answered(tmp_path: Path) -> None:
     [
         ("masks: index\n", "`classes` is missing; write for example `classes: [{name: soil, value: 0}"),
         ("masks: both\nclasses: [{name: a}, {name: b}]\n", "`masks` is 'both'; write for example `masks: index`"),
-        ("masks: index\nclasses: [{name: a}]\n", "`classes` has 1 entries"),
+        ("masks: index\nclasses: [{name: a}]\n", "`classes` has 1 entry; between 2"),
         ("masks: index\nclasses: [{name: a}, {name: a}]\n", "the name a occurs twice"),
         ("masks: index\nclasses: [{name: a, value: 1}, {name: b}]\n", "the value 1 occurs twice"),
         ("masks: index\nclasses: [{name: a}, {name: b}]\nignore: [1]\n", "the value 1 occurs twice"),
@@ -161,7 +164,33 @@ def test_wrong_folders_are_answered(tmp_path: Path) -> None:
         ),
         ("masks: index\nclasses: [{name: a}, {name: b}]\ncolour: 1\n", "`colour` is an unknown key"),
         ("masks: [\n", "is not valid YAML"),
-        ("- a\n", "`classes` has 1 entries"),
+        ("- a\n", "`classes` has 1 entry; between 2 and 255 are possible; write for example `classes: ["),
+        ("masks: index\nclasses: []\n", "`classes` has 0 entries; between 2"),
+        (
+            "masks: colour\nclasses: [{name: a, colour: [0, 0]}, b]\n",
+            "`colour` of class 1 of the list is [0, 0]; write for example `{name: crop, colour",
+        ),
+        (
+            "masks: colour\nclasses: [{name: a, colour: [0, 0, 1, 2]}, b]\n",
+            "`colour` of class 1 of the list is [0, 0, 1, 2]; write for example `{name: crop, colour",
+        ),
+        ("masks: index\nmasks: colour\nclasses: [a, b]\n", "is not valid YAML (the key 'masks' stands twice"),
+        ("[1]: 2\n", "is not valid YAML (a key is a list or a mapping"),
+        ("[2024-13-01, b]\n", "is not valid YAML (month must be in 1..12)"),
+        (
+            "masks: index\nclases: [a, b]\n",
+            "`clases` is an unknown key; did you mean 'classes'? Write for example `classes: [{name: soil, value: 0}",
+        ),
+        ("masks: index\nclasses: [a, b]\n3: 3\n", "`3` is an unknown key; valid: background, classes"),
+        (
+            "[true, b]\n",
+            "class 1 of the list is true, but a name is text; write 'true' in quotes, for example `{name: '",
+        ),
+        ("[2024-01-01, b]\n", "class 1 of the list is 2024-01-01, but a name is text"),
+        (
+            "masks: index\nclasses: [a, {name: 3}]\n",
+            "`name` of class 2 of the list is 3, but a name is text; write '3' in quotes, for example `{name: '3'}`",
+        ),
         ("", "holds empty, expected keys and lists such as\nmasks: index"),
         ("soil\n", "holds 'soil', expected keys"),
         (
@@ -184,6 +213,8 @@ def test_wrong_classes_files_are_answered(text: str, sentence: str, tmp_path: Pa
 def test_bare_names_and_web_colours_are_accepted(tmp_path: Path) -> None:
     root = folder(tmp_path / "own", ["a", "b"], classes="[ground, water, roof]")
     assert open_folder(root).classes == ("ground", "water", "roof")
+    (root / "classes.yaml").write_text("[yes, no, off]")
+    assert open_folder(root).classes == ("yes", "no", "off"), "text, as in params.yaml"
     file = ClassesFile.model_validate({"masks": "index", "classes": ["a", {"name": "b", "colour": "#0aFF80"}]})
     assert file.classes[1].colour == (10, 255, 128)
 
@@ -355,10 +386,11 @@ def test_the_check_warns_of_classes_that_will_not_be_learned(tmp_path: Path) -> 
         trees.save(root / "masks" / f"{name}.png", mask)
     verdict = check("own", DatasetConfig(kind="folder", data_root=root), tmp_path / "data", lambda _: None)
     warnings = " | ".join(verdict["warnings"])
-    assert "no mask of any subset shows roof; look at the values" in warnings
+    sentence = "no mask of train or val has a pixel of the class roof; correct its value or colour in classes.yaml"
+    assert sentence in warnings and warnings.count("roof") == 1
     assert "water has 0.39 % of the labelled pixels of train, in 3 of 3 images" in warnings
     assert "class_weights: balanced" in warnings
-    assert "the colours of 1 classes are for display only" in warnings
+    assert "the colour of 1 class is for display only" in warnings
 
 
 def test_init_refuses_photographs_as_masks(tmp_path: Path) -> None:

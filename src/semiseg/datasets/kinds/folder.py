@@ -106,7 +106,8 @@ def _masks(source: Path, images: Collection[str], prepared: Path) -> dict[str, P
     lonely = sorted(set(masks) - set(images))
     if lonely:
         more = f" and {len(lonely) - 3} more" if len(lonely) > 3 else ""
-        raise UserError(f"{source}/masks: {', '.join(lonely[:3])}{more} have no image with the same name in images/")
+        have = "has" if len(lonely) == 1 else "have"
+        raise UserError(f"{source}/masks: {', '.join(lonely[:3])}{more} {have} no image with the same name in images/")
     for path in lists:
         masks = coco.divide(path, images, prepared / "annotations") | masks
     return masks

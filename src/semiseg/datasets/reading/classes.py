@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from semiseg.base.errors import UserError
 from semiseg.base.explain import nearest
 from semiseg.base.labels import IGNORE, voc_palette
+from semiseg.base.yaml_loader import UniqueKeys
 from semiseg.datasets.dataset import MaskCoding, read_class_names
 from semiseg.datasets.reading.folder_masks import FolderMasks
 from semiseg.datasets.reading.masks import MAX_CLASSES, ColourMasks, IndexMasks
@@ -28,6 +31,7 @@ EXAMPLES = {
     "ignore": "ignore: [255], or for masks in colour ignore: [[128, 128, 128]]",
 }
 WHOLE = "masks: index\nclasses:\n  - {name: soil, value: 0}\n  - {name: crop, value: 1}\nignore: [255]"
+UNKNOWN = ("extra_forbidden", "invalid_key")  # invalid_key: one that is no text, such as 3
 
 
 def _rgb(value: Any) -> Any:
@@ -126,17 +130,20 @@ def read_classes(path: Path) -> Classes:
 
 def _parse(path: Path) -> ClassesFile:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as stream:
+            content = yaml.load(stream, Loader=UniqueKeys)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read ({error})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict | list):
         raise UserError(f"{path} holds {_found(content)}, expected keys and lists such as\n{WHOLE}")
     try:
         return ClassesFile.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error.errors()[0])}") from error
+        # A misspelt key is the reason why another one is missing.
+        problems = sorted(error.errors(), key=lambda one: one["type"] not in UNKNOWN)
+        raise UserError(f"{path}: {_sentence(problems[0])}") from error
 
 
 def _sentence(problem: dict[str, Any]) -> str:
@@ -147,15 +154,31 @@ def _sentence(problem: dict[str, Any]) -> str:
     place = _place(location)
     if problem["type"] == "value_error":
         return problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in UNKNOWN:
         known = ClassesFile.model_fields if len(location) == 1 else ClassEntry.model_fields
-        return f"{place} is an unknown key{nearest(str(location[-1]), known)}"
-    if problem["type"] == "missing":
-        return f"{place} is missing; write for example `{EXAMPLES[str(location[-1])]}`"
-    if problem["type"] in ("too_short", "too_long"):
-        return f"{place} has {len(problem['input'])} entries; between 2 and {MAX_CLASSES} are possible"
-    example = f"; write for example `{EXAMPLES[key]}`" if key else f"; write for example\n{WHOLE}"
-    return f"{place} is {_found(problem['input'])}{example}"
+        meant = next(iter(get_close_matches(str(location[-1]), known, n=1)), None)
+        example = _example(meant) if meant else _example(None if len(location) == 1 else "classes")
+        return f"{place} is an unknown key{nearest(str(location[-1]), known)}{example}".replace("?; write", "? Write")
+    if problem["type"] == "missing" and location[-1] in EXAMPLES:
+        return f"{place} is missing{_example(key)}"
+    if problem["type"] in ("too_short", "too_long") and location == ("classes",):
+        count = len(problem["input"])
+        entries = "1 entry" if count == 1 else f"{count} entries"
+        return f"{place} has {entries}; between 2 and {MAX_CLASSES} are possible{_example(key)}"
+    value = problem["input"]
+    if _names_class(location) and isinstance(value, bool | int | float | date):
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        return f"{place} is {text}, but a name is text; write '{text}' in quotes, for example `{{name: '{text}'}}`"
+    return f"{place} is {_found(value)}{_example(key)}"
+
+
+def _example(key: str | None) -> str:
+    return f"; write for example `{EXAMPLES[key]}`" if key else f"; write for example\n{WHOLE}"
+
+
+def _names_class(location: tuple[Any, ...]) -> bool:
+    """Whether the place is the name of a class: its key, or an entry of a list of names."""
+    return location[:1] == ("classes",) and (len(location) == 2 or location[2:] == ("name",))
 
 
 def _place(location: tuple[Any, ...]) -> str:
@@ -181,7 +204,8 @@ def _from_file(file: ClassesFile) -> Classes:
     palette = tuple(entry.colour or standard[k] for k, entry in enumerate(file.classes))
     outside = IGNORE if file.background is None else names.index(file.background)
     coloured = sum(entry.colour is not None for entry in file.classes) if file.masks == "index" else 0
-    notes = (f"the colours of {coloured} classes are for display only: masks are index, and values decide",)
+    which = "the colour of 1 class is" if coloured == 1 else f"the colours of {coloured} classes are"
+    notes = (f"{which} for display only: masks are index, and values decide",)
     return Classes(names, palette, FolderMasks(_pixels(file), names, outside), notes if coloured else ())
 
 

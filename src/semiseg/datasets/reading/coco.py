@@ -1,4 +1,4 @@
-"""Reads a COCO file: divides it into one LabelMe file per image, and encodes and decodes run lengths.
+"""Reads a COCO file: divides it into one LabelMe file per image, and decodes run lengths.
 
 Format: "COCO data format", cocodataset.org. Run lengths count pixels column by column, background first. As text
 they are differences to the count two before, in groups of five bits from the lowest, plus 48.
