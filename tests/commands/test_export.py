@@ -146,3 +146,38 @@ def test_a_run_that_is_not_finished(finished, monkeypatch, tmp_path, capsys):
         main(["export", str(copy), "--onnx", str(tmp_path / "network.onnx")])
     assert caught.value.code == 2
     assert "is not the folder of a finished run" in capsys.readouterr().err
+
+
+def refused(run: Path, path: Path, capsys) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(run), "--onnx", str(path)])
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    return told
+
+
+def test_the_model_card_replaces_neither_the_network_nor_a_file_of_the_user(finished, monkeypatch, tmp_path, capsys):
+    root, run = finished
+    monkeypatch.chdir(root)
+    for name in ("x.md", "x", "x.ONNX"):
+        assert "must end in .onnx, as in network.onnx" in refused(run, tmp_path / name, capsys)
+    assert list(tmp_path.iterdir()) == []
+    own = tmp_path / "README.md"
+    for text in ("# My fields\n", "---\nlibrary_name: onnx\n---\n## Provenance\n"):
+        own.write_text(text)
+        assert "README.md is no model card" in refused(run, tmp_path / "README.onnx", capsys)
+        assert own.read_text() == text and list(tmp_path.iterdir()) == [own]
+    own.unlink()
+    for _ in range(2):  # the second call replaces the card of the first one
+        main(["export", str(run), "--onnx", str(tmp_path / "README.onnx")])
+    assert own.read_text().startswith("---\nlibrary_name: onnx\n")
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(finished, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(finished[0])
+    (tmp_path / "folder.onnx").mkdir()
+    told = refused(finished[1], tmp_path / "folder.onnx", capsys)
+    assert "folder.onnx cannot be written (Is a directory); choose another --onnx" in told
+    (tmp_path / "file").write_text("")
+    assert "cannot be written (" in refused(finished[1], tmp_path / "file/network.onnx", capsys)

@@ -206,12 +206,19 @@ def without_teacher(run: Path) -> None:
     save_file({k: v for k, v in weights.items() if k.startswith("student")}, run / "model.safetensors")
 
 
+def with_snapshot(run: Path) -> None:
+    weights = {k: v for k, v in load_file(run / "model.safetensors").items() if k.startswith("student")}
+    snapshot = {k.replace("student", "snapshot1", 1): v.clone() for k, v in weights.items()}
+    save_file(weights | snapshot, run / "model.safetensors")
+
+
 @pytest.mark.parametrize(
     ("change", "options", "sentence"),
     [
         (wrong_classes, (), "with 3 classes: head.classifier.bias is 6, expected 3"),
         (another_width, (), "does not fit the run's configuration"),
         (without_teacher, ("--network", "teacher"), "holds no network teacher; choose --network student"),
+        (with_snapshot, ("--network", "teacher"), "holds no network teacher; choose --network student\n"),
         (lambda run: (run / "spec.json").unlink(), (), "is not the folder of a finished run"),
         (lambda run: (run / "model.safetensors").unlink(), (), "model.safetensors is missing; restore it"),
         (lambda run: (run / "model.safetensors").write_bytes(b"x" * 99), (), "is damaged"),
@@ -240,3 +247,12 @@ def test_what_cannot_be_asked_for(run, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert predict(run, inside, tmp_path / "file/out") == 2
     assert "cannot be written" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/gallery").write_text("")
+    assert predict(run, inside, tmp_path / "other", "--gallery") == 2
+    told = capsys.readouterr().err
+    assert "gallery/image/1.jpg cannot be written (" in told and told.endswith("choose another --out\n")
+    (tmp_path / "other/gallery").unlink()
+    (tmp_path / "other/gallery/index.html").mkdir(parents=True)
+    assert predict(run, inside, tmp_path / "other", "--gallery") == 2
+    assert "gallery/index.html cannot be written (Is a directory); choose another --out" in capsys.readouterr().err

@@ -91,6 +91,18 @@ def test_evaluate_gives_the_runs_own_score(study, tmp_path):
         semiseg.evaluate(run, tmp_path)
 
 
+def test_wrong_arguments_are_one_sentence(study):
+    with pytest.raises(UserError, match="the device cuda:99 cannot be used here; choose cpu"):
+        semiseg.load(study[1], device="cuda:99")
+    with pytest.raises(UserError, match="the device gpu cannot be used here; choose cpu"):
+        semiseg.load(study[1], device="gpu")
+    model = semiseg.load(study[1], device="cpu")
+    with pytest.raises(UserError, match="the data to evaluate on is 3; give a folder with images/"):
+        semiseg.evaluate(model, 3)
+    with pytest.raises(UserError, match="the data to evaluate on holds int where a pair is needed; give a folder"):
+        semiseg.evaluate(model, [3])
+
+
 def test_the_notebook_runs(study, tmp_path):
     """Every code cell of docs/library.ipynb, in order, in one process with the paths of run and images."""
     notebook = json.loads((REPOSITORY / "docs/library.ipynb").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,11 +24,14 @@ from semiseg.hardware.device import choose_device
 from semiseg.inference import trained
 from semiseg.inference.gallery import Gallery
 from semiseg.inference.predict import Predictor
+from semiseg.inference.writing import writing
 from semiseg.params import loading
 from semiseg.runs.run_folder import RunFolder
 from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
+
+LIST, FOLDERS = "next.txt", ("masks", "labelme", "gallery")  # what lies below --out
 
 
 def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callable[[str], None] = print) -> list[Pick]:
@@ -40,6 +44,7 @@ def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callabl
     if data not in params.datasets:
         raise UserError(f"{run} was trained on the data set {data}, which params.yaml and params.local.yaml lack")
     dataset = open_dataset(data, params.datasets[data])
+    _check_place(out, dataset.root)
     unlabelled = dataset.subsets.get("extra", ())
     if not unlabelled:
         raise UserError(
@@ -50,10 +55,11 @@ def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callabl
     with progress("predicting all images", len(candidates) + len(labelled)) as advance:
         picks = rank(run, candidates, labelled, count, advance)
     _write(dataset, run, picks, out)
-    say(f"{out / 'next.txt'}: {len(picks)} of {len(candidates)} images without a mask, the most useful one first")
+    say(f"{out / LIST}: {len(picks)} of {len(candidates)} images without a mask, the most useful one first")
     say(f"{out / 'gallery/index.html'}: a contact sheet with predictions, and why each image was chosen")
     say(f"{out / 'masks'}: predicted masks in the data set's values or colours; {out / 'labelme'}: as LabelMe files")
-    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} with the same names")
+    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} with the same names; "
+        f"the next call replaces what lies in {out}")  # fmt: skip
     return picks
 
 
@@ -68,12 +74,33 @@ def _run(name: str) -> Path:
     return best([one for one in trial.results if one.labelled == most], trial.on).runs[0]
 
 
+def _check_place(out: Path, root: Path) -> None:
+    """Refuse a folder whose masks this call would delete although no earlier call wrote them."""
+    place = out.resolve()
+    if place == root.resolve() or any(place.is_relative_to((root / one).resolve()) for one in ("images", "masks")):
+        raise UserError(f"{out} holds images or masks of the data set {root}; choose another --out")
+    foreign = [name for name in FOLDERS if (out / name).exists() and not (out / LIST).exists()]
+    if foreign:
+        raise UserError(f"{out / foreign[0]} is not from an earlier `advise --label`; choose another --out")
+
+
+def _clear(out: Path) -> None:
+    """Remove the masks of the previous call: they could replace corrected ones."""
+    for folder in (out / name for name in FOLDERS):
+        if folder.exists():
+            with writing(folder):
+                shutil.rmtree(folder)
+
+
 def _write(dataset: Dataset, run: Path, picks: list[Pick], out: Path) -> None:
     device = choose_device()
     loaded = trained.load(run, None, device)
     predictor = Predictor(loaded, device)
     gallery = Gallery(out, f"to label next, by {loaded.label} of {run}", loaded.classes, loaded.palette, listed=True)
     coding = dataset.coding
+    _clear(out)
+    with writing(out / LIST):  # first, because it marks the folder as one that the next call may clear
+        write_text(out / LIST, "".join(f"{pick.seen.id}\n" for pick in picks))
     outside = coding.outside if isinstance(coding, FolderMasks) and coding.outside != IGNORE else None
     for number, pick in enumerate(picks, 1):
         image = read_image(pick.seen.path)
@@ -84,7 +111,6 @@ def _write(dataset: Dataset, run: Path, picks: list[Pick], out: Path) -> None:
         where = os.path.relpath(pick.seen.path.resolve(), path.parent.resolve())
         write_json(path, annotations.labelme(label, loaded.classes, where, outside))
     gallery.write()
-    write_text(out / "next.txt", "".join(f"{pick.seen.id}\n" for pick in picks))
 
 
 def _save(path: Path, mask: np.ndarray) -> None:

@@ -20,6 +20,7 @@ from semiseg import views
 from semiseg.base.errors import UserError
 from semiseg.base.files import atomic
 from semiseg.inference.trained import Trained
+from semiseg.inference.writing import writing
 
 AFFECTS_RESULTS = False
 
@@ -75,7 +76,7 @@ def export(trained: Trained, path: Path) -> list[tuple[tuple[int, int, int], flo
     except RuntimeError as error:  # an architecture that needs larger images than the comparison uses
         raise _refused(trained, error) from error
     _replace_attention(model)
-    with atomic(path) as temporary:
+    with writing(path, "--onnx"), atomic(path) as temporary:
         _write(model, temporary, trained)
         _describe(temporary, trained)
         found = _run(temporary, images)

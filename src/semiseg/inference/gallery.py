@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from semiseg.base.files import write_text
+from semiseg.inference.writing import writing
 
 AFFECTS_RESULTS = False
 
@@ -60,8 +61,9 @@ class Gallery:
     def _save(self, picture: Image.Image, kind: str, name: str, **options: Any) -> None:
         """Write without an atomic, flushed temporary file: the pictures are many, and quickly made again."""
         path = self.folder / kind / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, **options)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path, **options)
 
     def write(self) -> Path:
         content = {
@@ -73,7 +75,8 @@ class Gallery:
         # `</script>` in a name must not end the script.
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         path = self.folder / "index.html"
-        write_text(path, TEMPLATE.read_text(encoding="utf-8").replace('"CONTENT"', text))
+        with writing(path):
+            write_text(path, TEMPLATE.read_text(encoding="utf-8").replace('"CONTENT"', text))
         return path
 
 

@@ -33,7 +33,7 @@ class Model:
     """
 
     def __init__(self, run: str | Path, network: str | None = None, device: str | torch.device | None = None) -> None:
-        place = choose_device() if device is None else torch.device(device)
+        place = choose_device() if device is None else _usable(device)
         loaded = trained.load(Path(run), network, place)
         self.run, self.network, self.config = loaded.run, loaded.label, loaded.config
         self.classes, self.palette = loaded.classes, loaded.palette
@@ -67,13 +67,21 @@ def load(run: str | Path, network: str | None = None, device: str | torch.device
     return Model(run, network, device)
 
 
+def _usable(device: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(1, device=device).device
+    except (RuntimeError, AssertionError, TypeError) as error:  # PyTorch without CUDA raises an AssertionError
+        known = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+        raise UserError(f"the device {device} cannot be used here; choose {' or '.join(known)}") from error
+
+
 def evaluate(model: Model | str | Path, data: str | Path | Iterable[tuple[Picture, np.ndarray]]) -> Scores:
     """Scores on a folder with images/, masks/ and classes.yaml, or on pairs of an image and its label map.
 
     A label map holds class numbers, and 255 at pixels that are not scored. Images without a mask are left out.
     """
     model = model if isinstance(model, Model) else load(model)
-    pairs = _of_folder(Path(data), model.classes) if isinstance(data, str | Path) else data
+    pairs = _of_folder(Path(data), model.classes) if isinstance(data, str | Path) else _of_pairs(data)
     count = len(model.classes)
     confusion, images = np.zeros((count, count), np.int64), 0
     for image, label in pairs:
@@ -111,6 +119,16 @@ def _confusion(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
         raise UserError(f"a label map holds the number {label[valid].max()}; classes are 0 to {classes - 1}, and 255")
     pairs = label[valid].astype(np.int64) * classes + predicted[valid]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def _of_pairs(data: Any) -> Iterator[tuple[Picture, Any]]:
+    wanted = "give a folder with images/, masks/ and classes.yaml, or pairs of an image and its label map"
+    if not isinstance(data, Iterable):
+        raise UserError(f"the data to evaluate on is {data!r:.60}; {wanted}")
+    for one in data:
+        if not isinstance(one, tuple | list) or len(one) != 2:
+            raise UserError(f"the data to evaluate on holds {type(one).__name__} where a pair is needed; {wanted}")
+        yield one[0], one[1]
 
 
 def _of_folder(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:

@@ -18,12 +18,13 @@ from PIL import Image
 
 from semiseg import views
 from semiseg.base.errors import OutOfMemory, UserError
-from semiseg.base.files import DISK_FULL, atomic
+from semiseg.base.files import atomic
 from semiseg.datasets.reading.images import read_image
 from semiseg.hardware.device import Speed
 from semiseg.inference.gallery import Gallery
 from semiseg.inference.image_finder import Source
 from semiseg.inference.trained import Trained
+from semiseg.inference.writing import writing
 from semiseg.scoring import protocols
 
 AFFECTS_RESULTS = False
@@ -191,10 +192,5 @@ def draw(image: np.ndarray, label: np.ndarray, palette: Sequence[Sequence[int]])
 def _write(pictures: dict[str, Any], out: Path, name: str) -> None:
     for kind, picture in pictures.items():
         path = out / kind / f"{name}.png"
-        try:
-            with atomic(path) as temporary:
-                picture.save(temporary, format="PNG", compress_level=1 if kind == "overlay" else 6)
-        except OSError as error:
-            full = error.errno in DISK_FULL
-            reason = "its disk is full" if full else error.strerror or error
-            raise UserError(f"{path} cannot be written ({reason}); choose another --out") from error
+        with writing(path), atomic(path) as temporary:
+            picture.save(temporary, format="PNG", compress_level=1 if kind == "overlay" else 6)

@@ -24,6 +24,8 @@ from semiseg.runs.run_folder import RunFolder
 
 AFFECTS_RESULTS = False
 
+NETWORKS = ("student", "teacher", "second")  # those that --network accepts; a run may hold snapshots, too
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -80,7 +82,8 @@ def _weights(path: Path, label: str) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}); restore it, or train the run again") from error
     if not chosen:
-        found = sorted({key.split(".")[0] for key in keys})
+        held = {key.split(".")[0] for key in keys}
+        found = [name for name in NETWORKS if name in held]
         raise UserError(f"{path} holds no network {label}; choose --network {' or '.join(found)}")
     return {key.removeprefix(f"{label}."): value for key, value in chosen.items()}
 

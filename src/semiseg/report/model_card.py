@@ -14,10 +14,25 @@ from semiseg.report.data_terms import terms_of
 from semiseg.runs.evaluations import Evaluations
 from semiseg.scoring.metrics.miou import Miou
 
+KIND = {
+    "library_name": "onnx",
+    "pipeline_tag": "image-segmentation",
+    "license": "other",
+    "license_name": "terms-of-the-data",
+}
+
 
 def write(path: Path, run: Path, network: str, config: dict[str, Any], model: str) -> None:
     """`model`: the name of the file that the card describes."""
     path.write_text(text(run, network, config, model))
+
+
+def is_card(path: Path) -> bool:
+    """Whether `write` made this file, for this or another network."""
+    found = path.read_text(errors="replace") if path.is_file() else ""
+    front, _, body = found.partition("\n---\n")
+    kind = {f"{key}: {value}" for key, value in KIND.items()}
+    return front.startswith("---\n") and kind <= set(front.splitlines()) and "\n## Provenance\n" in body
 
 
 def text(run: Path, network: str, config: dict[str, Any], model: str) -> str:
@@ -27,8 +42,7 @@ def text(run: Path, network: str, config: dict[str, Any], model: str) -> str:
     dataset, method = config["dataset"], names.label(config["method"]["name"])
     results = [_result(dataset, on, measured[network])] if network in measured else []
     front = {
-        "library_name": "onnx", "pipeline_tag": "image-segmentation", "license": "other",
-        "license_name": "terms-of-the-data", "metrics": ["mean_iou"],
+        **KIND, "metrics": ["mean_iou"],
         "tags": ["semantic-segmentation", "semi-supervised", config["method"]["name"]],
         "model-index": [{"name": Path(model).stem, "results": results}],
     }  # fmt: skip
