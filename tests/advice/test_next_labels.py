@@ -109,20 +109,20 @@ def test_a_list_a_sheet_and_masks_to_start_from(study, capsys):
     assert len(samples) == 10 and all(dataset.read_mask(one).shape == (32, 32) for one in samples)
     command = ["advise", "own", "--label", "2", "--run", str(run.relative_to(study)), "--out"]
     main([*command, "next"])
-    assert "the next call replaces what lies in next" in capsys.readouterr().out
+    assert "next-1: the earlier choice" in capsys.readouterr().out
+    assert (study / "next-1/next.txt").read_text().split() == listed and (study / "next-1/masks").is_dir()
     second = (study / "next/next.txt").read_text().split()
     assert len(second) == 2 and not set(second) & set(listed)
     for kind, suffix in (("masks", "png"), ("labelme", "json"), ("gallery/mask", "png")):
         found = {path.relative_to(study / "next" / kind).as_posix() for path in (study / "next" / kind).rglob("*.*")}
         assert found == {f"{one}.{suffix}" for one in second}, "nothing of the first call is left"
-    # Masks that no earlier call wrote are never removed.
+    # Files that no earlier call wrote are never touched.
     (study / "mine/masks").mkdir(parents=True)
     (study / "mine/masks/a.png").write_text("")
-    of_data = "holds images or masks of the data set"
-    for out, sentence in (("mine", "not from an earlier `advise --label`"), ("own", of_data), ("own/masks", of_data)):
+    for out in ("mine", "own", "own/masks"):
         with pytest.raises(SystemExit) as left:
             main([*command, out])
-        assert left.value.code == 2 and sentence in capsys.readouterr().err
+        assert left.value.code == 2 and "is not from an earlier `advise --label`" in capsys.readouterr().err
     assert (study / "mine/masks/a.png").exists() and len(list((study / "own/masks").iterdir())) == 10
     (study / "own/images").rename(study / "own/kept")
     (study / "own/images").mkdir()

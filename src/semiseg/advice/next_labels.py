@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from semiseg.study.study import Study
 
 AFFECTS_RESULTS = False
 
-LIST, FOLDERS = "next.txt", ("masks", "labelme", "gallery")  # what lies below --out
+LIST = "next.txt"
 
 
 def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callable[[str], None] = print) -> list[Pick]:
@@ -44,7 +44,7 @@ def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callabl
     if data not in params.datasets:
         raise UserError(f"{run} was trained on the data set {data}, which params.yaml and params.local.yaml lack")
     dataset = open_dataset(data, params.datasets[data])
-    _check_place(out, dataset.root)
+    _check_place(out)
     unlabelled = dataset.subsets.get("extra", ())
     if not unlabelled:
         raise UserError(
@@ -54,12 +54,12 @@ def next_labels(name: str, count: int, run: Path | None, out: Path, say: Callabl
     labelled = [one.image for one in dataset.subsets["train"]]
     with progress("predicting all images", len(candidates) + len(labelled)) as advance:
         picks = rank(run, candidates, labelled, count, advance)
+    _move_aside(out, say)
     _write(dataset, run, picks, out)
     say(f"{out / LIST}: {len(picks)} of {len(candidates)} images without a mask, the most useful one first")
     say(f"{out / 'gallery/index.html'}: a contact sheet with predictions, and why each image was chosen")
     say(f"{out / 'masks'}: predicted masks in the data set's values or colours; {out / 'labelme'}: as LabelMe files")
-    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} with the same names; "
-        f"the next call replaces what lies in {out}")  # fmt: skip
+    say(f"correct them in LabelMe or another tool, and put them below {dataset.root / 'masks'} with the same names")
     return picks
 
 
@@ -74,22 +74,19 @@ def _run(name: str) -> Path:
     return best([one for one in trial.results if one.labelled == most], trial.on).runs[0]
 
 
-def _check_place(out: Path, root: Path) -> None:
-    """Refuse a folder whose masks this call would delete although no earlier call wrote them."""
-    place = out.resolve()
-    if place == root.resolve() or any(place.is_relative_to((root / one).resolve()) for one in ("images", "masks")):
-        raise UserError(f"{out} holds images or masks of the data set {root}; choose another --out")
-    foreign = [name for name in FOLDERS if (out / name).exists() and not (out / LIST).exists()]
-    if foreign:
-        raise UserError(f"{out / foreign[0]} is not from an earlier `advise --label`; choose another --out")
+def _check_place(out: Path) -> None:
+    if out.exists() and not (out / LIST).exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out} is not from an earlier `advise --label`; choose another --out")
 
 
-def _clear(out: Path) -> None:
-    """Remove the masks of the previous call: they could replace corrected ones."""
-    for folder in (out / name for name in FOLDERS):
-        if folder.exists():
-            with writing(folder):
-                shutil.rmtree(folder)
+def _move_aside(out: Path, say: Callable[[str], None]) -> None:
+    """Keep an earlier choice: its masks may have been corrected there, and must not mix with the new ones."""
+    if not (out / LIST).exists():
+        return
+    place = next(place for n in itertools.count(1) if not (place := out.with_name(f"{out.name}-{n}")).exists())
+    with writing(place):
+        out.rename(place)
+    say(f"{place}: the earlier choice")
 
 
 def _write(dataset: Dataset, run: Path, picks: list[Pick], out: Path) -> None:
@@ -98,8 +95,7 @@ def _write(dataset: Dataset, run: Path, picks: list[Pick], out: Path) -> None:
     predictor = Predictor(loaded, device)
     gallery = Gallery(out, f"to label next, by {loaded.label} of {run}", loaded.classes, loaded.palette, listed=True)
     coding = dataset.coding
-    _clear(out)
-    with writing(out / LIST):  # first, because it marks the folder as one that the next call may clear
+    with writing(out / LIST):  # first, because it marks the folder as one of this command
         write_text(out / LIST, "".join(f"{pick.seen.id}\n" for pick in picks))
     outside = coding.outside if isinstance(coding, FolderMasks) and coding.outside != IGNORE else None
     for number, pick in enumerate(picks, 1):
