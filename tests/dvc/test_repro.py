@@ -109,13 +109,9 @@ def test_an_experiment_in_the_workspace_and_why_not_elsewhere(work):
     [shown] = json.loads(work.must("dvc", "exp", "diff", "--json").text)["params"].values()
     assert shown[option] == {"old": 0.8, "new": 0.9, "diff": pytest.approx(0.1)}
 
-    reason = "with --temp or --queue works in a copy of the repository"
+    # Experiments of the queue run in such a copy, too; the queue's own process is DVC's.
     elsewhere = work.run("dvc", "exp", "run", "--temp", "--set-param", f"{option}=0.7")
-    assert elsewhere.code != 0 and reason in elsewhere.text
-    work.must("dvc", "exp", "run", "--queue", "--name", "later", "--set-param", f"{option}=0.6")
-    later = work.run("dvc", "exp", "run", "--run-all")
-    assert later.code != 0 or "Failed" in work.must("dvc", "queue", "status").text
-    assert reason in later.text + work.must("dvc", "queue", "logs", "later").text
+    assert elsewhere.code != 0 and "with --temp or --queue works in a copy of the repository" in elsewhere.text
     assert work.trained() == after
 
 
