@@ -76,8 +76,8 @@ def test_nothing_is_bold_where_nothing_can_be_told_apart(tmp_path):
     assert [row["leading"] for row in made["comparison"].rows] == [True] * 3
     assert not any(row["bold"] for row in made["comparison"].rows)
     said = made["leaders"].rows[0]["sentence"]
-    assert "none of the 3 cells differs significantly from the top after correction over all pairs" in said
-    assert said.endswith("0 of 2 variants are significantly above supervised.")
+    assert "none of the 3 cells differs significantly from the top after correction over all 3 pairs" in said
+    assert said.endswith("above supervised (corrected for these 2 differences only).") and " 0 of 2 variants" in said
 
 
 def test_each_row_shows_the_baseline_that_was_subtracted(tmp_path):

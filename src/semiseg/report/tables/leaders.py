@@ -71,12 +71,13 @@ def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool) -> dict
         return None
     leading = sorted((row for row in here if row["leading"]), key=_height)
     top = (leading or sorted(here, key=_height))[0]
-    strong = [row for row in methods if row["delta_vs_strong"] is not None]
+    tested = [row for row in methods if row["delta_p_holm"] is not None]
+    strong = [row for row in methods if row["delta_vs_strong_p_holm"] is not None]
     row = place | {
         "candidates": sum(row["leading"] is not None for row in here),
         "top": names.of(top), "leading": ", ".join(map(names.of, leading)) or None, "top_miou": top["miou_last_mean"],
         "gain": top["delta_vs_supervised"], "gain_ci_low": top["delta_ci_low"], "gain_ci_high": top["delta_ci_high"],
-        "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "compared": len(methods),
+        "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "compared": len(tested),
         "above_supervised": len(sure(methods, "delta", +1)), "below_supervised": len(sure(methods, "delta", -1)),
         "compared_with_strong": len(strong), "above_strong": len(sure(strong, "delta_vs_strong", +1)),
         "gap_closed": top["gap_closed"], "undertrained": undertrained,
