@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
 import pytest
+
+from semiseg.study.suite_proposal import recommended
 
 DOCS = Path(__file__).parents[2] / "docs"
 LINK = re.compile(r"\]\(([^)#]+)\)")
@@ -46,3 +49,12 @@ def test_no_sentence_with_a_figure_lacks_a_table():
     text = (DOCS / "findings.md").read_text()
     entries = [" ".join(one.split()) for one in re.split(r"\n- |\n\n", text)]
     assert [one for one in entries if FIGURE.search(one) and ".csv)" not in one] == []
+
+
+def test_data_init_recommends_the_methods_that_gained_most():
+    """Of those with a training on each list."""
+    table = DOCS.parent / "results/oxford_pets/tables/comparison_over_lists.csv"
+    rows = [row for row in csv.DictReader(table.open()) if row["delta_vs_supervised"] and row["method"] != "supervised"]
+    rows = [row for row in rows if row["seeds"] == row["lists"]]
+    rows.sort(key=lambda row: -float(row["delta_vs_supervised"]))
+    assert [row["method"] for row in rows[: len(recommended())]] == recommended()
