@@ -16,7 +16,7 @@ demo: environment
 
 test: environment
 	@python -m pytest -n 2 --dist loadfile -m "not (browser or demo or dvc or slurm or slow or pretended_gpu)"
-	@python -m pytest -m "pretended_gpu and not slow" tests/engine/test_pretended_gpu.py
+	@python -m pytest -m "pretended_gpu and not (slow or exhaustive)" tests/engine/test_pretended_gpu.py
 
 lint: environment
 	ruff check .

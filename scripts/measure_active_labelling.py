@@ -135,7 +135,8 @@ def _by_seed(result: Result | None) -> dict[int, Result]:
 
 
 def sentence(found: Interval) -> str:
-    verdict = "is better than" if found.low > 0 else "is worse than" if found.high < 0 else "cannot be distinguished from"
+    unsure = "cannot be distinguished from"
+    verdict = "is better than" if found.low > 0 else "is worse than" if found.high < 0 else unsure
     interval = f"{found.estimate:+.1f} mIoU [{found.low:+.1f}, {found.high:+.1f}]"
     return f"Choosing {verdict} drawing at random: {interval}, over {found.covers.replace('+', ', ')}; {found.n} pairs."
 

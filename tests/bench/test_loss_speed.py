@@ -12,6 +12,7 @@ def rows():
     return loss_speed.run(seconds=0, sizes=(32, 48))["rows"]
 
 
+@pytest.mark.slow
 def test_every_method_and_size_has_a_row(rows):
     for size in ("32x32", "48x48"):
         found = [line["what"] for line in rows if line["case"] == size]
@@ -19,6 +20,7 @@ def test_every_method_and_size_has_a_row(rows):
     assert all(line["median_ms"] > 0 and line["peak_memory_mib"] > 0 for line in rows)
 
 
+@pytest.mark.slow
 def test_memory_of_formed_pairs_grows_with_the_square_of_the_pixels(rows):
     memory = {(line["case"], line["what"]): line["peak_memory_mib"] for line in rows}
     formed, closed = "SCL pairs: all, formed", "SCL pairs: all, in closed form"

@@ -118,6 +118,20 @@ def test_every_method_and_criterion_with_a_network(network):
     forked(work)
 
 
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("network", [name for name in NETWORKS if name != "small"])
+def test_every_switch_with_a_network(network):
+    def work():
+        with pretend():
+            for method in METHODS:
+                for options in switches(method):
+                    print(method, options, network, flush=True)
+                    check(method, options, network=NETWORKS[network])
+
+    forked(work)
+
+
 def test_what_counts_as_a_switch():
     assert {"symmetric": False} in switches("imas") and {"control": "oracle"} in switches("imas")
     assert {"discriminator": "non_fcn"} in switches("advsemiseg") and {"lambda_semi": 0} in switches("advsemiseg")

@@ -76,13 +76,11 @@ def test_other_edits_are_named_too(clone, without_plots):
     ]  # fmt: skip
 
 
-def _longer(text: bytes) -> bytes:
-    head, first, *others = text.split(b"\n")
-    return b"\n".join([head, first + b",99", *others])
-
-
 @pytest.mark.parametrize("change", [
-    _longer, lambda text: text.replace(b"\n", b"\r\n"), lambda text: text + b"\n", lambda text: b'"suite"' + text[5:],
+    lambda text: text[:-1] + b",99\n",
+    lambda text: text.replace(b"\n", b"\r\n"),
+    lambda text: text + b"\n",
+    lambda text: b'"suite"' + text[5:],
 ], ids=["a field more", "Windows line ends", "a blank line", "a quotation mark"])  # fmt: skip
 def test_a_table_whose_cells_are_equal_is_compared_by_its_bytes(clone, without_plots, change):
     table = clone / "tables/comparison.csv"

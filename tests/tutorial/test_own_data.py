@@ -80,6 +80,7 @@ def call(root: Path, command: str, code: int = 0) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_page_leads_from_images_to_predictions(study):
     assert len(COMMANDS) == 8
     init, check, plan, trial, advise, final, predict, export = COMMANDS

@@ -21,6 +21,7 @@ def states(work) -> dict[str, tuple[str, str]]:
         return {row["method"]: (row["state"], row["reason"]) for row in csv.DictReader(stream)}
 
 
+@pytest.mark.slow
 def test_stages_are_trained_once_and_again_when_the_teacher_changes(study, content):
     work = study(content, prepared=True)
     first = work.snakemake("tables")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from semiseg.base.files import peek_json
 from tests import tiny
 
 
+@pytest.mark.slow
 def test_trials_choice_and_tuned_rows_in_one_command(study):
     tune = {"at": 4, "trials": 2, "iterations": 4}
     place = study(tiny.params({"supervised": {"at": [4]}}, splits={"partitions": [4]}, tune=tune))

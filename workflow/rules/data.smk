@@ -6,24 +6,6 @@ DOWNLOADED = [
 ]
 
 
-def request_of_data(wildcards):
-    """DVC may ask for a data set that the present suite does not use."""
-    name = wildcards.dataset
-    if name not in STUDY.params.datasets:
-        raise WorkflowError(f"params.yaml: there is no data set {name!r}")
-    return ASKED["data"].setdefault(name, asked(STUDY.data_product(name)))
-
-
-def got(wildcards):
-    name = wildcards.dataset
-    known = STUDY.params.datasets.get(name)
-    return (
-        [f".snakemake/got/{name}"]
-        if known is not None and known.kind != "pocket"
-        else []
-    )
-
-
 localrules:
     get,
     data_all,
