@@ -175,7 +175,9 @@ def test_back_shows_the_filter_and_the_rows_that_fit_it(browser):
 def test_back_shows_the_viewer_as_it_was(browser):
     browser.open("pictures.html")
     press(browser, "n")
-    left = press(browser, "l")
+    press(browser, "l")
+    assert browser.wait(lambda: viewer(browser)["wide"]), "the picture has been read"
+    left = viewer(browser)
     browser.css("nav a[href='runs.html']")[0].click()
     assert browser.wait(lambda: browser.driver.current_url.endswith("runs.html"))
     browser.driver.back()
