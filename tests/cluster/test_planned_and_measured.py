@@ -53,5 +53,6 @@ def test_what_the_check_found_comes_first_in_a_plan_alone(monkeypatch):
     [one] = [one for one in STORED if one["config"]["dataset"]["kind"] == "oxford_pets"][:1]
     monkeypatch.setattr(estimate, "_checked", lambda dataset, subset: (10, 64.0))
     assert set(estimate.evaluated_sets(one["config"], as_found=True).values()) == {(10, 64.0)}
-    stated = {"test": (3669, 375 * 500), "val": (300, 375 * 500)}
+    side = one["config"]["dataset"]["options"]["side"]
+    stated = {"test": (3669, side**2), "val": (300, side**2)}
     assert estimate.evaluated_sets(one["config"]) == {name: stated[name] for name in one["sets"]}

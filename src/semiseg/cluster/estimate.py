@@ -183,7 +183,10 @@ def evaluated_sets(config: dict[str, Any], as_found: bool = False) -> dict[str, 
     """
     settings = config["evaluation"]
     kind = REGISTRY.load(config["dataset"]["kind"])
-    known = {name: (kind.counts[name], height * width) for name, (height, width) in kind.sizes.items()}
+    side = config["dataset"]["options"].get("side")  # to which this kind of data set resizes its images
+    known = {
+        name: (kind.counts[name], side**2 if side else height * width) for name, (height, width) in kind.sizes.items()
+    }
     names = {name for name in (settings["evaluated_on"], settings["selected_on"]) if name}
     stated = {} if as_found else known
     return {
