@@ -49,10 +49,17 @@ def test_a_wide_discriminator_is_planned():
     assert estimate.step_gflops(wide) == estimate.step_gflops(narrow)
 
 
+def test_a_data_set_that_is_resized_is_evaluated_at_that_size():
+    """Also where its data are not at hand; at 375x500 an evaluation would take eleven times as long."""
+    small = next(one["config"] for one in STORED if one["config"]["dataset"]["kind"] == "oxford_pets")
+    large = copy.deepcopy(small)
+    large["dataset"]["options"]["side"] = 256
+    assert estimate.evaluation_seconds(large, "cpu") > 3 * estimate.evaluation_seconds(small, "cpu")
+
+
 def test_what_the_check_found_comes_first_in_a_plan_alone(monkeypatch):
     [one] = [one for one in STORED if one["config"]["dataset"]["kind"] == "oxford_pets"][:1]
     monkeypatch.setattr(estimate, "_checked", lambda dataset, subset: (10, 64.0))
     assert set(estimate.evaluated_sets(one["config"], as_found=True).values()) == {(10, 64.0)}
-    side = one["config"]["dataset"]["options"]["side"]
-    stated = {"test": (3669, side**2), "val": (300, side**2)}
+    stated = {"test": (3669, 375 * 500), "val": (300, 375 * 500)}
     assert estimate.evaluated_sets(one["config"]) == {name: stated[name] for name in one["sets"]}

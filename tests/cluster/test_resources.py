@@ -188,11 +188,3 @@ def test_the_memory_of_a_gpu():
     parts = copy.deepcopy(base)
     parts["recipe"]["optimiser"]["accumulate"] = 2
     assert gpu_memory.mib(parts) < 0.7 * needed
-
-
-def test_a_kind_that_resizes_its_images_is_evaluated_at_that_size():
-    dataset = {"kind": "oxford_pets", "name": "unprepared", "options": {"side": 128}}
-    config = {"dataset": dataset, "evaluation": {"evaluated_on": "test", "selected_on": None}}
-    assert estimate.evaluated_sets(config) == {"test": (3669, 128**2)}
-    dataset["options"] = {}
-    assert estimate.evaluated_sets(config) == {"test": (3669, 375 * 500)}

@@ -154,6 +154,7 @@ def rate(device: str, engine: dict[str, Any] | None = None) -> float:
 def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE, as_found: bool = False) -> float:
     """Seconds of one evaluation of student and teacher on all evaluated sets; the processes share the images."""
     settings, recipe = config["evaluation"], config["recipe"]
+    side = config["dataset"].get("options", {}).get("side")  # to which this kind of data set resizes its images
     protocol = settings["protocol"]
     counted = network(recipe["network"], methods.of_run(config).head)
 
@@ -166,7 +167,7 @@ def evaluation_seconds(config: dict[str, Any], device: str = REFERENCE, as_found
 
     passes = (2 if protocol["flip"] else 1) * (2 if recipe["ema"] else 1)
     total = passes * sum(
-        images * gflops(pixels / 1e6 * scale**2)
+        images * gflops((side**2 if side else pixels) / 1e6 * scale**2)
         for images, pixels in evaluated_sets(config, as_found).values()
         for scale in protocol["scales"]
     )
@@ -183,10 +184,7 @@ def evaluated_sets(config: dict[str, Any], as_found: bool = False) -> dict[str, 
     """
     settings = config["evaluation"]
     kind = REGISTRY.load(config["dataset"]["kind"])
-    side = config["dataset"]["options"].get("side")  # to which this kind of data set resizes its images
-    known = {
-        name: (kind.counts[name], side**2 if side else height * width) for name, (height, width) in kind.sizes.items()
-    }
+    known = {name: (kind.counts[name], height * width) for name, (height, width) in kind.sizes.items()}
     names = {name for name in (settings["evaluated_on"], settings["selected_on"]) if name}
     stated = {} if as_found else known
     return {
