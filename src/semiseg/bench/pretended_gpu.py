@@ -71,6 +71,9 @@ def pretend() -> fake_tensor.FakeTensorMode:
 
 
 class _Mode(fake_tensor.FakeTensorMode):
+    def __deepcopy__(self, memo):
+        return self  # a copied network has tensors of this mode; copies of its weak references would crash
+
     def dispatch(self, function, types, args=(), kwargs=None):
         # C++ makes new tensors where it believes its inputs to be.
         args = tuple(_meant(one) for one in args)

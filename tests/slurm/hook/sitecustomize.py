@@ -69,9 +69,11 @@ def trouble(train):
                 f"{os.environ.get('RANK', '0')}\n"
             )
         for part, (times, iteration) in wanted("fail"):
+            if part not in run or self.iteration != iteration:
+                continue  # another training may be writing this part's count
             count = FOLDER / f"failed-{part.replace('/', '-')}"
             done = int(count.read_text()) if count.exists() else 0
-            if part in run and self.iteration == iteration and done < times:
+            if done < times:
                 count.write_text(str(done + 1))
                 raise RuntimeError("this failure was ordered by the test")
         while at("deaf", self) or (at("pause", self) and not self.stop_requested):
