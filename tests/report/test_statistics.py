@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from semiseg.report import statistics
+from semiseg.runs import units
 from semiseg.scoring.metrics.miou import Miou
 from semiseg.scoring.selection import mean_iou
 
@@ -98,21 +99,6 @@ def test_ten_thousand_resamples_of_voc_take_seconds():
     assert len(drawn) == 10_000 and time.process_time() - start < 5
 
 
-def test_images_of_a_group_are_drawn_together():
-    unit_of = statistics.units(6, ["a", "b", "a", None, None, "b"])
-    assert unit_of[0] == unit_of[2] and unit_of[1] == unit_of[5] and len(set(unit_of)) == 4
-    assert list(statistics.units(3, None)) == [0, 1, 2]
-
-
-def test_a_group_is_cut_into_blocks_of_neighbours():
-    groups = ["b", "a", "a", "a", "a", "a", "b", "b", "b", None, "a"]
-    unit_of = statistics.units(11, groups, 2)
-    blocks = {tuple(np.flatnonzero(unit_of == unit)) for unit in set(unit_of)}
-    assert blocks == {(1, 2), (3, 4), (5, 10), (0, 6), (7, 8), (9,)}
-    assert len(set(statistics.units(11, groups, 100))) == len(set(statistics.units(11, groups))) == 3
-    assert len(set(statistics.units(31, ["a"] * 31, 15))) == 2, "a short rest is no block of its own"
-
-
 def test_blocks_as_long_as_neighbours_are_alike_give_the_error_of_independent_images():
     """Frames of one drive, ten in a row the same: neither single frames nor the whole drive tell how sure a mean is."""
     random = np.random.default_rng(5)
@@ -125,7 +111,7 @@ def test_blocks_as_long_as_neighbours_are_alike_give_the_error_of_independent_im
 
     single = error(scenes)
     assert error(frames) < single / 2
-    assert error(frames, statistics.units(400, drives, 10)) == pytest.approx(single, rel=0.05)
+    assert error(frames, units.of_images(400, drives, 10)) == pytest.approx(single, rel=0.05)
 
 
 def test_dependent_images_widen_the_interval():
@@ -136,7 +122,7 @@ def test_dependent_images_widen_the_interval():
     groups = [str(i // 20) for i in range(400)]
     errors = [
         np.std(resampled(tables[1], 10_000, unit_of) - resampled(tables[0], 10_000, unit_of))
-        for tables, unit_of in ((single, None), (copied, None), (copied, statistics.units(400, groups)))
+        for tables, unit_of in ((single, None), (copied, None), (copied, units.of_images(400, groups)))
     ]
     assert errors[1] < errors[0] / 3
     assert errors[2] == pytest.approx(errors[0], rel=0.03)

@@ -49,8 +49,22 @@ def test_other_counts_and_groups_come_back(tmp_path):
     np.testing.assert_array_equal(Evaluations.load(path).extra("confidence", "test", "student", 600), extra)
     suite_evaluations.write(tmp_path / "other.npz", suite_evaluations.gather(tmp_path, rows))
     kept = suite_evaluations.read(tmp_path / "other.npz")[rows[0]["run"]]
-    np.testing.assert_array_equal(kept.dense("confidence", "student", 600), extra)
+    of_units = [extra[:10].sum(0), *extra[10:]]
+    np.testing.assert_array_equal(kept.dense("confidence", "student", 600), of_units, "images of a group together")
     assert kept.groups == ["one"] * 10 + [None] * 5
+
+
+def test_histograms_of_many_images_are_summed_over_random_sets_of_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(suite_evaluations, "HISTOGRAMS", 5)
+    rows = made(tmp_path)
+    path = tmp_path / rows[0]["run"] / "evaluations.npz"
+    evaluations, extra = Evaluations.load(path), np.eye(15, dtype=np.int64)[:, None]
+    evaluations.add_extra("confidence", 600, "test", "student", extra)
+    evaluations.save(path)
+    kept = suite_evaluations.gather(tmp_path, rows)[rows[0]["run"]].dense("confidence", "student", 600)
+    assert kept.shape == (5, 1, 15) and (kept.sum(0) == 1).all(), "every image once"
+    members = [tuple(np.flatnonzero(one[0])) for one in kept]
+    assert all(len(one) == 3 for one in members) and members != sorted(members), "not neighbours"
 
 
 def test_what_was_measured_after_a_checkpoint_is_forgotten(tmp_path):

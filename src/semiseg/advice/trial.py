@@ -12,6 +12,7 @@ from semiseg.base.errors import UserError
 from semiseg.base.files import peek_json
 from semiseg.report import statistics
 from semiseg.report.statistics import Interval
+from semiseg.runs import units
 from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.metrics.miou import Miou
@@ -76,7 +77,7 @@ class Trial:
     def unit_of(self) -> np.ndarray:
         """The bootstrap group of each validation image; images of a group depend on each other."""
         evaluations = self.results[0].evaluations[0]
-        return statistics.units(self.images, evaluations.groups.get(self.on), self.study.suite.block)
+        return units.of_images(self.images, evaluations.groups.get(self.on), self.study.suite.block)
 
     @property
     def units(self) -> int:

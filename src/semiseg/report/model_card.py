@@ -11,6 +11,7 @@ import yaml
 from semiseg.base.files import read_json
 from semiseg.report import names, statistics
 from semiseg.report.data_terms import terms_of
+from semiseg.runs import units
 from semiseg.runs.evaluations import Evaluations
 from semiseg.scoring.metrics.miou import Miou
 
@@ -77,7 +78,7 @@ def text(run: Path, network: str, config: dict[str, Any], model: str) -> str:
 def _interval(found: Evaluations, on: str, network: str) -> statistics.Interval:
     """Of the last evaluation: the test images, or the groups that they belong to, are drawn again."""
     matrices = found.confusion(on, network, len(found.iterations) - 1)
-    table, unit_of = Miou.table(matrices), statistics.units(len(matrices), found.groups.get(on))
+    table, unit_of = Miou.table(matrices), units.of_images(len(matrices), found.groups.get(on))
     value, number = Miou.value(matrices), int(unit_of.max()) + 1
     if number < 2:
         return statistics.alone(value)

@@ -13,7 +13,7 @@ import numpy as np
 from semiseg.base.errors import UserError
 from semiseg.report import statistics
 from semiseg.report.cells import BASELINE, COMPARISON, FULL, SETTING, STRONG, Cell, Run
-from semiseg.runs import suite_evaluations
+from semiseg.runs import suite_evaluations, units
 from semiseg.runs.suite_evaluations import StoredRun
 from semiseg.scoring import metric as metrics
 from semiseg.scoring.class_iou import ClassIou
@@ -207,7 +207,9 @@ class Records:
             return None
         images, groups = run.stored.images, run.stored.groups
         resamples = self.resamples if metric == MIOU else min(self.resamples, statistics.FEWER)
-        table, unit_of = measured.table(counts), statistics.units(len(counts), groups, self.block)
+        table = measured.table(counts)
+        by_unit = measured.needs == "confidence"  # stored so
+        unit_of = np.arange(len(counts)) if by_unit else units.of_images(len(counts), groups, self.block)
         drawn = statistics.resampled(lambda weights: measured.score(weights, table), unit_of, resamples)
         return Bootstrap((tuple(images), tuple(groups or ())), int(unit_of.max()) + 1, drawn - drawn.mean(0))
 

@@ -72,31 +72,6 @@ class Interval:
         return float(stdtrit(self.df, 0.5 + LEVEL / 2) + stdtrit(self.df, power)) * self.error
 
 
-def units(images: int, groups: Sequence[str | None] | None, block: int | None = None) -> np.ndarray:
-    """Number of the unit [images] that each image is drawn with; an image without a group is a unit of its own.
-
-    block: cut each group, in the order of its images, into pieces of about so many. Two drives would be a sample of
-    two, though frames that are far enough apart have little in common.
-    """
-    if groups is None:
-        return np.arange(images)
-    names = [f"image {i}" if group is None else f"group {group}" for i, group in enumerate(groups)]
-    group_of = np.unique(names, return_inverse=True)[1]
-    if not block:
-        return group_of
-    unit_of = np.empty(images, dtype=np.int64)
-    pieces = [
-        piece for group in range(group_of.max() + 1) for piece in _pieces(np.flatnonzero(group_of == group), block)
-    ]
-    for number, piece in enumerate(pieces):
-        unit_of[piece] = number
-    return unit_of
-
-
-def _pieces(member: np.ndarray, block: int) -> list[np.ndarray]:
-    return np.array_split(member, max(1, round(len(member) / block)))
-
-
 @functools.lru_cache(maxsize=4)
 def draws(units: int, resamples: int, seed: int) -> np.ndarray:
     """uint16 [resamples, units]: how often each unit is drawn; the same for all networks, so differences are paired."""
