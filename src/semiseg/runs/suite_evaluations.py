@@ -5,8 +5,9 @@ folders or training. For each finished run, the reported set and every network, 
 matrices of the last and of the selected evaluation, and what other metrics need of the last evaluation. It also holds
 the diagnostics of pseudo-labels, and the losses at a few points. Equal content gives equal bytes.
 
-Histograms of confidence would take four fifths of the file if they were stored for each image. They are summed over the
-images that are drawn together, and over random sets of images where a test set has more than `HISTOGRAMS` of those.
+Two things keep the file small. Of a confusion matrix only the wrong pixels are stored; the number of pixels of each
+true class is stored once, because it is the same for all runs. Histograms of confidence are summed over the images that
+are drawn together, and over random sets of images where a test set has more than `HISTOGRAMS` of those.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import io
 import json
 import lzma
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +34,8 @@ AFFECTS_RESULTS = False
 FORMAT = 2
 NAME = "evaluations.npz"
 EXTRAS = ("boundary", "confidence")
-HISTOGRAMS = 100  # the standard error of a calibration error is then known to 7 %
+SQUARE = ("confusion", "boundary")  # confusion matrices
+HISTOGRAMS = 50  # the standard error of a calibration error is then known to 10 %
 CANNOT = "the existing tables and plots can be read, but not made again or verified"
 
 
@@ -106,6 +109,7 @@ def _short(value: float) -> float:
 def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
     """Write one header and the joined counts of all runs; thousands of small arrays would take more space."""
     sets: list[Any] = []
+    truths: list[np.ndarray] = []  # each with the pixels of each true class [N, K]
     described = {}
     joined: dict[str, list[Sparse]] = {}
     for run in sorted(runs):
@@ -113,19 +117,45 @@ def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
         shown = [kept.images, kept.groups]
         if shown not in sets:
             sets.append(shown)
-        listed = [[*key, len(counts.filled), shape] for key, (shape, counts) in sorted(kept.counts.items())]
-        for key in sorted(kept.counts):
-            joined.setdefault(key[0], []).append(kept.counts[key][1])
+        listed = []
+        for (kind, network, iteration), (shape, counts) in sorted(kept.counts.items()):
+            truth = None
+            if kind in SQUARE:
+                wrong, pixels = _split(counts.dense(shape))
+                counts, truth = Sparse.of(wrong), _place(truths, pixels)
+            joined.setdefault(kind, []).append(counts)
+            listed.append([kind, network, iteration, len(counts.filled), shape, truth])
         described[run] = {
             "spec_sha256": kept.spec_sha256, "set": sets.index(shown), "counts": listed,
             "losses": kept.losses, "diagnostics": kept.diagnostics,
         }  # fmt: skip
-    header = {"format": FORMAT, "sets": sets, "runs": described}
+    joined["truth"] = [Sparse.of(pixels) for pixels in truths]
+    header = {"format": FORMAT, "sets": sets, "truths": [pixels.shape for pixels in truths], "runs": described}
     arrays = {"header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)}
     for kind, parts in joined.items():
         for name in Sparse._fields:
-            arrays[f"{kind}/{name}"] = smallest(np.concatenate([getattr(part, name) for part in parts]))
+            arrays[f"{kind}/{name}"] = smallest(
+                np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0, np.uint8)])
+            )
     files.write_bytes(path, _packed(arrays))
+
+
+def _split(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Confusion matrices without their diagonals, and the pixels of each true class [N, K]."""
+    return matrices * (1 - np.eye(matrices.shape[-1], dtype=np.int64)), matrices.sum(-1)
+
+
+def _whole(wrong: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    return wrong + (pixels - wrong.sum(-1))[..., None] * np.eye(wrong.shape[-1], dtype=np.int64)
+
+
+def _place(truths: list[np.ndarray], pixels: np.ndarray) -> int:
+    """Where these pixels stand in the list; new ones are added."""
+    for place, known in enumerate(truths):
+        if np.array_equal(known, pixels):
+            return place
+    truths.append(pixels)
+    return len(truths) - 1
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -156,20 +186,31 @@ def read(path: Path) -> dict[str, StoredRun]:
 
 
 def _runs(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, StoredRun]:
-    row, cell = dict.fromkeys(EXTRAS, 0) | {"confusion": 0}, dict.fromkeys(EXTRAS, 0) | {"confusion": 0}
+    next_row: Counter[str] = Counter()
+    next_cell: Counter[str] = Counter()
+
+    def take(kind: str, rows: int) -> Sparse:
+        """The next counts of a kind; they were joined in the order of the header."""
+        row, cell = next_row[kind], next_cell[kind]
+        filled = arrays[f"{kind}/filled"][row : row + rows]
+        end = cell + int(filled.sum())
+        part = Sparse(filled, arrays[f"{kind}/cell"][cell:end], arrays[f"{kind}/count"][cell:end])
+        if len(filled) != rows or len(part.cell) != end - cell:
+            raise ValueError("the counts end too early")
+        next_row[kind], next_cell[kind] = row + rows, end
+        return part
+
+    truths = [take("truth", rows).dense([classes]) for rows, classes in header["truths"]]
     runs = {}
-    for run, described in header["runs"].items():  # in the order of the joined counts
+    for run, described in header["runs"].items():
         images, groups = header["sets"][described["set"]]
         kept = StoredRun(described["spec_sha256"], images, groups)
         kept.losses = {name: [(i, value) for i, value in points] for name, points in described["losses"].items()}
         kept.diagnostics = described["diagnostics"]
-        for kind, network, iteration, rows, shape in described["counts"]:
-            filled = arrays[f"{kind}/filled"][row[kind] : row[kind] + rows]
-            cells = slice(cell[kind], cell[kind] + int(filled.sum()))
-            part = Sparse(filled, arrays[f"{kind}/cell"][cells], arrays[f"{kind}/count"][cells])
-            if len(filled) != rows or len(part.cell) != cells.stop - cells.start:
-                raise ValueError(f"the counts of {run} end too early")
-            kept.counts[kind, network, iteration] = tuple(shape), part
-            row[kind], cell[kind] = row[kind] + rows, cells.stop
+        for kind, network, iteration, rows, shape, truth in described["counts"]:
+            counts = take(kind, rows)
+            if truth is not None:
+                counts = Sparse.of(_whole(counts.dense(shape), truths[truth]))
+            kept.counts[kind, network, iteration] = tuple(shape), counts
         runs[run] = kept
     return runs
