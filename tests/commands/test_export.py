@@ -15,11 +15,11 @@ from PIL import Image
 
 from semiseg.base.errors import UserError
 from semiseg.cli import main
+from semiseg.datasets.get.data_terms import terms_of
 from semiseg.inference import export
 from semiseg.inference.trained import Trained
 from semiseg.models import networks
 from semiseg.models.network_config import NetworkConfig
-from semiseg.report.data_terms import terms_of
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

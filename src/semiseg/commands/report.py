@@ -173,8 +173,8 @@ def _against(study: Study, other: Path) -> None:
 
 def _bundle(study: Study, out: Path | None) -> None:
     """The pages of the workflow where they are those of the records at hand, pages without pictures otherwise."""
+    from semiseg.datasets.get.data_terms import terms_of
     from semiseg.report import bundle, html
-    from semiseg.report.data_terms import terms_of
 
     [report] = study.products()["report"].values()
 

@@ -15,8 +15,9 @@ from typing import Any
 from semiseg import __version__
 from semiseg.base.errors import UserError
 from semiseg.base.files import atomic, sha256_file
-from semiseg.report import rebuild, study_readme
+from semiseg.report import control_figures, rebuild, study_readme
 from semiseg.report.table import read_all
+from semiseg.report.tables import leaders
 from semiseg.runs import suite_evaluations
 
 METADATA, SUMS = "ro-crate-metadata.json", "SHA256SUMS"
@@ -106,7 +107,7 @@ def describe(rows: Rows, folder: Path, terms: str) -> dict[str, Any]:
 def _answer(folder: Path) -> str:
     tables = read_all(folder / "tables")
     places = sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
-    return places[0]["sentence"] if places else "No method can be compared with the supervised baseline yet."
+    return places[0]["sentence"] if places else control_figures.sentences(tables) or leaders.NOTHING
 
 
 def _data(rows: Rows, records: Sequence[Mapping[str, Any]], terms: str) -> dict[str, Any]:

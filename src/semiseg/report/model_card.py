@@ -9,8 +9,8 @@ import numpy as np
 import yaml
 
 from semiseg.base.files import read_json
+from semiseg.datasets.get.data_terms import terms_of
 from semiseg.report import names, statistics
-from semiseg.report.data_terms import terms_of
 from semiseg.runs import units
 from semiseg.runs.evaluations import Evaluations
 from semiseg.scoring.metrics.miou import Miou

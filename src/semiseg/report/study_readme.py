@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.base import files
-from semiseg.report import names, run_health
+from semiseg.report import control_figures, names, run_health
 from semiseg.report.cells import BASELINE, COMPARISON, FULL, METHOD, STRONG, partition_order
 from semiseg.report.records import Records
 from semiseg.report.table import Table, View, escape_markdown, markdown_table, read_all
@@ -45,7 +45,8 @@ def build(suite: str, folder: Path, rows: Sequence[Row]) -> None:
 
 
 def text(records: Records, tables: Mapping[str, Table], drawn: Mapping[str, Any]) -> str:
-    parts = [f"# `{records.suite}`", _what(records), *_answer(tables), *_results(tables), *_plots(drawn)]
+    parts = [f"# `{records.suite}`", _what(records), *_answer(tables), *_results(tables), *_controls(tables)]
+    parts += _plots(drawn)
     parts += ["## What is missing", _bullets(_missing(records)), "## Limits", _bullets(_limits(records, tables))]
     parts += ["## Commands", _commands(records), "## Files", _files(tables, drawn)]
     return "\n\n".join(parts) + "\n"
@@ -74,7 +75,8 @@ def _answer(tables: Mapping[str, Table]) -> Iterator[str]:
             yield f"> **Warning.** {_sentence(row['text'])}"
     places = sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
     if not places:
-        yield "No method can be compared with the supervised baseline yet."
+        tested = control_figures.sentences(tables)
+        yield f"**Answer.** {tested}" if tested else leaders.NOTHING
         return
     yield f"**Answer.** {places[0]['sentence']}"
     others = [f"{_labels(row)}, {row['head']} head: {_led(row)}" for row in places[1:]]
@@ -103,6 +105,17 @@ def _results(tables: Mapping[str, Table]) -> Iterator[str]:
         yield markdown_table([view for view in VIEWS if any(view.of(row) for row in shown)], shown)
     if rows:
         yield READING.format(device=_device(tables))
+
+
+def _controls(tables: Mapping[str, Table]) -> Iterator[str]:
+    found = list(control_figures.places(tables))
+    if found:
+        yield "## Controls"
+    for row, shown in found:
+        yield f"### {_sentence(_labels(row))}"
+        yield markdown_table([view for view in control_figures.VIEWS if any(view.of(one) for one in shown)], shown)
+    if found:
+        yield control_figures.READING
 
 
 def _shown(row: Row, tables: Mapping[str, Table], usual: str) -> dict[str, Any]:

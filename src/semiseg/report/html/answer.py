@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from semiseg.report import names
+from semiseg.report import control_figures, names
 from semiseg.report.cells import BASELINE, FULL
 from semiseg.report.run_health import BANNER, UNLIKE, WARNING
 from semiseg.report.table import Table
-from semiseg.report.tables import cost, headline
+from semiseg.report.tables import cost, headline, leaders
 
 Row = Mapping[str, Any]
 Tables = Mapping[str, Table]
-NOTHING = "No method can be compared with the supervised baseline yet."
 ALL_LABELS = "With all labels no unlabelled image is left, so supervised training stands alone here."
 # Kind of a finding -> how the first page sums it up; the table of health has each in full.
 SUMMED_UP = {
@@ -28,7 +27,7 @@ def answer(tables: Tables) -> list[str]:
     """In sentences, the split and head with most candidates first; then cost, and what is missing."""
     led = sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
     if not led:
-        return [NOTHING]
+        return [*banners(tables), control_figures.sentences(tables) or leaders.NOTHING]
     here = _at(led[0], headline(tables).rows)
     return [*banners(tables), *(row["sentence"] for row in led), *_cost(led[0], here, tables), *unfinished(tables)]
 
@@ -75,7 +74,7 @@ def points(rows: Sequence[Row], tables: Tables) -> list[tuple[str, list[str]]]:
         row for row in tables["leaders"].rows if all(row[key] == rows[0][key] for key in ("split_family", "partition"))
     ]
     led.sort(key=lambda row: -row["candidates"])
-    alone = ALL_LABELS if rows[0]["partition"] == FULL else NOTHING
+    alone = ALL_LABELS if rows[0]["partition"] == FULL else control_figures.sentences(tables) or leaders.NOTHING
     found = [("Leading group", [row["leads"] for row in led] or [alone])]
     found.append(("Significantly better", [row["surely"] for row in led if row["surely"]]))
     if led:

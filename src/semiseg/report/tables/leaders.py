@@ -12,6 +12,7 @@ from semiseg.report.run_health import BANNER, Finding
 from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables.pairs import LEVEL
 
+NOTHING = "No method can be compared with the supervised baseline yet."
 PLACE = ("dataset", "split_family", "split_sha256", "partition", "labelled", "head", "lists")
 GAIN = ("gain", "gain_ci_low", "gain_ci_high", "gain_covers", "gain_p_holm")
 COLUMNS = (
