@@ -5,18 +5,16 @@ A study counts as published if git holds its files, or would hold them after `gi
 
 from __future__ import annotations
 
-import csv
+import re
 import subprocess
 from pathlib import Path
 
 from semiseg.report.plots import ranks
 from semiseg.report.rebuild import read_rows
-from semiseg.report.table import escape_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "results/README.md"
 BEGIN, END = "<!-- studies: written by scripts/results_index.py -->", "<!-- end of studies -->"
-EARLIER = "made by an earlier version; cannot be rebuilt"
 
 
 def studies(root: Path = ROOT) -> list[Path]:
@@ -35,25 +33,16 @@ def _line(folder: Path) -> str:
     runs = [row for row in read_rows(folder) if row["run"]]
     done = [row for row in runs if row["state"] == "done"]
     labels = sorted({row["labelled"] for row in done if row["partition"] != "full"})
-    plan = "" if _rebuildable(folder) else " planned then"
     cells = [
         f"[{folder.name}]({folder.name}/README.md)", runs[0]["dataset"], ", ".join(map(str, labels)) or "all",
-        f"{len(done)} of {len(runs)}{plan}", escape_markdown(_answer(folder)),
+        f"{len(done)} of {len(runs)}", _answer(folder),
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
 
-def _rebuildable(folder: Path) -> bool:
-    """Whether the present version made it; the plan of an earlier one may have had fewer runs."""
-    return (folder / "evaluations.npz").exists()
-
-
 def _answer(folder: Path) -> str:
-    if not _rebuildable(folder):
-        return EARLIER
-    with (folder / "tables/leaders.csv").open() as stream:
-        rows = sorted(csv.DictReader(stream), key=lambda row: -int(row["candidates"]))
-    return rows[0]["sentence"] if rows else "no method can be compared yet"
+    found = re.search(r"^\*\*Answer\.\*\* (.*)$", (folder / "README.md").read_text(), re.MULTILINE)
+    return found[1] if found else "no method can be compared yet"
 
 
 def ranked(folders: list[Path]) -> tuple[str, bytes | None]:

@@ -51,13 +51,13 @@ def test_a_study_of_controls_alone_is_answered_by_them(tmp_path):
     assert f"**Answer.** {said}" in page
     table = page.split("## Controls")[1].split("## ")[1]
     assert "| UniMatch | 40.0 | 75.0 | +35.0" in table and "Another image |" not in table
-    assert said in answer.answer(built)
+    assert answer.answer(built)[0] == said
     [(_, sentences)] = [one for one in answer.points(built["comparison"].rows[:1], built) if one[0] == "Leading group"]
     assert sentences == [said]
 
 
 def test_without_controls_nothing_is_said_of_them(tmp_path):
     records, built = made(tmp_path)
-    assert control_figures.sentences(built) == "" and answer.answer(built)[-1] == leaders.NOTHING
+    assert control_figures.sentences(built) == "" and answer.answer(built)[0] == leaders.NOTHING
     page = study_readme.text(records, built, {"order": [], "captions": {}})
     assert leaders.NOTHING in page and "## Controls" not in page

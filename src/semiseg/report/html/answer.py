@@ -27,7 +27,7 @@ def answer(tables: Tables) -> list[str]:
     """In sentences, the split and head with most candidates first; then cost, and what is missing."""
     led = sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
     if not led:
-        return [*banners(tables), control_figures.sentences(tables) or leaders.NOTHING]
+        return [control_figures.sentences(tables) or leaders.NOTHING, *banners(tables)]
     here = _at(led[0], headline(tables).rows)
     return [*banners(tables), *(row["sentence"] for row in led), *_cost(led[0], here, tables), *unfinished(tables)]
 
