@@ -9,6 +9,7 @@ from semiseg import methods
 from semiseg.base import plugins
 from semiseg.base.errors import UserError
 from semiseg.params import loading
+from semiseg.study import grid
 from tests import tiny
 
 
@@ -35,6 +36,22 @@ def test_places_suites_and_the_present_suite(load):
     assert set(params.suites["tiny"].methods) == {"supervised", "fixmatch"}
     assert str(params.datasets["tiny"].data_root) == "/elsewhere"
     assert params.datasets["tiny"].kind == "pocket"
+
+
+@pytest.mark.parametrize(
+    ("methods", "key"),
+    [
+        ({"fixmatch": {"options": {"confidnce": 1}}}, "suites.mine.methods.fixmatch.confidnce: unknown key"),
+        ({"fixmatch": {"variants": ["defualt"]}}, "suites.mine.methods.fixmatch.variants: fixmatch has no variant"),
+        ({"fixmatch": {}, "cutmix_seg": {}}, "suites.mine.methods.cutmix_seg: cutmix_seg needs a teacher"),
+    ],
+)
+def test_an_error_in_the_options_of_a_method_names_the_file_that_has_the_suite(load, methods, key):
+    own = {"extends": "tiny", "methods": methods, "recipe": {"ema": None}}
+    params = load({"suites": {"mine": own}}, "mine")
+    with pytest.raises(UserError, match=rf"params\.local\.yaml: {key}"):
+        grid.plan(params, "mine")
+    grid.plan(params, "tiny")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n"])

@@ -55,6 +55,7 @@ def load(path: str | Path = "params.yaml", suite: str | None = None, local: bool
         where = origin.at("suite") if suite is None else path
         raise UserError(f"{where}: there is no suite {params.suite!r}{nearest(params.suite, params.suites)}")
     cross_check(params, origin)
+    params._origin = origin
     return params
 
 

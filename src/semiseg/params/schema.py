@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from semiseg.base.strict import Strict
 from semiseg.datasets.dataset_config import DatasetConfig
 from semiseg.params.evaluation import Evaluation
+from semiseg.params.origin import Origin
 from semiseg.params.recipe import Recipe
 from semiseg.params.tune import Tune
 
@@ -157,3 +158,8 @@ class Params(Strict):
     datasets: dict[str, DatasetConfig]
     methods: dict[str, dict[str, Any]] = Field({}, description="options of each method in all suites")
     suites: dict[str, Suite]
+    _origin: Origin | None = PrivateAttr(None)
+
+    def at(self, path: str) -> str:
+        """`params.local.yaml: suites.mine.methods.fixmatch`, with the file that holds the key; for messages."""
+        return self._origin.at(*path.split(".")) if self._origin else f"params.yaml: {path}"

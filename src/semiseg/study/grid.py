@@ -23,13 +23,13 @@ JUDGED_ON_VAL = {"evaluated_on": "val", "selected_on": None}  # evaluation of tr
 NOT_DETERMINING = {"data_root", "redistributable", "classes_file", "val_list", "test_list"}
 
 
-def plan(params: Params, suite_name: str | None = None, source: str = "params.yaml") -> Plan:
+def plan(params: Params, suite_name: str | None = None) -> Plan:
     name = suite_name or params.suite
     if name not in params.suites:
         from semiseg.base.explain import nearest
 
-        raise UserError(f"{source}: there is no suite {name!r}{nearest(name, params.suites)}")
-    builder = _Builder(params, name, source)
+        raise UserError(f"{params.at('suites')}: there is no suite {name!r}{nearest(name, params.suites)}")
+    builder = _Builder(params, name)
     cells = (*builder.comparison(), *builder.tuned(), *builder.ablations())
     shown = (run for cell in cells for run in cell.runs)
     # Equal paths mean equal specs, so many cells can share a run. Runs that others need are included, shown or not.
@@ -44,11 +44,11 @@ def _with_needed(run: Run) -> Iterator[Run]:
 
 
 class _Builder:
-    def __init__(self, params: Params, name: str, source: str) -> None:
-        self.params, self.name, self.source = params, name, source
+    def __init__(self, params: Params, name: str) -> None:
+        self.params, self.name = params, name
         self.suite: Suite = params.suites[name]
         self.dataset = params.datasets[self.suite.dataset]
-        self.variants = Variants(params, name, source)
+        self.variants = Variants(params, name)
         self.recipes = Recipes(self.variants, self.dataset.kind)
 
     def comparison(self) -> list[Cell]:
@@ -57,7 +57,7 @@ class _Builder:
             where = f"suites.{self.name}.methods.{method}"
             if entry.options and entry is not self.suite.methods[method][0]:
                 raise UserError(
-                    f"{self.source}: {where}: the options of the first entry hold for all entries; move these options "
+                    f"{self.params.at(where)}: the options of the first entry hold for all entries; move these options "
                     "there, or make them a variant"
                 )
             for variant in entry.variants:
@@ -173,7 +173,7 @@ class _Builder:
     def _check(self, method: str, options: Any, run: Run) -> None:
         """Check combinations of keys: the method's own checks, and that a method with a teacher has an EMA."""
         recipe, kind, one = self.suite.recipe, methods.load(method), methods.of_run(run.config)
-        where = f"{self.source}: suites.{self.name}.methods.{method}"
+        where = self.params.at(f"suites.{self.name}.methods.{method}")
         if recipe.ema is None and (one.needs_teacher or one.reports == "teacher"):
             raise UserError(f"{where}: {method} needs a teacher; give recipe.ema a decay instead of null")
         try:

@@ -26,14 +26,14 @@ COMMON_ENCODERS = frozenset(
 )
 
 
-def check_before_start(params: Params, wanted: str, source: str = "params.yaml") -> None:
+def check_before_start(params: Params, wanted: str) -> None:
     """Check the options of all other suites and this suite's encoder; this suite is planned already."""
     for name in params.suites:
         if name != wanted:
-            grid.plan(params, name, source)
+            grid.plan(params, name)
     network = params.suites[wanted].recipe.network
     if network.encoder and network.encoder not in COMMON_ENCODERS:
-        _check_encoder(network, f"{source}: suites.{wanted}.recipe")
+        _check_encoder(network, params.at(f"suites.{wanted}.recipe"))
 
 
 def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:

@@ -8,16 +8,16 @@ from pydantic import ValidationError
 
 from semiseg import methods
 from semiseg.base.errors import UserError
-from semiseg.base.explain import explain
+from semiseg.base.explain import problems
 from semiseg.base.files import sha256_json
 from semiseg.params.schema import MethodEntry, Params, Suite
 
 
 class Variants:
-    """The variants of a suite's methods; `source` is the file that error messages name."""
+    """The variants of a suite's methods."""
 
-    def __init__(self, params: Params, name: str, source: str) -> None:
-        self.params, self.suite_name, self.source = params, name, source
+    def __init__(self, params: Params, name: str) -> None:
+        self.params, self.suite_name = params, name
         self.suite: Suite = params.suites[name]
 
     def _defaults(self, method: str) -> dict[str, Any]:
@@ -32,14 +32,16 @@ class Variants:
             named = {"default": {}, **kind.variant_names}
             if changes not in named:
                 raise UserError(
-                    f"{self.source}: {where}.variants: {method} has no variant {changes!r}; "
+                    f"{self.params.at(f'{where}.variants')}: {method} has no variant {changes!r}; "
                     f"name one of {', '.join(named)} or give its options"
                 )
             changes = named[changes]
         try:
             return kind.Options.model_validate({**self._defaults(method), **changes})
         except ValidationError as error:
-            raise UserError(explain(error, kind.Options, self.source, where)) from None
+            found = problems(error, kind.Options)
+            told = (f"{self.params.at('.'.join([where, *keys]))}: {message}" for keys, message in found)
+            raise UserError("\n".join(told)) from None
 
     def name(self, method: str, values: dict[str, Any]) -> str:
         """The variant's name: its named block, or the sorted differences from the method's default block."""
