@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -126,6 +127,17 @@ def test_a_study_whose_labels_do_not_help_says_so_and_saves_none(tmp_path):
     assert saved["status"] == "withheld" and saved["labels_needed"] is None and "no better with 24" in saved["reason"]
     assert made["leaders"].rows[0]["undertrained"] is True
     assert row_of(made["comparison"], "unimatch")["gap_closed"] is None
+
+
+def test_a_gain_within_the_noise_is_not_called_undertrained(tmp_path):
+    wide = (-20.0, 5.0, 25.0, -15.0, 10.0)
+    rows = curve((12, 40)) + seeds("supervised", 47, partition="24", labelled=24, spread=wide)
+    made = built(tmp_path, rows + seeds("unimatch", 43))
+    [row] = made["health"].rows
+    assert row["severity"] == "warning" and "cannot be said whether more labels help" in row["text"]
+    assert re.search(r"has 40\.0 with 12 labels and 48\.0 with 24: \+8\.0 \[-\d", row["text"]), row["text"]
+    assert made["leaders"].rows[0]["undertrained"] is False
+    assert made["labels_saved"].rows[0]["status"] == "withheld"
 
 
 def test_a_study_whose_curves_still_rise_says_so(tmp_path):

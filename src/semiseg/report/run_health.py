@@ -17,6 +17,7 @@ RISING = 1.0  # points of mIoU gained in the last quarter of a training: it had 
 SELECTED = 0.01  # share of pixels below which a method has hardly any pseudo-label
 COLLAPSED = 0.5  # IoU in percent below which a class is not found
 UNLIKE = "unlike_trainings"
+UNCLEAR = "unclear_whether_labels_help"
 GREW = 1.5  # a loss that ends above so many times its value in the middle of the training
 
 
@@ -61,13 +62,8 @@ def _undertrained(records: Records) -> Iterator[Finding]:
     """The supervised curve: do more labels help, and had the trainings converged?"""
     for curve in supervised_curves(records):
         first, last = curve[0], curve[-1]
-        if len(curve) > 1 and not rises(records, first, last):
-            yield Finding(
-                "undertrained", BANNER,
-                f"undertrained: more labels do not help. Supervised ({first.head} head) has {first.mean():.1f} with "
-                f"{first.labelled} labels and {last.mean():.1f} with {last.labelled}.",
-                last, last.finished,
-            )  # fmt: skip
+        if len(curve) > 1 and (finding := _not_rising(records, first, last)):
+            yield finding
         for cell in curve:
             late = late_gain(cell)
             if late and late[0] > RISING:
@@ -98,12 +94,18 @@ def _same_recipe(one: Cell, other: Cell) -> bool:
     return all(str(one.row[key]) == str(other.row[key]) for key in keys)
 
 
-def rises(records: Records, few: Cell, many: Cell) -> bool:
-    """More labels are better, by more than the interval where there is one."""
+def _not_rising(records: Records, few: Cell, many: Cell) -> Finding | None:
+    """None where more labels are better, by more than the interval where there is one."""
     gained = records.difference(many, few)
-    if gained is None:
-        return many.mean() > few.mean()
-    return gained.estimate > 0 if gained.low is None else gained.low > 0
+    gain, low = (many.mean() - few.mean(), None) if gained is None else (gained.estimate, gained.low)
+    if gain > 0 and (low is None or low > 0):
+        return None
+    said = f"Supervised ({few.head} head) has {few.mean():.1f} with {few.labelled} labels and {many.mean():.1f} with "
+    said += f"{many.labelled}"
+    if gain > 0:
+        text = f"it cannot be said whether more labels help. {said}: {gain:+.1f} [{low:+.1f}, {gained.high:+.1f}]"
+        return Finding(UNCLEAR, WARNING, text, many, many.finished)
+    return Finding("undertrained", BANNER, f"undertrained: more labels do not help. {said}.", many, many.finished)
 
 
 def late_gain(cell: Cell) -> tuple[float, int] | None:

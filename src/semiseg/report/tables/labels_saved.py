@@ -82,7 +82,7 @@ def _row(records: Records, cell: Cell, curve: Sequence[Cell], findings: Sequence
         return row | {"status": "withheld", "needed_text": "withheld", "reason": reason}
     line = Line(np.array([one.labelled for one in curve], dtype=float), heights)
     needed = line.reach(target)
-    rising = [one for one in findings if one.severity == run_health.BANNER]
+    rising = [one for one in findings if one.severity == run_health.BANNER or one.kind == run_health.UNCLEAR]
     if needed.labels is not None and rising:
         return row | {"status": "withheld", "needed_text": "withheld", "reason": rising[0].text}
     low, high, covers = _interval(records, cell, curve, line)
