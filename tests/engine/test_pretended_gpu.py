@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -123,8 +124,6 @@ def test_every_method_and_criterion_with_a_network(network):
 @pytest.mark.parametrize("network", [name for name in NETWORKS if name != "small"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_switch_with_a_network(method, network):
-    """A child for each case: torch's fake tensors end a process that makes too many trainings."""
-
     def work():
         with pretend():
             for options in switches(method):
@@ -180,6 +179,16 @@ def test_a_fault_in_a_method_is_found(fault, monkeypatch):
     def work():
         with pretend(), pytest.raises(kind, match=says):
             PretendedTraining("supervised", {}, network=NETWORK).steps()
+
+    forked(work)
+
+
+def test_a_copied_network_keeps_the_mode_of_its_tensors():
+    """A copy of the mode would copy its weak references, which ends the process sooner or later."""
+
+    def work():
+        with pretend() as mode:
+            assert copy.deepcopy(torch.zeros(2, device=GPU)).fake_mode is mode
 
     forked(work)
 

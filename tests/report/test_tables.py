@@ -152,6 +152,23 @@ def test_two_long_drives_are_drawn_in_blocks_where_the_suite_says_so(tmp_path):
     assert whole["delta_vs_supervised"] == blocks["delta_vs_supervised"]
 
 
+def test_calibration_is_drawn_in_the_units_that_its_histograms_are_summed_over(tmp_path):
+    rows = one_seed(tmp_path)
+    random = np.random.default_rng(0)
+    for path in (tmp_path / "runs").rglob("evaluations.npz"):
+        evaluations = Evaluations.load(path)
+        evaluations.groups = {"test": [f"drive {number // 4}" for number in range(20)]}
+        for network in evaluations.networks:
+            counts = random.integers(0, 9, (20, 2, 32))
+            evaluations.add_extra("confidence", evaluations.iterations[-1], "test", network, counts)
+        evaluations.save(path)
+    suite_evaluations.write(tmp_path / "evaluations.npz", suite_evaluations.gather(tmp_path, rows))
+    records = Records("pocket", tmp_path, rows)
+    [ours] = [cell for cell in records.cells() if cell.method == "unimatch" and cell.partition == "12"][:1]
+    found = records.difference(ours, records.baseline(ours), metric="calibration_error")
+    assert found.low < found.estimate < found.high and found.df == 4, "5 drives"
+
+
 def test_without_stored_evaluations_there_is_a_difference_and_no_image_interval(tmp_path):
     row = compare(tmp_path / "elsewhere", one_seed(tmp_path / "made"))[1]
     assert row["delta_vs_supervised"] is not None and row["delta_ci_low"] is None and row["delta_covers"] is None

@@ -41,7 +41,8 @@ def sentences(tables: Tables) -> str:
             continue
         which = f"all {len(compared)}" if len(sizes) == len(compared) else f"{len(sizes)} of {len(compared)}"
         text = f"With pseudo-labels from {source} {which} trainings end {'below' if below else 'above'} supervised"
-        said.append(f"{text}, by {min(sizes):.1f} to {max(sizes):.1f} points." if sizes else f"{text}.")
+        span = list(dict.fromkeys(f"{size:.1f}" for size in (min(sizes), max(sizes)))) if sizes else []
+        said.append(f"{text}, by {' to '.join(span)} points." if span else f"{text}.")
     return " ".join(said)
 
 

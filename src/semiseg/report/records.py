@@ -208,8 +208,10 @@ class Records:
         images, groups = run.stored.images, run.stored.groups
         resamples = self.resamples if metric == MIOU else min(self.resamples, statistics.FEWER)
         table = measured.table(counts)
-        by_unit = measured.needs == "confidence"  # stored so
-        unit_of = np.arange(len(counts)) if by_unit else units.of_images(len(counts), groups, self.block)
+        if measured.needs == "confidence":
+            unit_of = np.arange(len(counts))  # stored by unit, not by image
+        else:
+            unit_of = units.of_images(len(counts), groups, self.block)
         drawn = statistics.resampled(lambda weights: measured.score(weights, table), unit_of, resamples)
         return Bootstrap((tuple(images), tuple(groups or ())), int(unit_of.max()) + 1, drawn - drawn.mean(0))
 
