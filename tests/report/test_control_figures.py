@@ -52,8 +52,8 @@ def test_a_study_of_controls_alone_is_answered_by_them(tmp_path):
     table = page.split("## Controls")[1].split("## ")[1]
     assert "| UniMatch | 40.0 | 75.0 | +35.0" in table and "Another image |" not in table
     assert answer.answer(built)[0] == said
-    [(_, sentences)] = [one for one in answer.points(built["comparison"].rows[:1], built) if one[0] == "Leading group"]
-    assert sentences == [said]
+    assert answer.points(built["comparison"].rows[:1], built) == [("Controls", [said])]
+    assert answer.ran(built).startswith("1 variant of 1 method;")
 
 
 def test_without_controls_nothing_is_said_of_them(tmp_path):

@@ -60,7 +60,7 @@ def ran(tables: Tables) -> str:
     several = max((row["lists"] for row in partial), default=1) > 1
     drawn = f"{draws} of the labelled images"
     parts = (
-        f"{variants} variants of {len({row['method'] for row in rows})} methods",
+        f"{_counted({variants}, 'variant')} of {_counted({len({row['method'] for row in rows})}, 'method')}",
         labels,
         f"{drawn}, with {seeds} each" if several else f"{seeds}; {drawn}",
         f"{_listed(sorted({row['iterations'] for row in partial}))} iterations",
@@ -74,8 +74,12 @@ def points(rows: Sequence[Row], tables: Tables) -> list[tuple[str, list[str]]]:
         row for row in tables["leaders"].rows if all(row[key] == rows[0][key] for key in ("split_family", "partition"))
     ]
     led.sort(key=lambda row: -row["candidates"])
-    alone = ALL_LABELS if rows[0]["partition"] == FULL else control_figures.sentences(tables) or leaders.NOTHING
-    found = [("Leading group", [row["leads"] for row in led] or [alone])]
+    full, tested = rows[0]["partition"] == FULL, control_figures.sentences(tables)
+    if led or full or not tested:
+        alone = ALL_LABELS if full else leaders.NOTHING
+        found = [("Leading group", [row["leads"] for row in led] or [alone])]
+    else:
+        found = [("Controls", [tested])]
     found.append(("Significantly better", [row["surely"] for row in led if row["surely"]]))
     if led:
         found.append(("Cost", _cost(led[0], _at(led[0], rows), tables)))
