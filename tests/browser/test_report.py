@@ -250,13 +250,22 @@ def viewer(browser) -> dict:
     )
 
 
+def shown(browser) -> dict:
+    """The viewer's state without the size of its picture, which comes later."""
+    return {key: value for key, value in viewer(browser).items() if key != "wide"}
+
+
 def press(browser, key: str) -> dict:
+    """The state after a key that changes it; a busy browser takes the key after the driver has returned."""
+    before = shown(browser)
     browser.css("body")[0].send_keys(key)
+    browser.wait(lambda: shown(browser) != before)
     return viewer(browser)
 
 
 def test_viewer_with_the_keyboard(browser):
     browser.open("pictures.html")
+    assert browser.wait(lambda: "Image 1 of 3" in viewer(browser)["reason"])
     first = viewer(browser)
     assert first["left"] == "Supervised" and first["slide"] == "50" and "Image 1 of 3" in first["reason"]
     assert "Image 2 of 3" in press(browser, "n")["reason"]
