@@ -12,6 +12,7 @@ from torch import nn
 
 from semiseg.base.errors import UserError
 from semiseg.methods import Setting, load
+from semiseg.models import class_memory
 from semiseg.views import cutmix
 from tests.methods import loop_reference as reference
 from tests.methods.conftest import CLASSES, LABELLED, UNLABELLED, NoGradient, StubNetwork, StubStep, owned_modules
@@ -257,12 +258,11 @@ def test_one_ring_for_each_class(setting):
     assert modules["representation"](torch.zeros(2, 11, 8, 8)).shape == (2, 5, 8, 8)
 
 
-def test_pixels_without_a_label_are_no_negatives(batch, step, make):
+def test_pixels_without_a_label_are_no_negatives(batch, step, make, monkeypatch):
     """Ignored pixels of labelled images have no class, and would otherwise be of another one than every class."""
-    method = make("u2pl", **OPTIONS)
-    masks, seen = method._masks, []
-    method._masks = lambda *arguments: seen.append(masks(*arguments)) or seen[0]
-    method.losses(batch, step)
+    masks, seen = class_memory.masks, []
+    monkeypatch.setattr(class_memory, "masks", lambda *arguments: seen.append(masks(*arguments)) or seen[0])
+    make("u2pl", **OPTIONS).losses(batch, step)
     ignored = nn.functional.interpolate(batch.label[:, None].float(), (SIZE, SIZE))[:, 0] == 255
     negative = seen[0][2][:LABELLED].any(1)
     assert ignored.any() and negative[~ignored].any() and not negative[ignored].any()

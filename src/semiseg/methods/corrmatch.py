@@ -1,29 +1,19 @@
 r"""CorrMatch (Sun et al., CVPR 2024): correlated pixels share predictions and labels; the threshold adapts.
 
 $$ A = \operatorname{softmax}\left( f_1^{\top} f_2 / \sqrt{C} \right), \quad q = p A $$
-$$
-\begin{split}
-L = {} & \tfrac12 \big[ \tfrac12 (L_x(p) + L_x(q)) + \lambda_h L_h + \lambda_s L_s \\
-       & + \lambda_f L_f + \lambda_q \tfrac12 (L_h(q) + L_w(q)) \big]
-\end{split}
-$$
+$$ L = L_l + \tfrac12 (\lambda_h L_h + \lambda_s L_s + \lambda_f L_f + \lambda_q L_q) $$
+$$ L_l = \tfrac14 (L_x(p) + L_x(q)), \quad L_q = \tfrac12 (L_h(q) + L_w(q)) $$
 
-$f_1$ and $f_2$ are projections of the coarsest features, and the softmax runs over columns. $q$ spreads the logits $p$
-at that size, with a gradient through $A$ only. All terms are means over the valid pixels:
-
-- $L_h$: cross-entropy of the strong view on sure and on reached pixels;
-- $L_s$: KL divergence of the strong view's prediction from the weak view's, on sure pixels;
-- $L_f$ and $L_w$: cross-entropy of the weak view on sure pixels, with dropped features and without.
+$f_1$ and $f_2$ are projections of the coarsest features; $q$ spreads the logits $p$, with a gradient through $A$ only.
+$L_h$ is the cross-entropy of the strong view on sure and on reached pixels, $L_f$ and $L_w$ that of the weak view on
+sure pixels with dropped features and without, $L_s$ the KL divergence from weak to strong view on sure pixels.
 
 A pixel is sure at a confidence of $\tau$ or more. $\tau$ follows, with momentum, the mean over the predicted classes of
-their largest confidence. Drawn rows of $A$, scaled to [0, 1], determine the reached pixels: a row covers the pixels
-above 1/2. If a share of at least $\tau$ of these is sure, and a share of more than $\tau$ of the sure pixels has one
-label, all covered pixels get this label. Rows are processed in sequence, as in the code: a row counts labels that
-earlier rows may have overwritten. All images are processed at once, and the host never waits.
+their largest confidence. A drawn row of $A$, scaled to [0, 1], covers the pixels above 1/2. If a share of at least
+$\tau$ of these is sure, and more than $\tau$ of the sure ones have one label, it reaches all and gives them this label.
 
-Reference: Sun, Yang, Zhang, Cheng, Hou: CorrMatch: Label Propagation via Correlation Matching for Semi-Supervised
-Semantic Segmentation. CVPR 2024.
-Code: BBBBchan/CorrMatch at 44f9f9e.
+Reference: Sun et al.: CorrMatch: Label Propagation via Correlation Matching for Semi-Supervised Semantic Segmentation.
+CVPR 2024. Code: BBBBchan/CorrMatch at 44f9f9e.
 
 Known to go wrong:
 - Inside the pasted box $L_s$ compares two different images (`soft_in_box: false` leaves the box out).
@@ -127,10 +117,7 @@ class CorrMatch(Method):
         }
 
     def _clean_and_dropped(self, batch: Batch, step: Step) -> tuple[Any, Any, Any, list[Tensor]]:
-        """Outputs for labelled images, weak views, and weak views with dropped features.
-
-        Coarsest features of the first two.
-        """
+        """Outputs: labelled, weak, weak with dropped features; and the coarsest features of the first two."""
         size, ahead = batch.image.shape[-2:], len(batch.image) * step.joint
         features = step.student.encode(torch.cat([batch.image, batch.unlabelled]) if step.joint else batch.unlabelled)
         dropped = _terms.channel_dropout([feature[ahead:] for feature in features], self.options.dropout, step)

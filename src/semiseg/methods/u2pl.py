@@ -3,9 +3,7 @@ r"""U2PL (Wang et al., CVPR 2022): pixels that are too uncertain for a label sti
 $$ L = L_x + \lambda_u L_u + \lambda_c L_c $$
 $$ L_u = \frac{n}{n_{\text{kept}}^2} \sum_{j \text{ kept}} \operatorname{CE}(p_j, \hat y_j) $$
 $$ L_c = \operatorname{mean}_c \operatorname{mean}_z l(z) $$
-$$
-l(z) = - \log \frac{e^{\cos(z, z^+) / \tau}}{\sum_{z' \in \{z^+, z^-\}} e^{\cos(z, z') / \tau}}
-$$
+$$ l(z) = - \log \frac{e^{\cos(z, z^+) / \tau}}{\sum_{z' \in \{z^+, z^-\}} e^{\cos(z, z') / \tau}} $$
 
 $H_j$ is the entropy of the teacher's prediction on the mixed images. $\alpha_t$ falls from $\alpha$ to 0 percent over
 the training (in the code once an epoch). Of the $n$ pixels those are kept whose $H_j$ is below its percentile
@@ -18,7 +16,7 @@ $100 - \alpha_t$. $L_c$ is a mean over the classes $c$ that occur and over their
   the highest $\alpha_t$ percent where $c$ ranks from low_rank to below high_rank, and labelled pixels of other classes
   where $c$ ranks below low_rank.
 
-Percentiles, $z$ and $z^+$ are computed over the batch of all processes. Padding does not count. Unlike in the code, the
+Percentiles, $z$ and $z^+$ are computed over the batch of all processes, without padding. Unlike in the code, the
 teacher predicts in evaluation mode, and the representation head uses the decoder's last features without dropout.
 
 Reference: Wang et al.: Semi-Supervised Semantic Segmentation Using Unreliable Pseudo-Labels. CVPR 2022.
@@ -28,8 +26,7 @@ Known to go wrong:
 - In the code $z^-$ must have the label $c$, so no labelled pixel is a negative (issue 171), and the i-th occurring
   class uses $z$ and $z^+$ of class i (issue 111). The option `contrast` chooses between paper and code.
 - With two or three classes no unlabelled pixel is a negative by the default ranks; set low_rank to 1.
-- Nearly all pixels have a loss, so a network with bad first predictions may stay bad. With random start weights, raise
-  supervised_share.
+- With random start weights early errors may stay, since nearly all pixels have a loss: raise supervised_share.
 """
 
 from __future__ import annotations
@@ -137,25 +134,14 @@ class U2PL(Method):
         o, count = self.options, len(students[0].logits)
         maps = _terms.beside(step, partial(step.owned, "representation"), *(one.features for one in students))
         keys = step.teacher_owned("representation", teacher.features)
+        size = keys.shape[-2:]
         # These are exactly the logits before up-sampling if the crop's size keeps corners in place.
-        logits = F.interpolate(teacher.logits.float(), keys.shape[-2:], mode="bilinear", align_corners=True)
-        masks = self._masks(label, certainty, logits, count)
+        logits = F.interpolate(teacher.logits.float(), size, mode="bilinear", align_corners=True)
+        label, *certainty = (_terms.nearest(one, size) for one in (label, *certainty))
+        by_code, ranks = o.contrast == "code", (o.low_rank, o.high_rank)
+        masks = class_memory.masks(label, certainty, logits.softmax(1), count, o.delta_p, ranks, by_code)
         keys, *masks = (_terms.everyone(one.movedim(1, 3), count, step).flatten(0, 2) for one in (keys, *masks))
         shares = _terms.shared_draws(step, "contrast", (logits.shape[1], o.anchors, 1 + o.negatives), keys.device)
         own = partial(_terms.own_vectors, torch.cat(maps), count, step)
-        sums = class_memory.contrast(step.buffers, keys, masks, shares, own, o.temperature, o.contrast == "code")
+        sums = class_memory.contrast(step.buffers, keys, masks, shares, own, o.temperature, by_code)
         return step.global_mean(*sums)
-
-    def _masks(self, label: Tensor, certainty: list[Tensor], logits: Tensor, count: int) -> tuple[Tensor, ...]:
-        """Masks [B,C,h,w] of the pixels for the positive, the anchors and the negatives of each class."""
-        from semiseg.models.criteria import one_hot
-
-        o, size, probabilities = self.options, logits.shape[-2:], logits.softmax(1)
-        reliable, unreliable = (_terms.nearest(mask, size) > 0 for mask in certainty)
-        of_class = one_hot(_terms.nearest(label, size), len(logits[0])) > 0
-        rank = probabilities.argsort(dim=1, descending=True, stable=True).argsort(1)
-        labelled = ~of_class[:count] & (rank[:count] < o.low_rank)
-        confused = torch.cat([labelled, (rank[count:] >= o.low_rank) & (rank[count:] < o.high_rank)])
-        confused = confused & of_class if o.contrast == "code" else confused
-        positive = of_class & reliable[:, None]
-        return positive, positive & (probabilities > o.delta_p), confused & unreliable[:, None]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from semiseg.models.criteria import one_hot
+
 
 def make(classes: int, first: int, size: int, width: int) -> dict[str, Tensor]:
     """An empty memory: `first` vectors of class 0 and `size` of every other class.
@@ -22,6 +24,34 @@ def make(classes: int, first: int, size: int, width: int) -> dict[str, Tensor]:
         "size": sizes,
         "seen": torch.zeros_like(sizes),
     }
+
+
+def masks(
+    label: Tensor,
+    certainty: Sequence[Tensor],
+    probabilities: Tensor,
+    labelled: int,
+    delta: float,
+    ranks: tuple[int, int],
+    of_class_only: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Masks [B,C,h,w] of the pixels for each class: its positive, its anchors and its negatives.
+
+    Labels and certainty (reliable, unreliable) are [B,h,w], the teacher's probabilities [B,C,h,w]; the first `labelled`
+    images are labelled. A negative of a class has it among the ranks below the first number if it is labelled
+    otherwise, and from the first to below the second if it is unlabelled.
+
+    of_class_only: negatives also need the class as their label, as in the official code.
+    """
+    reliable, unreliable = (mask[:, None] > 0 for mask in certainty)
+    of_class = one_hot(label, probabilities.shape[1]) > 0
+    rank = probabilities.argsort(dim=1, descending=True, stable=True).argsort(1)
+    first, second = ranks
+    known = ~of_class[:labelled] & (rank[:labelled] < first)
+    confused = torch.cat([known, (rank[labelled:] >= first) & (rank[labelled:] < second)])
+    confused = confused & of_class if of_class_only else confused
+    positive = of_class & reliable
+    return positive, positive & (probabilities > delta), confused & unreliable
 
 
 def contrast(
