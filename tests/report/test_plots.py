@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -140,3 +143,34 @@ def test_class_names_are_no_formulas(tmp_path):
     with style.plotting():
         style.save(class_plots.class_iou(Records("pocket", tmp_path, rows), {}), tmp_path, "class_iou")
     assert (tmp_path / "class_iou.svg").stat().st_size > 1000
+
+
+def test_a_compact_picture_is_the_same_picture():
+    """Each coordinate stays within a hundredth of a point, and nothing else changes."""
+    from matplotlib import pyplot as plt
+
+    with style.plotting():
+        figure, axes = plt.subplots()
+        axes.plot([0.1, 0.7, 3.3], [1.234567, -0.000123, 5.4], marker="o", label="U2PL C 1")
+        axes.fill_between([0, 1, 2], [0, 1, 0.5], [1, 2, 3], alpha=0.3)
+        axes.set(title="Q 2 and L 3: bold", xlabel="iterations")
+        axes.legend()
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=style.METADATA["svg"])
+    whole, small = buffer.getvalue(), style.compact(buffer.getvalue())
+    assert len(small) < 0.75 * len(whole) and style.compact(small) == small
+    pairs = list(zip(parts(whole), parts(small), strict=True))
+    assert len(pairs) > 100
+    for old, new in pairs:
+        assert [one for one in old if isinstance(one, str)] == [one for one in new if isinstance(one, str)]
+        numbers = [one for one in new if isinstance(one, float)]
+        assert [one for one in old if isinstance(one, float)] == pytest.approx(numbers, abs=0.006)
+
+
+def parts(svg: str) -> Iterator[list[str | float]]:
+    """Each element: words and numbers of its attributes; a shift of a letter is one number in either form."""
+    for element in ElementTree.fromstring(svg).iter():
+        text = " ".join(f"{key} {value}" for key, value in sorted(element.attrib.items()) if value)
+        text = re.sub(r"transform translate\((\S+) 0\) {", r"x \1 {", text).replace("DejaVuSans-", "_")
+        found = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z_#]+", f"{element.tag} {text}")
+        yield [float(one) if one.lstrip("-")[0].isdigit() else one for one in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +119,21 @@ def encoded(figure: Figure) -> dict[str, bytes]:
         figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata)
         found[suffix] = buffer.getvalue()
     plt.close(figure)
-    return found
+    return found | {"svg": compact(found["svg"].decode()).encode()}
+
+
+def compact(svg: str) -> str:
+    """The same picture in less space, because it is committed: 2 decimals, short names, no indentation."""
+    svg = re.sub(r"-?\d+\.\d{3,}", _rounded, svg)
+    svg = re.sub(r' \n(?=[A-Za-z"])|(?<=[MLQC]) (?=-?\d)', "", svg)  # between and within the commands of a path
+    svg = re.sub(r'transform="translate\((\S+) 0\)"/>', r'x="\1"/>', svg)  # each letter of a text
+    return re.sub(r"\n +", "\n", svg).replace("DejaVuSans-", "_")
+
+
+def _rounded(number: re.Match[str]) -> str:
+    value = float(number.group())
+    # Factors of scale are below 1 and stay; so do numbers near 0.
+    return number.group() if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def leave_empty(folder: Path, name: str, title: str) -> None:
