@@ -10,7 +10,9 @@ from semiseg.base.errors import UserError
 from semiseg.cluster import estimate
 from semiseg.params.schema import Params
 from semiseg.study import grid
+from semiseg.study.descriptions import descriptions
 from semiseg.study.plan import Plan, Run
+from semiseg.study.study import Study
 from tests import tiny
 
 
@@ -73,3 +75,53 @@ def test_paired_lists_have_a_seed_each():
         ValueError, match="splits.paired gives each family one seed, but there are 3 families and 2 seeds"
     ):
         planned({"supervised": {}}, splits=splits, seeds=[5, 6])
+
+
+def test_a_variant_changes_the_recipe():
+    """`recipe.` in a variant or an arm; the variant's name and the run's configuration have the change."""
+    apart = {"recipe.batch_norm": "separate", "lambda_unlabelled": 0.5}
+    methods = {"supervised": {}, "fixmatch": {"at": [4], "variants": ["default", apart]}}
+    arms = {"default": {}, "slow": {"recipe.optimiser.lr": 0.0001}, "no rise": {"method": "supervised"}}
+    plan = planned(methods, ablations={"rate": {"method": "fixmatch", "at": 4, "arms": arms}})
+    found = {(run.method, run.variant, run.partition): run for run in plan.runs}
+    one, default = (
+        found["fixmatch", "lambda_unlabelled=0.5,batch_norm=separate", "4"],
+        found["fixmatch", "default", "4"],
+    )
+    assert one.recipe == default.recipe | {"batch_norm": "separate"} and default.recipe["batch_norm"] == "official"
+    assert one.options == default.options | {"lambda_unlabelled": 0.5}
+    assert found["fixmatch", "optimiser.lr=0.0001", "4"].recipe["optimiser"]["lr"] == 0.0001
+    assert [cell.variant for cell in plan.cells if cell.kind == "rate"] == ["default", "optimiser.lr=0.0001", "default"]
+
+
+def test_what_a_row_says_of_a_run_is_the_runs_own_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    methods = {"supervised": {"variants": ["default", {"recipe.crop": 64, "recipe.iterations": 6}]}}
+    rows = descriptions(Study(Params.model_validate(tiny.params(methods))))
+    assert {row["variant"]: (row["crop"], row["iterations"]) for row in rows if row["partition"] == "4"} == {
+        "default": ([32, 32], 12),
+        "crop=64,iterations=6": ([64, 64], 6),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"recipe.batch_norm": "apart"},
+            "fixmatch: recipe.batch_norm: expected 'official', 'joint' or 'separate'",
+        ),
+        ({"recipe.batchnorm": "joint"}, "fixmatch: recipe.batchnorm: unknown key; did you mean 'batch_norm'"),
+        ({"recipe.optimizer.lr": 1}, "fixmatch: recipe.optimizer.lr: the recipe has no such key"),
+        ({"recipe.crop.side": 1}, "fixmatch: recipe.crop.side: the recipe has no such key"),
+        ({"recipe.ema": None}, "mean_teacher needs a teacher"),
+    ],
+)
+def test_a_wrong_change_of_the_recipe(change, message):
+    with pytest.raises(UserError, match=message):
+        planned(
+            {
+                "supervised": {},
+                "mean_teacher" if "recipe.ema" in change else "fixmatch": {"variants": [change], "at": [4]},
+            }
+        )

@@ -59,7 +59,8 @@ class MethodEntry(Strict):
 
     at: tuple[str, ...] | None = Field(None, description="partitions where it runs; null: all of the suite")
     variants: tuple[str | dict[str, Any], ...] = Field(
-        ("default",), description="names of variants, or the options of each"
+        ("default",),
+        description="names of variants, or the changes of each: options, and keys of the recipe (`recipe.batch_norm`)",
     )
     options: dict[str, Any] = Field({}, description="options of all variants")
 
@@ -83,9 +84,11 @@ class Ablation(Strict):
 
     method: str
     at: str = Field(description="partition of the ablation")
-    vary: dict[str, list[Any]] = Field({}, description="one option and its values")
+    vary: dict[str, list[Any]] = Field(
+        {}, description="one option, or key of the recipe (`recipe.batch_norm`), and its values"
+    )
     arms: dict[str, dict[str, Any]] = Field(
-        {}, description="name of each arm -> its options; the key `method` takes another method"
+        {}, description="name of each arm -> its changes, as of a variant; the key `method` takes another method"
     )
     seeds: Annotated[tuple[int, ...] | None, AfterValidator(_seeds)] = Field(
         None, description="seeds of the ablation; null: those of the suite"

@@ -87,7 +87,8 @@ def _of_run(study: Study, run: Run) -> dict[str, Any]:
 
 
 def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
-    recipe = study.suite.recipe
+    recipe = place.recipe or study.suite.recipe.model_dump(mode="json")
+    network = recipe["network"]
     kind = methods.load(place.method)
     method = kind(kind.Options.model_validate(place.options), study.setting)
     path = study.specs.split_file(place)
@@ -108,10 +109,10 @@ def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
         "network": method.reports,
         "title": method.title or place.method,
         "fidelity": method.fidelity,
-        "architecture": recipe.network.architecture,
-        "encoder": recipe.network.encoder or recipe.network.architecture,
-        "output_stride": recipe.network.output_stride,
-        "crop": list(recipe.crop),
-        "iterations": place.iterations or recipe.iterations,
+        "architecture": network["architecture"],
+        "encoder": network["encoder"] or network["architecture"],
+        "output_stride": network["output_stride"],
+        "crop": list(recipe["crop"]),
+        "iterations": recipe["iterations"],
         "block": study.suite.block,
     }

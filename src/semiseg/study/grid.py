@@ -16,7 +16,7 @@ from semiseg.splits.families import FULL
 from semiseg.study import trials
 from semiseg.study.plan import TUNED, Cell, Plan, Run, tuning_file
 from semiseg.study.run_recipes import Recipes
-from semiseg.study.variants import Variants, word
+from semiseg.study.variants import Changes, Variants, parted, word
 
 JUDGED_ON_VAL = {"evaluated_on": "val", "selected_on": None}  # evaluation of trials, and of the runs that they need
 # These keys are paths and permissions, which change no result. The content of the files is part of the data's hash.
@@ -61,10 +61,9 @@ class _Builder:
                     "there, or make them a variant"
                 )
             for variant in entry.variants:
-                options = self.variants.options(method, variant, where)
                 for family, partition in self._splits(entry.at):
                     seeds = self._seeds(family, partition)
-                    cells.append(self._cell("comparison", None, method, options, family, partition, seeds))
+                    cells.append(self._cell("comparison", None, method, variant, family, partition, seeds, where))
         return cells
 
     def ablations(self) -> list[Cell]:
@@ -74,9 +73,8 @@ class _Builder:
             family = self.suite.splits.family[0]
             for arm, changes in _arms(ablation).items():
                 method = changes.pop("method", ablation.method)
-                options = self.variants.options(method, changes, where)
                 seeds = ablation.seeds or self.suite.seeds
-                cells.append(self._cell(name, arm, method, options, family, ablation.at, seeds))
+                cells.append(self._cell(name, arm, method, changes, family, ablation.at, seeds, where))
         return cells
 
     def tuned(self) -> list[Cell]:
@@ -85,9 +83,9 @@ class _Builder:
         for method in self._tuned_methods():
             file = tuning_file(self.name, method)
             for family, partition in self._splits((self.suite.tune.at,)):
-                options = self.variants.options(method, "default", f"suites.{self.name}.tune")
                 seeds = self._seeds(family, partition)
-                cell = self._cell("comparison", None, method, options, family, partition, seeds)
+                where = f"suites.{self.name}.tune"
+                cell = self._cell("comparison", None, method, "default", family, partition, seeds, where)
                 runs = tuple(replace(run, variant=TUNED, tuned_by=file, twin=run.path) for run in cell.runs)
                 cells.append(replace(cell, arm=TUNED, variant=TUNED, runs=runs))
         return cells
@@ -149,14 +147,26 @@ class _Builder:
         return (suite.seeds[suite.splits.family.index(family)],)
 
     def _cell(
-        self, kind: str, arm: str | None, method: str, options: Any, family: str, partition: str, seeds: tuple[int, ...]
+        self,
+        kind: str,
+        arm: str | None,
+        method: str,
+        changes: Changes,
+        family: str,
+        partition: str,
+        seeds: tuple[int, ...],
+        where: str,
     ) -> Cell:
+        changes, of_recipe = parted(changes)
+        options = self.variants.options(method, changes, where)
         values = options.model_dump(mode="json")
-        variant = self.variants.name(method, values)
+        variant = self.variants.name(method, values, of_recipe)
         reason = self._not_applicable(method, options, partition)
         runs = ()
         if not reason:
             recipe, evaluation = self.recipes.with_evaluation(method, options)
+            if of_recipe:
+                recipe = self.recipes.changed(recipe, of_recipe, self.params.at(where))
             shared = (method, variant, values, recipe, evaluation, family, partition)
             runs = tuple(self._run(*shared, seed) for seed in seeds)
         if runs:
@@ -172,9 +182,9 @@ class _Builder:
 
     def _check(self, method: str, options: Any, run: Run) -> None:
         """Check combinations of keys: the method's own checks, and that a method with a teacher has an EMA."""
-        recipe, kind, one = self.suite.recipe, methods.load(method), methods.of_run(run.config)
+        kind, one = methods.load(method), methods.of_run(run.config)
         where = self.params.at(f"suites.{self.name}.methods.{method}")
-        if recipe.ema is None and (one.needs_teacher or one.reports == "teacher"):
+        if run.recipe["ema"] is None and (one.needs_teacher or one.reports == "teacher"):
             raise UserError(f"{where}: {method} needs a teacher; give recipe.ema a decay instead of null")
         try:
             methods.check(kind, options, one.setting)

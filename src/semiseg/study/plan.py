@@ -43,8 +43,12 @@ class Run:
         return RESULTS / self.suite / "runs" / self.name
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        return self.config["recipe"]
+
+    @property
     def iterations(self) -> int:
-        return self.config["recipe"]["iterations"]
+        return self.recipe["iterations"]
 
     @functools.cached_property
     def name(self) -> str:
@@ -66,8 +70,8 @@ class Cell:
     reason: str = ""  # why the cell does not apply, when it has no runs
 
     @property
-    def iterations(self) -> int | None:
-        return self.runs[0].iterations if self.runs else None
+    def recipe(self) -> dict[str, Any] | None:
+        return self.runs[0].recipe if self.runs else None
 
 
 @dataclass(frozen=True)

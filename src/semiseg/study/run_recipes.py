@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from semiseg import methods
+from semiseg.base.errors import UserError
+from semiseg.base.explain import problems
 from semiseg.cluster import estimate
-from semiseg.study.variants import Variants
+from semiseg.params.recipe import Recipe
+from semiseg.study import trials
+from semiseg.study.variants import Variants, parted
 
 
 class Recipes:
@@ -25,6 +32,17 @@ class Recipes:
         if of_masks is not None and methods.load(method)(options, setting).head == "mask":
             recipe["optimiser"] = of_masks
         return recipe
+
+    def changed(self, recipe: dict[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The recipe with a variant's changes, checked like one that a suite gives."""
+        try:
+            found = Recipe.model_validate(trials.applied({"recipe": recipe}, changes)["recipe"]).model_dump(mode="json")
+        except (KeyError, TypeError):
+            raise UserError(f"{where}: {', '.join(changes)}: the recipe has no such key") from None
+        except ValidationError as error:
+            told = (f"{where}: recipe.{'.'.join(keys)}: {message}" for keys, message in problems(error, Recipe))
+            raise UserError("\n".join(told)) from None
+        return {key: found[key] for key in recipe}
 
     def with_evaluation(self, method: str, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Recipe and evaluation of a run.
@@ -49,7 +67,8 @@ class Recipes:
         for method, entries in self.suite.methods.items():
             kind = methods.load(method)
             for variant in (variant for entry in entries for variant in entry.variants):
-                options = self.variants.options(method, variant, f"suites.{self.variants.suite_name}.methods.{method}")
+                where = f"suites.{self.variants.suite_name}.methods.{method}"
+                options = self.variants.options(method, parted(variant)[0], where)
                 one = kind(options, methods.Setting.of(self._whole_recipe, self.kind))
                 if one.head == head and not kind.as_dear_as_any(options):
                     dearest = max(dearest, self._step_gflops(method, options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +12,9 @@ from semiseg.base.errors import UserError
 from semiseg.base.explain import problems
 from semiseg.base.files import sha256_json
 from semiseg.params.schema import MethodEntry, Params, Suite
+from semiseg.study.trials import RECIPE
+
+Changes = str | dict[str, Any]  # of a variant: its name, or its options and keys of the recipe
 
 
 class Variants:
@@ -43,8 +47,16 @@ class Variants:
             told = (f"{self.params.at('.'.join([where, *keys]))}: {message}" for keys, message in found)
             raise UserError("\n".join(told)) from None
 
-    def name(self, method: str, values: dict[str, Any]) -> str:
-        """The variant's name: its named block, or the sorted differences from the method's default block."""
+    def name(self, method: str, values: dict[str, Any], of_recipe: Mapping[str, Any] | None = None) -> str:
+        """The variant's name: its named block, or the sorted differences from the method's default block.
+
+        Keys of the recipe follow without `recipe.`.
+        """
+        name = self._name_of_options(method, values)
+        changed = [f"{key.removeprefix(RECIPE)}={word(value)}" for key, value in sorted((of_recipe or {}).items())]
+        return ",".join([name] * (name != "default" or not changed) + changed)
+
+    def _name_of_options(self, method: str, values: dict[str, Any]) -> str:
         kind = methods.load(method)
         default = kind.Options.model_validate(self._defaults(method)).model_dump(mode="json")
         changed = {key: value for key, value in sorted(values.items()) if value != default[key]}
@@ -58,6 +70,14 @@ class Variants:
         where = f"suites.{self.suite_name}.methods.{method}"
         found = methods.load(method).needs(options)
         return {name: (one.method, self.options(one.method, dict(one.options), where)) for name, one in found.items()}
+
+
+def parted(changes: Changes) -> tuple[Changes, dict[str, Any]]:
+    """A variant's changes of options, and those of the recipe, whose keys begin with `recipe.`."""
+    if isinstance(changes, str):
+        return changes, {}
+    of_recipe = {key: value for key, value in changes.items() if key.startswith(RECIPE)}
+    return {key: value for key, value in changes.items() if key not in of_recipe}, of_recipe
 
 
 def word(value: Any) -> str:
