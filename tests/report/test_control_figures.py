@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from semiseg.report import control_figures, study_readme, tables
-from semiseg.report.html import answer
+from semiseg.report.html import answer, first_page
 from semiseg.report.records import Records
 from semiseg.report.tables import leaders
 from tests.report.studies import FULL, result
@@ -28,7 +28,8 @@ def test_both_controls_of_a_method_stand_side_by_side(tmp_path):
         ("cps", 39.0, {"control": "oracle"}),
         ("cps", 41.0, {"control": "shuffled"}),
     )
-    [(place, rows)] = control_figures.places(built)
+    [(place, table)] = control_figures.places(built)
+    rows = table.rows
     assert place["labelled"] == 12
     figures = {row["label"]: (row["baseline"], row.get("oracle"), row.get("shuffled")) for row in rows}
     assert figures == {
@@ -54,6 +55,10 @@ def test_a_study_of_controls_alone_is_answered_by_them(tmp_path):
     assert answer.answer(built)[0] == said
     assert answer.points(built["comparison"].rows[:1], built) == [("Controls", [said])]
     assert answer.ran(built).startswith("1 variant of 1 method;")
+    [shown] = [place.controls for place in first_page.places(built) if place.controls]
+    assert [row["label"] for row in shown.rows] == ["CPS", "UniMatch"] and "Another image" not in {
+        view.title for view in shown.views
+    }
 
 
 def test_without_controls_nothing_is_said_of_them(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -46,8 +47,8 @@ def sentences(tables: Tables) -> str:
     return " ".join(said)
 
 
-def places(tables: Tables) -> Iterator[tuple[Row, list[dict[str, Any]]]]:
-    """For each list and number of labels a row of it, and the rows of the table in the order of the methods."""
+def places(tables: Tables) -> Iterator[tuple[Row, Table]]:
+    """For each list and number of labels a row of it, and the table, with methods in their order."""
     found: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     of_place: dict[tuple[Any, ...], Row] = {}
     for row in sorted(_finished(tables), key=names.rank):
@@ -63,8 +64,11 @@ def places(tables: Tables) -> Iterator[tuple[Row, list[dict[str, Any]]]]:
             f"{control}_high": row["delta_ci_high"],
             f"{control}_gap": row["gap_closed"],
         }
-    for place, rows in found.items():
-        yield of_place[place], list(rows.values())
+    for (family, partition), rows in found.items():
+        shown = tuple(rows.values())
+        views = tuple(view for view in VIEWS if any(view.of(one) for one in shown))
+        name = re.sub(r"\W+", "-", f"controls_{partition}_{family}")
+        yield of_place[family, partition], Table(name, "Controls", "", (), views, shown, READING)
 
 
 def _finished(tables: Tables) -> list[Row]:

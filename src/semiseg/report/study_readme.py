@@ -111,9 +111,9 @@ def _controls(tables: Mapping[str, Table]) -> Iterator[str]:
     found = list(control_figures.places(tables))
     if found:
         yield "## Controls"
-    for row, shown in found:
+    for row, table in found:
         yield f"### {_sentence(_labels(row))}"
-        yield markdown_table([view for view in control_figures.VIEWS if any(view.of(one) for one in shown)], shown)
+        yield markdown_table(table.views, table.rows)
     if found:
         yield control_figures.READING
 

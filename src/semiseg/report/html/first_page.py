@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from semiseg.report import names
+from semiseg.report import control_figures, names
 from semiseg.report.cells import FULL, partition_order
 from semiseg.report.html import answer
 from semiseg.report.table import Table, View
@@ -48,6 +48,7 @@ class Place:
     points: list[tuple[str, list[str]]]
     blocks: list[Block]
     absent: list[tuple[str, list[str]]]  # state -> labels of the cells without a figure
+    controls: Table | None
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -67,14 +68,21 @@ def places(tables: Mapping[str, Table]) -> list[Place]:
     for row in sorted(rows, key=lambda row: (row["partition"] == FULL, partition_order(row), str(row["split_family"]))):
         by_place.setdefault((row["split_family"], str(row["partition"])), []).append(row)
     sizes = [partition for _, partition in by_place]
+    controls = {(row["split_family"], str(row["partition"])): table for row, table in control_figures.places(tables)}
     return [
-        _place(family, partition, here, tables, comparison, sizes.count(partition) > 1)
+        _place(family, partition, here, tables, comparison, controls, sizes.count(partition) > 1)
         for (family, partition), here in by_place.items()
     ]
 
 
 def _place(
-    family: str, partition: str, rows: Sequence[Row], tables: Mapping[str, Table], comparison: Table, several: bool
+    family: str,
+    partition: str,
+    rows: Sequence[Row],
+    tables: Mapping[str, Table],
+    comparison: Table,
+    controls: Mapping[tuple[str, str], Table],
+    several: bool,
 ) -> Place:
     labelled = next((row["labelled"] for row in rows if row["labelled"]), None)
     title = "All labels" if partition == FULL else f"{labelled:,} labels" if labelled else f"{partition} of the labels"
@@ -92,6 +100,7 @@ def _place(
         answer.points(rows, tables),
         [_block(head, here, comparison, f"{partition}_{family}_{head}") for head, here in ordered],
         sorted(absent.items()),
+        controls.get((family, partition)),
     )
 
 
