@@ -42,7 +42,8 @@ def collect(suite_dir: str | Path, descriptions: Iterable[Mapping[str, Any]]) ->
 
 
 def write(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    files.write_text(path, "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    lines = (json.dumps(row, sort_keys=True, allow_nan=False, separators=(",", ":")) for row in rows)
+    files.write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read(path: str | Path) -> list[dict[str, Any]]:
