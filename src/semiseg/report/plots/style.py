@@ -123,11 +123,12 @@ def encoded(figure: Figure) -> dict[str, bytes]:
 
 
 def compact(svg: str) -> str:
-    """The same picture in less space, because it is committed: 2 decimals, short names, no indentation."""
+    """The same picture in less space, because it is committed: 2 decimals, short names or none, no indentation."""
     svg = re.sub(r"-?\d+\.\d{3,}", _rounded, svg)
     svg = re.sub(r' \n(?=[A-Za-z"])|(?<=[MLQC]) (?=-?\d)', "", svg)  # between and within the commands of a path
     svg = re.sub(r'transform="translate\((\S+) 0\)"/>', r'x="\1"/>', svg)  # each letter of a text
-    return re.sub(r"\n +", "\n", svg).replace("DejaVuSans-", "_")
+    svg = re.sub(r"\n +", "\n", svg).replace("DejaVuSans-", "_")
+    return re.sub(r'<g id="[^"]*">\n', "<g>", svg)
 
 
 def _rounded(number: re.Match[str]) -> str:
