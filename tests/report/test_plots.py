@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -175,3 +176,17 @@ def parts(svg: str) -> Iterator[list[str | float]]:
         text = re.sub(r"transform translate\((\S+) 0\) {", r"x \1 {", text).replace("DejaVuSans-", "_")
         found = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z_#]+", f"{element.tag} {text}")
         yield [float(one) if one.lstrip("-")[0].isdigit() else one for one in found]
+
+
+def test_names_of_close_points_of_the_frontier_do_not_overlap():
+    found = (("supervised", 150, 0.0), ("mean_teacher", 300, 2.9), ("unimatch", 456, 3.5), ("corrmatch", 468, 3.58))
+    rows = [
+        {"method": method, "variant": "default", "seconds": seconds, "delta_vs_supervised": gain, "role": "method"}
+        for method, seconds, gain in found
+    ]
+    with style.plotting():
+        figure = lines.gain_against_cost(rows, "cpu_seconds")
+        figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 4
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))

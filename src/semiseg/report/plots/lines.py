@@ -135,9 +135,15 @@ def gain_against_cost(rows: Sequence[Row], seconds: str) -> Figure | None:
     best = [(row["seconds"] / unit, row["delta_vs_supervised"] or 0.0, names.of(row))
             for row in frontier(rows, "seconds")]  # fmt: skip
     axes.plot(*zip(*[point[:2] for point in best], strict=True), color="0.45", lw=1, zorder=0)
-    for x, y, label in best:
-        axes.annotate(label, (x, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize="small")
     axes.margins(0.14)
+    axes.autoscale_view()
+    before = None
+    for x, y, label in best:
+        across, up = axes.transData.transform((x, y)) * 72 / figure.dpi
+        beside = before is not None and across - before[0] < 60 and up - before[1] < 12  # above, names would overlap
+        place = {"xytext": (8, -3), "ha": "left"} if beside else {"xytext": (0, 8), "ha": "center"}
+        axes.annotate(label, (x, y), textcoords="offset points", fontsize="small", **place)
+        before = across, up
     axes.set(
         xlabel=f"{'GPU' if seconds == 'gpu_seconds' else 'CPU'} time of a training ({name})",
         ylabel="mIoU minus supervised (points)",
