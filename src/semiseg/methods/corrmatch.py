@@ -1,10 +1,10 @@
 r"""CorrMatch (Sun et al., CVPR 2024): correlated pixels share predictions and labels; the threshold adapts.
 
 $$ A = \operatorname{softmax}\left( f_1^{\top} f_2 / \sqrt{C} \right), \quad q = p A $$
-$$ L = L_l + \tfrac12 (\lambda_h L_h + \lambda_s L_s + \lambda_f L_f + \lambda_q L_q) $$
-$$ L_l = \tfrac14 (L_x(p) + L_x(q)), \quad L_q = \tfrac12 (L_h(q) + L_w(q)) $$
+$$ L = L_l + \tfrac12 \sum_{k \in \{h, s, f, q\}} \lambda_k L_k $$
 
 $f_1$ and $f_2$ are projections of the coarsest features; $q$ spreads the logits $p$, with a gradient through $A$ only.
+$L_l$ is the mean of the supervised losses $L_x(p) / 2$ and $L_x(q) / 2$, and $L_q$ that of $L_h(q)$ and $L_w(q)$.
 $L_h$ is the cross-entropy of the strong view on sure and on reached pixels, $L_f$ and $L_w$ that of the weak view on
 sure pixels with dropped features and without, $L_s$ the KL divergence from weak to strong view on sure pixels.
 
