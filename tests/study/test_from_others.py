@@ -15,11 +15,11 @@ from semiseg.base.errors import UserError
 from semiseg.base.files import read_json, write_json
 from semiseg.cli import main
 from semiseg.commands.collect import collect
+from semiseg.commands.plan import why
 from semiseg.report.records import Records
 from semiseg.runs import collected, seal, spec, submission
 from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
-from semiseg.study import from_others
 from semiseg.study.descriptions import descriptions
 from semiseg.study.study import Study
 from tests import tiny
@@ -311,13 +311,16 @@ def test_a_collected_teacher_is_trained_for_a_student_that_is_missing(there, her
     collect(Path("day-1"))
     study = Study.load()
     student, teacher = (next(run for run in study.plan.runs if run.method == name) for name in METHODS)
-    shutil.rmtree("results/tiny/runs")
-    shutil.rmtree(study.folder / "collected/day-1" / student.name)
-    plan = Study(study.params)
-    [needing] = [run for run in plan.plan.runs if run.path == student.path]
+    [needing] = [run for run in study.plan.runs if run.path == student.path]
     object.__setattr__(needing, "needs", {"teacher": teacher})
-    from_others.take_in(plan)
-    assert not teacher.path.exists()
-    object.__setattr__(needing, "needs", {})
-    from_others.take_in(plan)
-    assert RunFolder(teacher.path).source == "day-1"
+    assert study.runs[teacher.path].fresh()  # nobody needs weights, because the student is finished
+    shutil.rmtree(student.path)
+    assert not study.runs[teacher.path].fresh()
+    assert [row["state"] for row in rows(study) if row["method"] == teacher.method] == ["done"]  # it is shown meanwhile
+    assert "collected without weights" in why(study, str(teacher.path))
+
+    request = Path("request.json")
+    write_json(request, {"wanted": study.specs.sha256(teacher), "content": study.runs[teacher.path].content})
+    main(["train", str(teacher.path), "--request", str(request)])
+    assert RunFolder(teacher.path).source is None
+    assert study.runs[teacher.path].fresh()

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"{path}: accepted")
     for path in strangers(study):
         print(f"{path}: belongs to no run of the suite; it is kept but not used")
-    left = len(reasons) - len(accepted)
+    left = sum(not product.fresh() for product in study.runs.values())
     print(
         f"{study.name}: {len(accepted)} of {len(reasons)} runs accepted" + (f"; {left} will be trained" if left else "")
     )

@@ -63,6 +63,8 @@ def why(study: Study, path: str) -> str:
 
     found = study.run_at(path)
     reasons = objections(study, found)
+    if not reasons and study.lacks_weights(found):
+        reasons = ["it was collected without weights, which a run that is not trained yet needs"]
     if not reasons:
         return f"{found.path} is done: its spec is up to date"
     return "\n  ".join([f"{found.path} will be trained, because", *reasons])

@@ -50,7 +50,12 @@ def train_run(
     folder = RunFolder(path).answering(request)
     wanted = spec.as_carried(wanted, folder.spec, at_default)
     sha256 = spec.spec_sha256(wanted)
-    if folder.recover(wanted, sha256):
+
+    def is_finished() -> bool:
+        # Without `collected_in` the weights are needed, which a collected run does not have.
+        return folder.recover(wanted, sha256) and not (collected_in is None and folder.without_weights)
+
+    if is_finished():
         say(f"{path}: finished already")
         return
     for theirs in collected.of_run(Path(collected_in), path) if collected_in else ():
@@ -58,8 +63,8 @@ def train_run(
             say(f"{path}: collected from {theirs.source}; not trained again")
             return
     needed = needs.finished(path, config, wanted, splits, at_default)
-    with lease.hold(path, sha256, say) if _is_first() else _follow(folder, wanted, sha256) as held:
-        if folder.recover(wanted, sha256):  # the previous holder of the lease finished the run
+    with lease.hold(path, sha256, say) if _is_first() else _follow(folder, sha256, is_finished) as held:
+        if is_finished():  # the previous holder of the lease finished the run
             say(f"{path}: was finished by another process")
             return
         if twin and _is_first() and folder.take_over(RunFolder(Path(twin)), wanted, sha256):
@@ -88,11 +93,13 @@ def _is_first() -> bool:
 
 
 @contextmanager
-def _follow(folder: RunFolder, wanted: dict[str, Any], sha256: str, poll_seconds: float = 0.2) -> Iterator[lease.Lease]:
+def _follow(
+    folder: RunFolder, sha256: str, is_finished: Callable[[], bool], poll_seconds: float = 0.2
+) -> Iterator[lease.Lease]:
     """In all processes but the first: wait until the first one holds the lease, or the run is finished elsewhere."""
     import psutil
 
-    while not folder.recover(wanted, sha256):
+    while not is_finished():
         holder = lease.read(folder / "lease.json")
         with suppress(psutil.NoSuchProcess):
             if holder and psutil.Process(holder["pid"]).ppid() == os.getppid():

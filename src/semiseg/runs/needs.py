@@ -30,7 +30,7 @@ def finished(
         sha256 = spec.spec_sha256(needed)
         if not folder.recover(needed, sha256):
             raise UserError(f"{path} was not trained: its {words(name)} {folder.path} {_state(folder, sha256)}")
-        if folder.source and not (folder / "model.safetensors").exists():
+        if folder.without_weights:
             raise UserError(
                 f"{path} was not trained: its {words(name)} {folder.path} was collected from {folder.source} without "
                 "weights; remove that folder and repeat the command to train it here first"

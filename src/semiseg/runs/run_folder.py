@@ -14,7 +14,8 @@ AFFECTS_RESULTS = False
 
 # The outputs of a finished training, which DVC tracks; checkpoints are not outputs.
 SHOWN = ("config.yaml", "metrics.jsonl", "evaluations.npz", "predictions.npz")  # the inputs of tables and report
-PRODUCTS = (*SHOWN, "model.safetensors")
+WEIGHTS = "model.safetensors"
+PRODUCTS = (*SHOWN, WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class RunFolder:
     def source(self) -> str | None:
         """The source of a collected run; None if the run was trained here."""
         return (peek_json(self / "record.json", "collected") or {}).get("source")
+
+    @property
+    def without_weights(self) -> bool:
+        return not (self / WEIGHTS).exists() and self.source is not None
 
     def promised(self, names: Iterable[str]) -> tuple[str, ...]:
         """The products that the run should have: a collected run has no weights, and perhaps no pictures."""

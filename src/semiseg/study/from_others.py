@@ -31,14 +31,8 @@ def take_in(study: Study) -> None:
     if not found:
         return
     lacking = [run for run in study.plan.runs if not _is_there(study, run)]
-    usable = {run.path: run for run in lacking if any(_is_it(study, run, one) for one in found.get(run.path, ()))}
-    # Collected runs have no weights. If a run that is yet to be trained needs such a run, that run is trained here too.
-    while blocked := usable.keys() & {
-        one.path for run in lacking if run.path not in usable for one in run.needs.values()
-    }:
-        usable = {path: run for path, run in usable.items() if path not in blocked}
-    for path, run in usable.items():
-        for theirs in found[path]:
+    for run in lacking:
+        for theirs in found.get(run.path, ()):
             if _is_it(study, run, theirs) and _put(study, run, theirs):
                 break
 

@@ -130,11 +130,18 @@ class Study:
             f"{run.suite}/{run.name}",
             (run.path / "spec.json",),
             lambda: self._wanted_of_run(run),
-            lambda: folder.spec_sha256 if folder.complete else None,
+            lambda: folder.spec_sha256 if folder.complete and not self.lacks_weights(run) else None,
             content,
             lambda: freshness.undamaged(folder),
             place="tuned run" if run.tuned_by else "run",
         )
+
+    def lacks_weights(self, run: Run) -> bool:
+        """Whether the run was collected, and its weights are needed for a training that is yet to come."""
+        if not RunFolder(run.path).without_weights:
+            return False
+        students = [other for other in self.plan.runs if run.path in (one.path for one in other.needs.values())]
+        return not all(self.runs[other.path].fresh() for other in students)
 
     def _wanted_of_run(self, run: Run) -> str:
         if run.tuned_by and not self.tunings[run.method].fresh():
@@ -243,7 +250,7 @@ class Study:
 
     @functools.cached_property
     def _needed(self) -> set[Path]:
-        """Runs whose weights others need; a collected run cannot replace them, because it has no weights."""
+        """Runs whose weights others need; a training of such a run does not look for a collected run."""
         return {one.path for run in self.plan.runs for one in run.needs.values()}
 
     def _hashes(self, runs: Iterable[Run]) -> dict[str, str]:
