@@ -184,6 +184,24 @@ def test_arms_of_several_seeds_are_bold_when_they_differ_from_the_default(tmp_pa
     assert {row["arm"]: row["bold"] for row in table.rows} == {"default": False, "zero": True, "one": False}
 
 
+def test_arms_on_several_lists_are_one_row(tmp_path):
+    """Paired by list and seed, so the interval covers lists."""
+    rows = []
+    for number, spread in enumerate((0.3, -0.2, 0.1)):
+        family = {"family": f"random:{number}"}
+        rows.append(result("supervised", number, 40.0 + 5 * number, **family))
+        for arm, value in (("default", 50.0), ("confidence=0", 54.0 + spread)):
+            rows.append(
+                result("fixmatch", number, value + 5 * number, variant=arm, kind="threshold", arm=arm, **family)
+            )
+    table = built(tmp_path, rows)["ablation_threshold"]
+    zero, default = sorted(table.rows, key=lambda row: row["arm"])
+    assert [(row["seeds"], row["split_family"]) for row in table.rows] == 2 * [(3, "random:0,1,2")]
+    assert zero["delta_vs_default"] == pytest.approx(4.07, abs=0.01) and zero["delta_covers"] == "seeds+lists"
+    assert zero["delta_ci_low"] > 3 and zero["bold"] and not default["bold"]
+    assert default["supervised_miou_last_mean"] == pytest.approx(45.0)
+
+
 def test_words_for_an_interval_say_no_more_than_was_varied():
     assert leaders.covered("seeds") == "other seeds, with one draw of the labelled images"
     assert leaders.covered("seeds+images") == "other seeds and test images, with one draw of the labelled images"

@@ -372,6 +372,17 @@ def test_pseudo_labels_by_class_and_at_borders(made):
     assert not any(row["method"] == "supervised" for row in table.rows)
 
 
+def test_an_arm_shows_what_it_selects(made):
+    """Share and accuracy of the selected pixels, beside the arm's mIoU."""
+    table = made["ablation_threshold"]
+    views = [view.title for view in table.views]
+    assert views.index("mIoU last") < views.index("Selected %") < views.index("Right %")
+    alone = {row["variant"]: row for row in made["pseudo_labels"].rows if row["method"] == "advsemiseg"}
+    for row in table.rows:
+        for key in ("confident_share_mean", "pseudo_accuracy_ci_high"):
+            assert row[key] == alone[row["variant"]][key] is not None
+
+
 def test_corrupted_images_have_a_table_of_their_own(tmp_path):
     rows = studies.simulate(tmp_path, studies.descriptions(seeds=2, ablations=False, partitions={"12": 12}), images=6)
     assert corruptions.build(Records("pocket", tmp_path, rows, 50)) is None

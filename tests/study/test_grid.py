@@ -77,6 +77,28 @@ def test_paired_lists_have_a_seed_each():
         planned({"supervised": {}}, splits=splits, seeds=[5, 6])
 
 
+def test_arms_of_an_ablation_vary_paired_lists_as_the_comparison_does():
+    """So the default arm is the comparison's cell, and no training is repeated on another list."""
+    splits = {"family": ["random:0", "random:1"], "partitions": [4, "full"], "paired": True}
+    threshold = {"method": "fixmatch", "at": 4, "vary": {"confidence": [0.5, 0.95]}}
+
+    def arms(**changes) -> dict[str, list]:
+        ablations = {"threshold": threshold | changes}
+        methods = {"supervised": {}, "fixmatch": {"at": [4]}}
+        found = planned(methods, ablations=ablations, splits=splits, seeds=[5, 6])
+        shown = {}
+        for cell in found.cells:
+            if cell.kind == "threshold":
+                shown.setdefault(cell.arm, []).extend((run.family, run.seed) for run in cell.runs)
+        assert len(found.runs) == 6 + len(shown["0.5"])
+        return shown
+
+    assert arms() == dict.fromkeys(("0.5", "0.95"), [("random:0", 5), ("random:1", 6)])
+    assert arms(seeds=[6]) == dict.fromkeys(("0.5", "0.95"), [("random:1", 6)])
+    with pytest.raises(ValueError, match=r"the ablation threshold has the seeds \[7\], which have no list"):
+        arms(seeds=[7])
+
+
 def test_a_variant_changes_the_recipe():
     """`recipe.` in a variant or an arm; the variant's name and the run's configuration have the change."""
     apart = {"recipe.batch_norm": "separate", "lambda_unlabelled": 0.5}

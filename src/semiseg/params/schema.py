@@ -91,7 +91,7 @@ class Ablation(Strict):
         {}, description="name of each arm -> its changes, as of a variant; the key `method` takes another method"
     )
     seeds: Annotated[tuple[int, ...] | None, AfterValidator(_seeds)] = Field(
-        None, description="seeds of the ablation; null: those of the suite"
+        None, description="seeds of the ablation, with paired lists on the list of each seed; null: those of the suite"
     )
     title: str = Field("", description="title of its table")
 
@@ -133,6 +133,12 @@ class Suite(Strict):
                 f"splits.paired gives each family one seed, but there are {families} families and "
                 f"{len(self.seeds)} seeds; give as many of both"
             )
+        for name, ablation in self.ablations.items():
+            if self.splits.paired and (other := set(ablation.seeds or ()) - set(self.seeds)):
+                raise ValueError(
+                    f"the ablation {name} has the seeds {sorted(other)}, which have no list; with splits.paired each "
+                    "seed of an ablation must be a seed of the suite"
+                )
         return self
 
     block: int | None = Field(

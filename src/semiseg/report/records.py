@@ -59,6 +59,7 @@ class Records:
         self.block = rows[0].get("block")
         self.value = functools.cache(self._value)
         self.cells = functools.cache(self._cells)
+        self.over_lists = functools.cache(self._over_lists)
 
     def _read(self) -> Mapping[str, StoredRun]:
         """Without stored evaluations only seeds can be spoken for."""
@@ -98,6 +99,11 @@ class Records:
                 first[shown["kind"]] = min(first.get(shown["kind"], 10**9), shown.get("order", 0))
         return sorted((kind for kind in first if kind != COMPARISON), key=lambda kind: (first[kind], kind))
 
+    def of_ablation(self, name: str) -> Records:
+        """These records, with all lists as one split if the ablation's arms are trained on several lists."""
+        several = len({cell.split_family for cell in self.cells(name)}) > 1
+        return (self.over_lists() if several else None) or self
+
     def title(self, ablation: str) -> str:
         shown = (shown for run in self.runs for shown in run.cells or () if shown["kind"] == ablation)
         return next((one["title"] for one in shown if one.get("title")), "")
@@ -128,7 +134,7 @@ class Records:
                 return other
         return None
 
-    def over_lists(self) -> Records | None:
+    def _over_lists(self) -> Records | None:
         """The same runs with all lists of one kind as one split; None where no partition has several lists."""
         drawn: dict[tuple[str, str], dict[str, str]] = {}
         for run in self.runs:

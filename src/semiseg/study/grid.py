@@ -70,12 +70,18 @@ class _Builder:
         cells = []
         for name, ablation in self.suite.ablations.items():
             where = f"suites.{self.name}.ablations.{name}"
-            family = self.suite.splits.family[0]
             for arm, changes in _arms(ablation).items():
                 method = changes.pop("method", ablation.method)
-                seeds = ablation.seeds or self.suite.seeds
-                cells.append(self._cell(name, arm, method, changes, family, ablation.at, seeds, where))
+                for family, seeds in self._lists_of(ablation):
+                    cells.append(self._cell(name, arm, method, changes, family, ablation.at, seeds, where))
         return cells
+
+    def _lists_of(self, ablation: Ablation) -> list[tuple[str, tuple[int, ...]]]:
+        """Families and seeds of an ablation: the first list, or with paired lists the list of each seed."""
+        suite, seeds = self.suite, ablation.seeds or self.suite.seeds
+        if not suite.splits.paired or ablation.at == FULL:
+            return [(suite.splits.family[0], seeds)]
+        return [(suite.splits.family[suite.seeds.index(seed)], (seed,)) for seed in seeds]
 
     def tuned(self) -> list[Cell]:
         """The row `tuned` of every method that is tuned, beside its default."""

@@ -95,7 +95,7 @@ def ablation(records: Records, tables: dict[str, Table], name: str) -> Figure | 
         1, 2 if paper else 1, figsize=(9.2 if paper else 6.4, 1.4 + 0.42 * len(rows)), sharey=True, squeeze=False
     )
     ours = panels[0][0]
-    seeds = {cell.arm: cell.values() for cell in records.cells(name)}
+    seeds = {cell.arm: cell.values() for cell in records.of_ablation(name).cells(name)}
     for place, row in enumerate(rows):
         if row["miou_last_mean"] is None:
             ours.annotate(

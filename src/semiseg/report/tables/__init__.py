@@ -59,6 +59,7 @@ def assemble(records: Records) -> list[Table]:
 
     findings, groups = look.findings(records), pairs.groups(records)
     pooled = records.over_lists()
+    broadest = pooled or records
     compared = [comparison.build(records, groups, findings)]
     if pooled is not None:
         groups = pairs.groups(pooled)
@@ -68,16 +69,16 @@ def assemble(records: Records) -> list[Table]:
         *compared,
         comparison.controls(records),
         pairs.build(groups.values()),
-        metrics.build(records if pooled is None else pooled),
-        classes.build(records if pooled is None else pooled),
+        metrics.build(broadest),
+        classes.build(broadest),
         corruptions.build(records),
-        pseudo_labels.build(records),
+        pseudo_labels.build(broadest),
         health.build(findings),
         *ablations.build(records),
         labels_saved.build(records, findings),
         published.build(records),
         field_order.build(compared[0].rows),
-        cost.build(records),
+        cost.build(broadest),
         tuning.build(records),
     ]
     made = [table for table in found if table is not None]

@@ -9,14 +9,15 @@ from semiseg.report import names, run_health
 from semiseg.report.cells import Cell, mean_sd
 from semiseg.report.records import Records
 from semiseg.report.table import LISTED, Table, View
-from semiseg.report.tables import comparison, published
+from semiseg.report.tables import comparison, pseudo_labels, published
 
 COLUMNS = (
     "arm", "option", "value", *comparison.IDENTITY, "miou_last_mean", "miou_last_sd", "miou_best_mean", "miou_best_sd",
     "miou_lastk_mean", "miou_lastk_sd", "default_arm", "default_miou_last_mean", "delta_vs_default", "delta_ci_low",
     "delta_ci_high", "delta_covers", "delta_df", "delta_p", "delta_p_holm", "supervised_miou_last_mean",
     "comparison_miou_last_mean", "comparison_seeds", "published_setting", "published_miou", "published_confirmed",
-    "published_source", "state", "reason",
+    "published_source", *(f"{key}_{figure}" for key in pseudo_labels.SELECTED for figure in pseudo_labels.FIGURES),
+    "state", "reason",
 )  # fmt: skip
 VIEWS = (
     View("Arm", ("arm",)),
@@ -55,7 +56,7 @@ NEVER_SUBTRACTED = (
 
 def build(records: Records) -> list[Table]:
     papers = published.stored()
-    return [_table(records, name, papers) for name in records.ablations]
+    return [_table(records.of_ablation(name), name, papers) for name in records.ablations]
 
 
 def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> Table:
@@ -71,6 +72,8 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
     for cell, row in zip(cells, rows, strict=True):
         paper = published.ablation(cell.method, cell.options or {}, papers)
         row |= {"arm": cell.arm, "option": option, "value": (cell.options or {}).get(option)} | paper
+    selected = [pseudo_labels.view(key) for key in pseudo_labels.SELECTED
+                if any(row[f"{key}_mean"] is not None for row in rows)]  # fmt: skip
     beside = PAPER if any(row["published_miou"] is not None for row in rows) else ()
     noted = NOTES if any(row.get("notes") for row in rows) else ()
     single = any(cell.single for cell in cells if cell.finished)
@@ -80,7 +83,7 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
         f"{records.title(name) or f'Ablation {words}'}. mIoU in percent after the last iteration, mean ± standard "
         "deviation over seeds, and the difference to the default arm.",
         (*COLUMNS, *(key for view in noted for key in view.keys)),
-        (*VIEWS, *beside, *noted, *STATE),
+        (*VIEWS, *selected, *beside, *noted, *STATE),
         tuple(rows),
         BOLD + (ONE_SEED if single else "") + _other_seeds(rows, default) + (NEVER_SUBTRACTED if beside else ""),
         {"option": option},
@@ -117,6 +120,7 @@ def _row(records: Records, cell: Cell, default: Cell | None) -> dict[str, Any]:
         "default_miou_last_mean": mean_sd(theirs)[0],
         "delta_vs_default": interval and interval.estimate,
         **comparison.spell_out(interval, "delta"),
+        **pseudo_labels.selected(cell),
         "supervised_miou_last_mean": baseline.mean(cell.network) if baseline is not None else None,
         "comparison_miou_last_mean": compared.mean() if compared is not None else None,
         "comparison_seeds": len(compared.finished) if compared is not None else None,

@@ -24,7 +24,8 @@ CURVES = {
 def write(records: Records, folder: Path) -> None:
     """summary.json for `dvc metrics`, and a CSV for each plot of dvc.yaml."""
     files.write_json(folder / "summary.json", summary(records))
-    comparison, ablations = records.cells(), [cell for name in records.ablations for cell in records.cells(name)]
+    comparison = records.cells()
+    ablations = [cell for name in records.ablations for cell in records.of_ablation(name).cells(name)]
     curves = {
         "label_efficiency": map(_point, comparison),
         "training_curves": (row for cell in comparison for row in _curve(cell)),
@@ -45,7 +46,7 @@ def summary(records: Records) -> dict[str, Any]:
         _put(miou, _split(cell), _series(cell), cell)
     ablations: dict[str, dict[str, float]] = {}
     for name in records.ablations:
-        for cell in records.cells(name):
+        for cell in records.of_ablation(name).cells(name):
             _put(ablations, name, cell.arm, cell)
     return {"runs": done, "miou": miou, **({"ablations": ablations} if ablations else {})}
 

@@ -17,6 +17,7 @@ KEYS = {
     "near_borders": ("Near borders", "the same within 1 % of the diagonal of a border between classes"),
     "inside": ("Inside", "the same elsewhere"),
 }
+SELECTED = ("confident_share", "pseudo_accuracy")
 FIGURES = ("mean", "sd", "ci_low", "ci_high")
 
 
@@ -40,7 +41,7 @@ def build(records: Records) -> Table | None:
         "this diagnosis only.",
         (*PLACE, "seeds", *(f"{key}_{figure}" for key in shown for figure in FIGURES)),
         (View("Labels", ("partition",)), View("Method", ("method", "variant"), "label"),
-         *(_view(key) for key in shown), View("Seeds", ("seeds",), "number", 0), LISTED),
+         *(view(key) for key in shown), View("Seeds", ("seeds",), "number", 0), LISTED),
         tuple(rows),
         "By class: of the pixels that are given a class, the share that has it. Empty where nothing was selected.",
     )  # fmt: skip
@@ -60,6 +61,14 @@ def _row(cell: Cell, classes: Sequence[str]) -> dict[str, Any]:
     return row
 
 
+def selected(cell: Cell) -> dict[str, Any]:
+    """Share of the selected pixels and their accuracy, for a table of another subject."""
+    found, row = _last(cell), {}
+    for key in SELECTED:
+        row |= _figures(key, [line.get(key) for line in found])
+    return row
+
+
 def _figures(key: str, values: Sequence[float | None]) -> dict[str, float | None]:
     known = [100 * value for value in values if value is not None]
     mean, sd = mean_sd(known)
@@ -68,6 +77,6 @@ def _figures(key: str, values: Sequence[float | None]) -> dict[str, float | None
     return dict(zip((f"{key}_{figure}" for figure in FIGURES), (mean, sd, *limits), strict=True))
 
 
-def _view(key: str) -> View:
+def view(key: str) -> View:
     title, text = KEYS.get(key, (key, "right, of the pixels that are given this class"))
     return View(title, (f"{key}_mean", f"{key}_ci_low", f"{key}_ci_high"), "figure", 1, text)
