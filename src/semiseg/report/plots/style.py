@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,10 @@ COLOURS = (
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 DASHES = ((), (4, 1.5), (1, 1), (3, 1, 1, 1), (6, 2), (2, 2), (5, 1, 1, 1, 1, 1))
+FONTS = "'DejaVu Sans', Verdana, sans-serif"  # the first two have the same widths
 SETTINGS = {
     "svg.hashsalt": "semiseg",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "axes.titlesize": "medium",
     "figure.constrained_layout.use": True,
@@ -98,7 +100,8 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
-METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}  # neither dates nor versions
+# Neither dates nor versions.
+METADATA = {"svg": dict.fromkeys(("Date", "Creator", "Format", "Type")), "png": {"Software": None}}
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -123,12 +126,39 @@ def encoded(figure: Figure) -> dict[str, bytes]:
 
 
 def compact(svg: str) -> str:
-    """The same picture in less space, because it is committed: 2 decimals, short names or none, no indentation."""
-    svg = re.sub(r"-?\d+\.\d{3,}", _rounded, svg)
-    svg = re.sub(r' \n(?=[A-Za-z"])|(?<=[MLQC]) (?=-?\d)', "", svg)  # between and within the commands of a path
-    svg = re.sub(r'transform="translate\((\S+) 0\)"/>', r'x="\1"/>', svg)  # each letter of a text
-    svg = re.sub(r"\n +", "\n", svg).replace("DejaVuSans-", "_")
-    return re.sub(r'<g id="[^"]*">\n', "<g>", svg)
+    """The same picture in less space, because it is committed: 2 decimals, each style once, no names of groups."""
+    svg = re.sub(r"<!(?:--.*?--|DOCTYPE[^>]*)>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<[^>]*>", lambda tag: _compact_tag(tag.group()), svg)  # never a word of a text
+    return _with_classes(re.sub(r"\s*\n\s*", "\n", _without_plain_groups(svg)))
+
+
+def _compact_tag(tag: str) -> str:
+    tag = re.sub(r"-?\d+\.\d{3,}", _rounded, tag)
+    tag = re.sub(r' \n(?=[A-Za-z"])|(?<=[MLQC]) (?=-?\d)', "", tag)  # between and within the commands of a path
+    tag = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"|font-family: 'DejaVu Sans'; ", "", tag)
+    return re.sub(r'^<g id="[^"]*">', "<g>", tag)
+
+
+def _without_plain_groups(svg: str) -> str:
+    """Remove groups without attributes, and keep what is in them."""
+    kept: list[bool] = []
+
+    def tag(found: re.Match[str]) -> str:
+        if found.group() != "</g>":
+            kept.append(found.group() != "<g>")
+            return found.group() if kept[-1] else ""
+        return "</g>" if kept.pop() else ""
+
+    return re.sub(r"<g(?: [^>]*[^/>])?>|</g>", tag, svg)
+
+
+def _with_classes(svg: str) -> str:
+    """Write each style that several elements have once, as a class."""
+    several = [style for style, count in Counter(re.findall(r' style="([^"]*)"', svg)).most_common() if count > 1]
+    for number, style in enumerate(several):
+        svg = svg.replace(f' style="{style}"', f' class="c{number}"')
+    rules = "".join(f"\n.c{number}{{{style}}}" for number, style in enumerate(several))
+    return svg.replace("</style>", f"\ntext{{font-family: {FONTS}}}{rules}</style>", 1)
 
 
 def _rounded(number: re.Match[str]) -> str:
