@@ -15,7 +15,7 @@ demo: environment
 	@echo "For semiseg, snakemake and dvc in this shell: . .venv/bin/activate"
 
 test: environment
-	@python -m pytest -n 2 --dist loadfile -m "not (browser or demo or dvc or slurm or slow or pretended_gpu)"
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not (browser or demo or dvc or slurm or slow or exhaustive or pretended_gpu)"
 	@python -m pytest -m "pretended_gpu and not (slow or exhaustive)" tests/engine/test_pretended_gpu.py
 
 lint: environment

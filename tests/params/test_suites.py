@@ -95,25 +95,40 @@ def kind_of(config: dict) -> str:
     as another kind only where it chooses another option or another end.
     """
 
-    def plain(value):
-        if isinstance(value, dict):
-            return {key: plain(one) for key, one in value.items() if key not in ("seed", "split", "run")}
-        if isinstance(value, list):
-            return [plain(one) for one in value]
-        if isinstance(value, bool) or not isinstance(value, int | float) or value in (0, 1):
-            return value
-        return "negative" if value < 0 else "a share" if value < 1 else "more"
+    return sha256_json(_plain(reduced(config)))
 
-    return sha256_json(plain(reduced(config)))
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items() if key not in ("seed", "split", "run")}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, bool) or not isinstance(value, int | float) or value in (0, 1):
+        return value
+    return "negative" if value < 0 else "a share" if value < 1 else "more"
 
 
 @cache
-def trainings() -> dict[str, tuple[bool, dict]]:
-    """Name -> (slow, configuration): every kind of training of the suites for the data sets of REAL, once.
+def trainings() -> dict[str, tuple[str, dict]]:
+    """Name -> (mark, configuration): every kind of training of the suites for the data sets of REAL, once.
 
     Left to the slow tests: arms of ablations, and a method and variant that an earlier suite trains. Every suite has
-    its supervised training among the fast ones.
+    its supervised training among the fast ones. Run by hand only (`exhaustive`): options that another suite trains
+    with, if the method has also been trained with the architecture.
     """
+    found = _by_kind()
+    assert len({name for _, name, _ in found}) == len(found)
+    marked, covered = {}, set()
+    for slow, name, config in found:
+        architecture = config["recipe"]["network"]["architecture"]
+        variant = name.split("-")[2].rstrip("0123456789")  # one trial stands for all
+        parts = {sha256_json(_plain(reduced(config)["method"])), (config["method"]["name"], variant, architecture)}
+        marked[name] = ("" if not slow else "exhaustive" if parts <= covered else "slow", config)
+        covered |= parts
+    return marked
+
+
+def _by_kind() -> list[tuple[bool, str, dict]]:
     found: dict[str, tuple[bool, str, dict]] = {}
     known = set()
     for suite in SUITES:
@@ -130,8 +145,7 @@ def trainings() -> dict[str, tuple[bool, dict]]:
             if key not in found or (found[key][0] and not slow):
                 known |= set() if slow else {method}
                 found[key] = (slow, f"{suite}-{run.method}-{run.variant}-{run.config['dataset']['name']}", run.config)
-    assert len({name for _, name, _ in found.values()}) == len(found)
-    return {name: (slow, config) for slow, name, config in found.values()}
+    return list(found.values())
 
 
 def test_kinds_of_trainings():
@@ -190,8 +204,8 @@ def prepared(tmp_path_factory):
 
 def _marked() -> list:
     return [
-        pytest.param(wanted, id=name, marks=[pytest.mark.slow] if slow else [])
-        for name, (slow, wanted) in trainings().items()
+        pytest.param(wanted, id=name, marks=[getattr(pytest.mark, mark)] if mark else [])
+        for name, (mark, wanted) in trainings().items()
     ]
 
 
