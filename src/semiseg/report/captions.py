@@ -8,8 +8,8 @@ CAPTIONS = {
     "label_efficiency": (
         "Label efficiency",
         "mIoU after the last iteration against the number of labelled images, for the network that each method "
-        "reports. A line is the mean over seeds, one line for each family of lists; a band is one standard deviation "
-        "(none with one seed). Hollow diamonds are published figures of the same protocol.",
+        "reports. A line is the mean over seeds and lists, one line for each kind of lists; a band is one standard "
+        "deviation (none with one training). Hollow diamonds are published figures of the same protocol.",
     ),
     "differences": (
         "Differences to supervised",
@@ -19,7 +19,7 @@ CAPTIONS = {
     "training_curves": (
         "Training curves",
         "mIoU of the reported network on the evaluated set during training at {partition} labels. A line is the mean "
-        "over seeds, a band one standard deviation. Nothing was selected by these curves.",
+        "over seeds and lists, a band one standard deviation. Nothing was selected by these curves.",
     ),
     "pseudo_labels": (
         "Pseudo-labels",
@@ -34,7 +34,7 @@ CAPTIONS = {
     ),
     "class_iou": (
         "IoU by class",
-        "IoU of every class after the last iteration at {partition} labels, mean over seeds. Empty: the class "
+        "IoU of every class after the last iteration at {partition} labels, mean over seeds and lists. Empty: the class "
         "is in neither ground truth nor prediction.",
     ),
     "class_differences": (

@@ -14,8 +14,9 @@ from semiseg.report.records import MIOU, Records
 
 
 def finished(records: Records) -> list[Cell]:
-    """Without controls, which are no result."""
-    return [cell for cell in records.cells() if cell.finished and cell.role != CONTROL]
+    """With all lists of a kind as one, and without controls, which are no result."""
+    cells = (records.over_lists() or records).cells()
+    return [cell for cell in cells if cell.finished and cell.role != CONTROL]
 
 
 def focus(records: Records) -> list[Cell]:
@@ -49,7 +50,7 @@ def seed_differences(records: Records) -> dict[tuple[Any, ...], list[float]]:
 
 
 def by_labels(cells: Sequence[Cell]) -> pd.DataFrame:
-    """Several lists of one size are several rows of seeds: no mean is taken over both."""
+    """No mean is taken over families of several kinds."""
     return pd.DataFrame(
         [
             {"labelled": cell.labelled, "miou": value, "label": names.of(cell), "list": cell.split_family}

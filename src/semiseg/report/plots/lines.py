@@ -108,8 +108,8 @@ def smoothed(line: DataFrame) -> DataFrame:
 
 
 def cost(records: Records, tables: dict[str, Table]) -> Figure | None:
-    """Of the split and head where most methods can be compared; over lists, if there are several."""
-    focus = frames.focus(records.over_lists() or records)
+    """Of the split and head where most methods can be compared."""
+    focus = frames.focus(records)
     shown = {frames.place_of(cell) for cell in focus if cell.head == focus[0].head}
     rows = [row for row in headline(tables).rows if frames.place_of(row) in shown]
     costs = [row for row in tables["cost"].rows if row["kind"] == "comparison"]
