@@ -34,8 +34,8 @@ CAPTIONS = {
     ),
     "class_iou": (
         "IoU by class",
-        "IoU of every class after the last iteration at {partition} labels, mean over seeds and lists. Empty: the class "
-        "is in neither ground truth nor prediction.",
+        "IoU of every class after the last iteration at {partition} labels, mean over seeds and lists. Empty: the "
+        "class is in neither ground truth nor prediction.",
     ),
     "class_differences": (
         "Differences by class",
