@@ -176,8 +176,10 @@ def _run(folder, description, number, state, shares, pictures, iterations, class
         return
     ids = {name: [f"scene {i % 3}/{name}_{i:03}" for i in range(len(shares))] for name in ("val", "test")}
     evaluations = Evaluations(classes, {"name": "whole"}, ids)
+    opponent = {"discriminator_fake": 0.3, "discriminator_real": 0.2} if description["method"] == "advsemiseg" else {}
     lines = [
-        {"kind": "train", "iteration": i, "losses": {"ce": 2 * np.exp(-i / 200) + random.uniform(0.25, 0.35), "u": 0.4},
+        {"kind": "train", "iteration": i,
+         "losses": {"ce": 2 * np.exp(-i / 200) + random.uniform(0.25, 0.35), "u": 0.4} | opponent,
          "lr": 0.003 * (1 - i / iterations[-1]), "seconds": i * 0.02}
         for i in range(0, iterations[-1], metrics_every)
     ]  # fmt: skip

@@ -381,6 +381,8 @@ def test_an_arm_shows_what_it_selects(made):
     for row in table.rows:
         for key in ("confident_share_mean", "pseudo_accuracy_ci_high"):
             assert row[key] == alone[row["variant"]][key] is not None
+        assert row["discriminator_loss"] == pytest.approx(0.5), "both halves"
+    assert "Loss of D" in views
 
 
 def test_corrupted_images_have_a_table_of_their_own(tmp_path):

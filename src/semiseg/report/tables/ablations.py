@@ -16,7 +16,8 @@ COLUMNS = (
     "miou_lastk_mean", "miou_lastk_sd", "default_arm", "default_miou_last_mean", "delta_vs_default", "delta_ci_low",
     "delta_ci_high", "delta_covers", "delta_df", "delta_p", "delta_p_holm", "supervised_miou_last_mean",
     "comparison_miou_last_mean", "comparison_seeds", "published_setting", "published_miou", "published_confirmed",
-    "published_source", *(f"{key}_{figure}" for key in pseudo_labels.SELECTED for figure in pseudo_labels.FIGURES),
+    "published_source", "discriminator_loss",
+    *(f"{key}_{figure}" for key in pseudo_labels.SELECTED for figure in pseudo_labels.FIGURES),
     "state", "reason",
 )  # fmt: skip
 VIEWS = (
@@ -33,6 +34,11 @@ VIEWS = (
     View("mIoU best (selected)", ("miou_best_mean", "miou_best_sd"), "mean_sd"),
     View("Seeds", ("seeds",), "number", 0),
     LISTED,
+)  # fmt: skip
+DISCRIMINATOR = View(
+    "Loss of D", ("discriminator_loss",), "number", 2,
+    help="of the discriminator, over the last tenth of the training: 0.69 if it cannot tell predictions from truth, "
+    "0 if it always can",
 )  # fmt: skip
 PAPER = (
     View(
@@ -74,6 +80,8 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
         row |= {"arm": cell.arm, "option": option, "value": (cell.options or {}).get(option)} | paper
     selected = [pseudo_labels.view(key) for key in pseudo_labels.SELECTED
                 if any(row[f"{key}_mean"] is not None for row in rows)]  # fmt: skip
+    if any(row["discriminator_loss"] is not None for row in rows):
+        selected.append(DISCRIMINATOR)
     beside = PAPER if any(row["published_miou"] is not None for row in rows) else ()
     noted = NOTES if any(row.get("notes") for row in rows) else ()
     single = any(cell.single for cell in cells if cell.finished)
@@ -121,10 +129,26 @@ def _row(records: Records, cell: Cell, default: Cell | None) -> dict[str, Any]:
         "delta_vs_default": interval and interval.estimate,
         **comparison.spell_out(interval, "delta"),
         **pseudo_labels.selected(cell),
+        "discriminator_loss": _discriminator_loss(cell),
         "supervised_miou_last_mean": baseline.mean(cell.network) if baseline is not None else None,
         "comparison_miou_last_mean": compared.mean() if compared is not None else None,
         "comparison_seeds": len(compared.finished) if compared is not None else None,
     }
+
+
+def _discriminator_loss(cell: Cell) -> float | None:
+    """Both halves of it over the last tenth of the training, mean over the runs."""
+    found = []
+    for run in cell.finished:
+        losses = run.stored.losses if run.stored else {}
+        late = [
+            [value for iteration, value in points if iteration > 0.9 * run.iterations]
+            for name, points in losses.items()
+            if name.startswith("discriminator")
+        ]
+        if late and all(late):
+            found.append(sum(sum(values) / len(values) for values in late))
+    return mean_sd(found)[0]
 
 
 def _same_place(one: Cell, other: Cell) -> bool:
