@@ -1,4 +1,4 @@
-"""Write the tables of README.md: copy the first table of each study's page between the markers.
+"""Write the tables of README.md: copy the longest table of each study's page between the markers.
 
 python scripts/readme_table.py
 """
@@ -12,16 +12,18 @@ ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
-def first_table(page: str) -> str:
-    """The lines of the page's first Markdown table."""
-    return re.search(r"(?:^\|.*\n)+", page, re.MULTILINE).group()
+def longest_table(page: str) -> str:
+    """The Markdown table with most rows: that of the number of labels with which most methods are compared."""
+    return max(re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE), key=lambda table: table.count("\n"))
 
 
 def filled(readme: str, root: Path = ROOT) -> str:
     """The README with the current table of each study."""
-    return MARKED.sub(
-        lambda found: found[1] + first_table((root / "results" / found[2] / "README.md").read_text()) + found[3], readme
-    )
+
+    def table(found: re.Match[str]) -> str:
+        return found[1] + longest_table((root / "results" / found[2] / "README.md").read_text()) + found[3]
+
+    return MARKED.sub(table, readme)
 
 
 if __name__ == "__main__":
