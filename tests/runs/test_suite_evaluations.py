@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from semiseg.runs import suite_evaluations
-from semiseg.runs.evaluations import Evaluations
+from semiseg.runs.evaluations import Evaluations, Sparse
 from tests.report import studies
 
 
@@ -52,6 +52,29 @@ def test_other_counts_and_groups_come_back(tmp_path):
     of_units = [extra[:10].sum(0), *extra[10:]]
     np.testing.assert_array_equal(kept.dense("confidence", "student", 600), of_units, "images of a group together")
     assert kept.groups == ["one"] * 10 + [None] * 5
+
+
+def test_histograms_that_a_light_submission_leaves_out_are_kept(tmp_path):
+    """Of the same evaluation only: of another training they would be wrong."""
+    rows = made(tmp_path)
+    run = rows[0]["run"]
+    path = tmp_path / run / "evaluations.npz"
+    light = path.read_bytes()
+    evaluations, extra = Evaluations.load(path), np.arange(15 * 6).reshape(15, 3, 2)
+    evaluations.add_extra("confidence", 600, "test", "student", extra)
+    evaluations.save(path)
+    suite_evaluations.write(tmp_path / "evaluations.npz", suite_evaluations.gather(tmp_path, rows))
+    whole = suite_evaluations.read(tmp_path / "evaluations.npz")[run].dense("confidence", "student", 600)
+
+    path.write_bytes(light)
+    again = suite_evaluations.gather(tmp_path, rows)[run]
+    np.testing.assert_array_equal(again.dense("confidence", "student", 600), whole)
+
+    stored = suite_evaluations.read(tmp_path / "evaluations.npz")
+    shape, counts = stored[run].counts["confusion", "student", 600]
+    stored[run].counts["confusion", "student", 600] = shape, Sparse.of(counts.dense(shape) + 1)
+    suite_evaluations.write(tmp_path / "evaluations.npz", stored)
+    assert suite_evaluations.gather(tmp_path, rows)[run].dense("confidence", "student", 600) is None
 
 
 def test_histograms_of_many_images_are_summed_over_random_sets_of_images(tmp_path, monkeypatch):

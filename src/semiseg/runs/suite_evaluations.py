@@ -59,8 +59,35 @@ class StoredRun:
 def gather(suite_dir: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, StoredRun]:
     """Run -> its stored part, for the evaluated rows of records.jsonl whose folders exist."""
     evaluated = (row for row in rows if row["run"] and row["eval"])
-    return {row["run"]: _of_run(suite_dir / row["run"], row) for row in evaluated
-            if (suite_dir / row["run"] / "evaluations.npz").exists()}  # fmt: skip
+    found = {row["run"]: _of_run(suite_dir / row["run"], row) for row in evaluated
+             if (suite_dir / row["run"] / "evaluations.npz").exists()}  # fmt: skip
+    for run, stored in _stored(suite_dir / NAME).items():
+        if run in found:
+            _complete(found[run], stored)
+    return found
+
+
+def _stored(path: Path) -> dict[str, StoredRun]:
+    try:
+        return read(path) if path.exists() else {}
+    except UserError:  # it is about to be replaced
+        return {}
+
+
+def _complete(kept: StoredRun, stored: StoredRun) -> None:
+    """Keep what the study has stored of the same evaluation, where a light submission brought no histograms."""
+    if (stored.spec_sha256, stored.images, stored.groups) != (kept.spec_sha256, kept.images, kept.groups):
+        return
+    for (kind, network, iteration), counts in stored.counts.items():
+        place = "confusion", network, iteration
+        if kind in EXTRAS and _equal(kept.counts.get(place), stored.counts.get(place)):
+            kept.counts.setdefault((kind, network, iteration), counts)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if one is None or other is None or tuple(one[0]) != tuple(other[0]):
+        return False
+    return all(np.array_equal(a, b) for a, b in zip(one[1], other[1], strict=True))
 
 
 def _of_run(folder: Path, row: Mapping[str, Any]) -> StoredRun:
