@@ -184,6 +184,22 @@ def test_arms_of_several_seeds_are_bold_when_they_differ_from_the_default(tmp_pa
     assert {row["arm"]: row["bold"] for row in table.rows} == {"default": False, "zero": True, "one": False}
 
 
+def test_a_method_that_does_harm_on_one_list_is_named(tmp_path):
+    rows = []
+    for number, value in enumerate((52.0, 20.0, 51.0)):
+        family = {"family": f"random:{number}"}
+        rows.append(result("supervised", number, 50.0, **family))
+        rows.append(result("unimatch", number, value, **family))
+        rows.append(result("fixmatch", number, (41.0, 58.0, 46.0)[number], **family))
+    found = [row for row in built(tmp_path, rows)["health"].rows if row["kind"] == "far_below"]
+    assert [(row["method"], row["runs"]) for row in found] == [("unimatch", 1)]
+    assert found[0]["text"] == (
+        "1 of 3 trainings ends more than 10 points below supervised on the same list, at worst 30.0 points"
+    )
+    [row] = built(tmp_path, rows)["leaders"].rows
+    assert row["short"].startswith("none of the 3 cells differs significantly from the top, Supervised")
+
+
 def test_arms_on_several_lists_are_one_row(tmp_path):
     """Paired by list and seed, so the interval covers lists."""
     rows = []

@@ -76,11 +76,11 @@ def test_focus_is_the_split_with_most_methods(study):
 
 
 def test_lists_of_one_size_are_lines_of_their_own(tmp_path):
-    planned = studies.descriptions(seeds=2, ablations=False, families=("stratified:0", "stratified:1"))
+    planned = studies.descriptions(seeds=2, ablations=False, families=("stratified:0", "random:0", "random:1"))
     records = Records("pocket", tmp_path, studies.simulate(tmp_path, planned, images=6, pictures=0))
     data = frames.by_labels(frames.finished(records))
     parts = frames.by_list(data)
-    assert [sorted(set(part["list"])) for part in parts] == [["full", "stratified:0"], ["full", "stratified:1"]]
+    assert [sorted(set(part["list"])) for part in parts] == [["full", "random:0,1"], ["full", "stratified:0"]]
     with style.plotting():
         published = {"published": SimpleNamespace(rows=())}
         [axes] = lines.label_efficiency(records, published).axes

@@ -141,8 +141,9 @@ class Records:
             if run.split_sha256:
                 drawn.setdefault(_drawn_like(run), {})[run.split_family] = run.split_sha256
         several = {key: lists for key, lists in drawn.items() if len(lists) > 1}
-        rows = [_pooled(run, several[_drawn_like(run)]) for run in self.runs if _drawn_like(run) in several]
-        rows += [run.row for run in self.runs if run.partition == FULL]
+        rows = [
+            _pooled(run, several[_drawn_like(run)]) if _drawn_like(run) in several else run.row for run in self.runs
+        ]
         return Records(self.suite, self.folder, rows, self.resamples, self) if several else None
 
     # ---------------------------------------------------------------- differences

@@ -15,6 +15,7 @@ from semiseg.runs.training_log import Point
 BANNER, WARNING, NOTE = "banner", "warning", "note"
 RISING = 1.0  # points of mIoU gained in the last quarter of a training: it had not converged
 SELECTED = 0.01  # share of pixels below which a method has hardly any pseudo-label
+FAR = 10.0  # points below the baseline on the same list: the method has done harm
 COLLAPSED = 0.5  # IoU in percent below which a class is not found
 UNLIKE = "unlike_trainings"
 UNCLEAR = "unclear_whether_labels_help"
@@ -157,6 +158,19 @@ def _nothing_selected(records: Records, cell: Cell) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _far_below(records: Records, cell: Cell) -> Iterator[Finding]:
+    baseline = None if cell.role == CONTROL else records.baseline(cell)
+    if baseline is None:
+        return
+    theirs = {run.drawn: run.miou("last", cell.network) for run in baseline.finished}
+    lost = {run: theirs[run.drawn] - run.miou("last", cell.network) for run in cell.finished if run.drawn in theirs}
+    far = {run: points for run, points in lost.items() if points > FAR}
+    if far:
+        text = f"{len(far)} of {len(lost)} trainings {'ends' if len(far) == 1 else 'end'} more than {FAR:.0f} points "
+        text += f"below supervised on the same list, at worst {max(far.values()):.1f} points"
+        yield Finding("far_below", WARNING, text, cell, list(far))
+
+
 def _collapsed(records: Records, cell: Cell) -> Iterator[Finding]:
     lost: dict[str, list[Run]] = {}
     for run in cell.finished:
@@ -234,6 +248,7 @@ def unlike_baseline(records: Records, cell: Cell) -> Iterator[Finding]:
 OF_CELLS: tuple[Callable[[Records, Cell], Iterator[Finding]], ...] = (
     _still_rising,
     _nothing_selected,
+    _far_below,
     _collapsed,
     _grown,
     accepted_code,

@@ -79,15 +79,9 @@ def _answer(tables: Mapping[str, Table]) -> Iterator[str]:
         yield f"**Answer.** {tested}" if tested else leaders.NOTHING
         return
     yield f"**Answer.** {places[0]['sentence']}"
-    others = [f"{_labels(row)}, {row['head']} head: {_led(row)}" for row in places[1:]]
+    others = [f"{_labels(row)}, {row['head']} head: {row['short']}" for row in places[1:]]
     if others:
         yield _bullets(others)
-
-
-def _led(row: Row) -> str:
-    gain = "" if row["gain"] is None else f", {row['gain']:+.1f} points to supervised"
-    group = f"{row['top']} has the highest figure" if row["leading"] is None else f"leading: {row['leading']}"
-    return group + gain
 
 
 def _results(tables: Mapping[str, Table]) -> Iterator[str]:

@@ -17,6 +17,7 @@ ALL_LABELS = "With all labels no unlabelled image is left, so supervised trainin
 # Kind of a finding -> how the first page sums it up; the table of health has each in full.
 SUMMED_UP = {
     "nothing_selected": "Hardly any pixel has a pseudo-label at the end",
+    "far_below": "Trainings end far below supervised",
     "collapsed_class": "A class is never found",
     "failed": "Trainings failed",
     UNLIKE: "The mean is over trainings with different precision, device or start weights",

@@ -62,8 +62,8 @@ def assemble(records: Records) -> list[Table]:
     broadest = pooled or records
     compared = [comparison.build(records, groups, findings)]
     if pooled is not None:
-        groups = pairs.groups(pooled)
-        compared.insert(0, comparison.build(pooled, groups, look.findings(pooled), OVER_LISTS))
+        groups, findings = pairs.groups(pooled), look.findings(pooled)
+        compared.insert(0, comparison.build(pooled, groups, findings, OVER_LISTS))
     found = [
         leaders.build(compared[0].rows, findings),
         *compared,

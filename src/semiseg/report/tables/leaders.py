@@ -85,7 +85,8 @@ def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool) -> dict
     }  # fmt: skip
     parts = _sentences(row, top, methods, leading)
     known = any(one["leading"] is not None for one in methods)
-    return row | {"sentence": " ".join(parts), "leads": " ".join(parts[:2]), "surely": _count(row) if known else ""}
+    return row | {"sentence": " ".join(parts), "leads": " ".join(parts[:2]), "surely": _count(row) if known else "",
+                  "short": _short(row, leading)}  # fmt: skip
 
 
 def _height(row: Row) -> float:
@@ -117,6 +118,15 @@ def _sentences(row: Row, top: Row, methods: Sequence[Row], leading: Sequence[Row
         return [f"{where} {_names(leading)} leads.", _gain(top), _count(row)]
     group = f"{where} the leading group is {_names(leading)}: none of them differs significantly from the top."
     return [group, _gain(top), _count(row)]
+
+
+def _short(row: Row, leading: Sequence[Row]) -> str:
+    gain = "" if row["gain"] is None else f", {row['gain']:+.1f} points to supervised"
+    if not leading:
+        return f"{row['top']} has the highest figure{gain}"
+    if len(leading) == row["candidates"] > 1:
+        return f"none of the {len(leading)} cells differs significantly from the top, {row['top']}{gain}"
+    return f"leading: {row['leading']}{gain}"
 
 
 def _gain(top: Row) -> str:
