@@ -49,7 +49,8 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
         if row["miou_last_mean"] is not None and not row["source"]:
             places.setdefault(tuple(row[key] for key in PLACE), []).append(row)
     unfit = {one.cell.head for one in findings if one.severity == BANNER and one.cell}
-    found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit)
+    tested = sum(row["delta_p_holm"] is not None for row in rows)
+    found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit, tested)
              for place, here in places.items()]  # fmt: skip
     answered = [row for row in found if row is not None]
     answered.sort(key=lambda row: (row["dataset"], partition_order(row), str(row["split_family"]), -row["candidates"]))
@@ -65,8 +66,8 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
     )
 
 
-def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool) -> dict[str, Any] | None:
-    """None where there is nothing but a baseline."""
+def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool, corrected: int) -> dict[str, Any] | None:
+    """None where there is nothing but a baseline; `corrected`: differences that were corrected for."""
     methods = [row for row in here if row["role"] in (METHOD, STRONG) and row["delta_vs_supervised"] is not None]
     if not methods:
         return None
@@ -81,7 +82,7 @@ def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool) -> dict
         "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "compared": len(tested),
         "above_supervised": len(sure(methods, "delta", +1)), "below_supervised": len(sure(methods, "delta", -1)),
         "compared_with_strong": len(strong), "above_strong": len(sure(strong, "delta_vs_strong", +1)),
-        "gap_closed": top["gap_closed"], "undertrained": undertrained,
+        "gap_closed": top["gap_closed"], "undertrained": undertrained, "corrected": corrected,
     }  # fmt: skip
     parts = _sentences(row, top, methods, leading)
     known = any(one["leading"] is not None for one in methods)
@@ -157,8 +158,10 @@ def _count(row: Row) -> str:
     said = f"{row['above_supervised']} of {row['compared']} variants {are} significantly above supervised"
     if row["below_supervised"]:
         said += f", {row['below_supervised']} significantly below"
-    if row["compared"] > 1:
-        said += f" (corrected for these {row['compared']} differences only)"
+    if row["corrected"] > 1:
+        these = f"these {row['compared']} differences only"
+        every = f"all {row['corrected']} differences of the comparison"
+        said += f" (corrected for {these if row['compared'] == row['corrected'] else every})"
     if row["compared_with_strong"]:
         said += f", and {row['above_strong']} of {row['compared_with_strong']} above the best supervised variant"
     return said + "."
