@@ -2,8 +2,9 @@
 
 `submission.json` is for readers: it lists the runs, their scores and their environments, and has the hash of the
 archive. `runs.tar.xz` holds the runs' files. Numpy files are stored in it uncompressed, so that LZMA can exploit what
-they share: image names, cells, and counts. Histograms of confidence are the largest part. Of a method's run only those
-of the reported network are kept, which tables need; a light submission keeps none.
+they share: image names, cells, and counts. Of a confusion matrix only the wrong pixels are stored, and the pixels of
+each true class apart, because all runs share them. Histograms of confidence are the largest part. Of a method's run
+only those of the reported network are kept, which tables need; a light submission keeps none.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import numpy as np
 from semiseg import __version__
 from semiseg.base.errors import UserError
 from semiseg.base.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json, write_npz
-from semiseg.runs import seal
+from semiseg.runs import confusion_parts, seal
 from semiseg.runs.run_folder import RunFolder
 
 AFFECTS_RESULTS = False
 
-FORMAT = 1
+FORMAT = 2
+READS = (1, 2)  # in 1, confusion matrices are whole
 MANIFEST, ARCHIVE = "submission.json", "runs.tar.xz"
 PICTURES = "predictions.npz"
 FILES = ("spec.json", "config.yaml", "record.json", "eval.json", "metrics.jsonl", "evaluations.npz")
@@ -72,7 +74,7 @@ def _content(path: Path, light: bool) -> bytes:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {key: stored[key] for key in stored.files}
     if path.name == "evaluations.npz":
-        arrays = _without_histograms(arrays, RunFolder(path.parent), light)
+        arrays = confusion_parts.split(_without_histograms(arrays, RunFolder(path.parent), light))
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -124,7 +126,7 @@ def read(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / MANIFEST)
     if not seal.holds(manifest):
         raise UserError(f"{folder / MANIFEST} was edited or cut after it was written; ask its source for it again")
-    if manifest["format"] != FORMAT:
+    if manifest["format"] not in READS:
         raise UserError(f"{folder} has format {manifest['format']}, this version of semiseg reads {FORMAT}")
     if not (folder / ARCHIVE).exists():
         raise UserError(f"{folder / ARCHIVE} is missing; a submission consists of it and {MANIFEST}")
@@ -165,7 +167,7 @@ def _write(path: Path, content: bytes) -> None:
     if path.suffix != ".npz":
         return write_bytes(path, content)
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        write_npz(path, **{key: stored[key] for key in stored.files})
+        write_npz(path, **confusion_parts.joined({key: stored[key] for key in stored.files}))
 
 
 def _mark(folder: RunFolder, source: str) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 from semiseg.base import files
 from semiseg.base.errors import UserError
 from semiseg.runs import training_log, units
+from semiseg.runs.confusion_parts import whole, wrong_and_truth
 from semiseg.runs.evaluations import Evaluations, Sparse, smallest
 
 AFFECTS_RESULTS = False
@@ -148,7 +149,7 @@ def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
         for (kind, network, iteration), (shape, counts) in sorted(kept.counts.items()):
             truth = None
             if kind in SQUARE:
-                wrong, pixels = _split(counts.dense(shape))
+                wrong, pixels = wrong_and_truth(counts.dense(shape))
                 counts, truth = Sparse.of(wrong), _place(truths, pixels)
             joined.setdefault(kind, []).append(counts)
             listed.append([kind, network, iteration, len(counts.filled), shape, truth])
@@ -165,15 +166,6 @@ def write(path: Path, runs: Mapping[str, StoredRun]) -> None:
                 np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0, np.uint8)])
             )
     files.write_bytes(path, _packed(arrays))
-
-
-def _split(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Confusion matrices without their diagonals, and the pixels of each true class [N, K]."""
-    return matrices * (1 - np.eye(matrices.shape[-1], dtype=np.int64)), matrices.sum(-1)
-
-
-def _whole(wrong: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    return wrong + (pixels - wrong.sum(-1))[..., None] * np.eye(wrong.shape[-1], dtype=np.int64)
 
 
 def _place(truths: list[np.ndarray], pixels: np.ndarray) -> int:
@@ -237,7 +229,7 @@ def _runs(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[s
         for kind, network, iteration, rows, shape, truth in described["counts"]:
             counts = take(kind, rows)
             if truth is not None:
-                counts = Sparse.of(_whole(counts.dense(shape), truths[truth]))
+                counts = Sparse.of(whole(counts.dense(shape), truths[truth]))
             kept.counts[kind, network, iteration] = tuple(shape), counts
         runs[run] = kept
     return runs
