@@ -163,6 +163,10 @@ def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
     said = [f"The intervals cover {leaders.covered(one)}." for one in sorted(covers)]
     said += filter(None, [sensitivity.sentences(records)])
     said += ["All methods share one recipe; with other networks, schedules or options their order may be another."]
+    hardware = [(run.record or {}).get("hardware") or {} for run in records.runs if run.done]
+    processors = sorted({one.get("gpu") or one.get("cpu") for one in hardware} - {None})
+    if len(processors) > 1:
+        said.append(f"Trainings ran on {_words(processors)}, so times of different rows cannot be compared.")
     said += [finding.text for finding in run_health.dirty(records)]
     found: dict[str, list[str]] = {}
     kinds: dict[str, set[str]] = {}
