@@ -141,7 +141,7 @@ def test_processes_of_one_torchrun_share_one_lease(tmp_path, monkeypatch):
     try:
         monkeypatch.setattr(time, "sleep", sleep)
         monkeypatch.setattr(os, "getppid", os.getpid)  # the sibling's parent is this process
-        with launch._follow(folder, {}, "spec") as held:
+        with launch._follow(folder, "spec", lambda: False) as held:
             assert len(polls) == 3 and held.superseded is False
     finally:
         os.kill(sibling, signal.SIGKILL)
