@@ -7,6 +7,8 @@ import re
 import pytest
 
 from semiseg.report import rebuild, study_readme
+from semiseg.report.records import Records
+from semiseg.report.table import read_all
 from semiseg.runs import collect
 from tests.report import studies
 
@@ -80,6 +82,15 @@ def test_warnings_are_limits_and_names_of_classes_are_no_markup(study, page):
     study_readme.build("pocket", study, rows)
     limits = section((study / study_readme.NAME).read_text(), "Limits")
     assert r"not found, IoU below 0.5 %: \<script\>" in limits and "UniMatch (12 labels)" in limits
+
+
+def test_times_of_different_processors_are_not_to_be_compared(study, page):
+    assert "Trainings ran on" not in page
+    rows = rebuild.read_rows(study)
+    done = next(row for row in rows if row["state"] == "done")
+    done["record"]["hardware"] |= {"cpu": "Another CPU", "gpu": None}
+    limits = study_readme._limits(Records("pocket", study, rows), read_all(study / "tables"))
+    assert any(line.startswith("Trainings ran on ") and "Another CPU" in line for line in limits)
 
 
 def test_nothing_finished(tmp_path):

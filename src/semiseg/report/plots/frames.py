@@ -50,7 +50,7 @@ def seed_differences(records: Records) -> dict[tuple[Any, ...], list[float]]:
 
 
 def by_labels(cells: Sequence[Cell]) -> pd.DataFrame:
-    """No mean is taken over families of several kinds."""
+    """One row for each training, with the kind of its lists: lines of different kinds are drawn apart."""
     return pd.DataFrame(
         [
             {"labelled": cell.labelled, "miou": value, "label": names.of(cell), "list": cell.split_family}

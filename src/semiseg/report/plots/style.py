@@ -24,7 +24,7 @@ COLOURS = (
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 DASHES = ((), (4, 1.5), (1, 1), (3, 1, 1, 1), (6, 2), (2, 2), (5, 1, 1, 1, 1, 1))
-FONTS = "'DejaVu Sans', Verdana, sans-serif"  # the first two have the same widths
+FONTS = "'DejaVu Sans', Verdana, sans-serif"  # for viewers without the font that was measured
 SETTINGS = {
     "svg.hashsalt": "semiseg",
     "svg.fonttype": "none",
