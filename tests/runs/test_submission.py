@@ -37,5 +37,5 @@ def test_what_does_not_belong_is_not_unpacked(tmp_path, monkeypatch, runs, name,
     archive(tmp_path / "sent", name, kind)
     manifest = {"runs": dict.fromkeys(runs), "source": "sent"}
     with pytest.raises(UserError, match="does not belong in a submission"):
-        submission.unpack(tmp_path / "sent", manifest, tmp_path / "place")
+        submission.unpack(tmp_path / "sent", manifest, tmp_path / "place", tmp_path)
     assert not (tmp_path / "place").exists() and not (tmp_path / "outside").exists()

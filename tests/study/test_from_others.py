@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -26,12 +27,13 @@ from tests import tiny
 from tests.commands.conftest import train_all
 
 METHODS = {"supervised": {}, "fixmatch": {"at": [4]}}
+SETTINGS = {"splits": {"partitions": [4]}, "evaluation": {"every": 12, "lastk": 1}}
 
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory):
     """The root of a study on another machine, all of it trained, with its tables."""
-    root = tiny.workspace(tmp_path_factory.mktemp("there"), tiny.params(METHODS, splits={"partitions": [4]}))
+    root = tiny.workspace(tmp_path_factory.mktemp("there"), tiny.params(METHODS, **SETTINGS))
     before = Path.cwd()
     os.chdir(root)
     try:
@@ -46,7 +48,7 @@ def there(tmp_path_factory):
 @pytest.fixture
 def here(there, tmp_path, monkeypatch):
     """The same study in a fresh clone: data and lists are made, nothing is trained."""
-    root = tiny.workspace(tmp_path / "here", tiny.params(METHODS, splits={"partitions": [4]}))
+    root = tiny.workspace(tmp_path / "here", tiny.params(METHODS, **SETTINGS))
     shutil.copytree(there / "data", root / "data", dirs_exist_ok=True)
     shutil.copytree(there / "results/tiny/splits", root / "results/tiny/splits")
     shutil.copytree(there / "day-1", root / "day-1")
@@ -64,12 +66,12 @@ def packed_again(change) -> None:
     """The submission day-1 with changed run folders, packed with valid hashes of the archive."""
     place = Path("unpacked")
     manifest = submission.read(Path("day-1"))
-    submission.unpack(Path("day-1"), manifest, place)
+    submission.unpack(Path("day-1"), manifest, place, Path("results/tiny"))
     for name in manifest["runs"]:
         record = read_json(place / name / "record.json")
         write_json(place / name / "record.json", record | {"products": record.pop("collected")["products"]})
         change(place / name)
-    submission.pack(Path("day-1"), "day-1", "tiny", {name: place / name for name in manifest["runs"]})
+    submission.pack(Path("day-1"), "day-1", Path("results/tiny"), {name: place / name for name in manifest["runs"]})
 
 
 def test_they_stand_for_the_planned_runs(there, here):
@@ -119,7 +121,7 @@ def test_two_files_without_weights(here):
 def test_pictures_on_request(there, tmp_path, monkeypatch):
     monkeypatch.chdir(there)
     main(["submit", "results/tiny", "--out", str(tmp_path / "with"), "--pictures"])
-    submission.unpack(tmp_path / "with", submission.read(tmp_path / "with"), tmp_path / "place")
+    submission.unpack(tmp_path / "with", submission.read(tmp_path / "with"), tmp_path / "place", Path("results/tiny"))
     found = list((tmp_path / "place").rglob("predictions.npz"))
     assert len(found) == 2
     ours = there / "results/tiny/runs" / found[0].relative_to(tmp_path / "place")
@@ -287,7 +289,7 @@ def test_a_second_submission_of_the_same_name_is_refused(here):
 
 
 def kept_histograms(folder: Path, place: Path) -> set[tuple[str, str]]:
-    submission.unpack(folder, submission.read(folder), place)
+    submission.unpack(folder, submission.read(folder), place, Path("results/tiny"))
     found = {}
     for path in place.rglob("evaluations.npz"):
         method = path.parts[-4]
@@ -304,6 +306,33 @@ def test_histograms_of_confidence(there, tmp_path, monkeypatch):
     assert whole == {("supervised", "student"), ("supervised", "teacher"), ("fixmatch", "student")}
     main(["submit", "results/tiny", "--out", str(tmp_path / "light"), "--light"])
     assert kept_histograms(tmp_path / "light", tmp_path / "place") == set()
+
+
+def test_a_light_submission_in_the_repository_of_its_study(there, here):
+    """It leaves out what evaluations.npz of the study holds, so it needs that file."""
+    main(["submit", str(there / "results/tiny"), "--out", "results/tiny/submissions/day-1", "--light"])
+    assert not any("/test/" in name for name in packed_counts(Path("results/tiny/submissions/day-1")))
+    with pytest.raises(UserError, match="leaves to it; restore that file"):
+        collect(Path("results/tiny/submissions/day-1"))
+
+    shutil.copy(there / "results/tiny/evaluations.npz", "results/tiny/evaluations.npz")
+    assert "2 equal planned runs" in collect(Path("results/tiny/submissions/day-1"))
+    main(["report", "tables"])
+    for path in (there / "results/tiny/tables").glob("*.csv"):
+        if path.stem != "metrics":  # the histograms are those of the study
+            assert Path("results/tiny/tables", path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def packed_counts(folder: Path) -> set[str]:
+    """The arrays of counts in an archive, as run/array."""
+    found = set()
+    with tarfile.open(folder / "runs.tar.xz") as archive:
+        for entry in archive:
+            if entry.name.endswith("evaluations.npz"):
+                with np.load(io.BytesIO(archive.extractfile(entry).read())) as stored:
+                    found |= {f"{entry.name}/{key}" for key in stored.files if key.endswith("/count")}
+    assert found
+    return found
 
 
 def test_a_collected_teacher_is_trained_for_a_student_that_is_missing(there, here, monkeypatch):

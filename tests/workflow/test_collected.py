@@ -14,7 +14,7 @@ def test_a_fresh_clone_with_a_submission(study):
     assert there.snakemake("train_all").code == 0
     runs = there.folder / "runs"
     found = {path.parent.relative_to(runs).as_posix(): path.parent for path in runs.rglob("spec.json")}
-    submission.pack(here.folder / "submissions/day-1", "day-1", "tiny", found)
+    submission.pack(here.folder / "submissions/day-1", "day-1", there.folder, found)
 
     done = here.snakemake("train_all")
     assert done.code == 0, done.text

@@ -61,6 +61,6 @@ def _examine(study: Study, folder: Path, manifest: dict[str, Any]) -> None:
     from semiseg.study import from_others
 
     with tempfile.TemporaryDirectory() as temporary:
-        submission.unpack(folder, manifest, Path(temporary))
+        submission.unpack(folder, manifest, Path(temporary), study.folder)
         for name in manifest["runs"]:
             from_others.examine(study, Theirs(manifest["source"], name, RunFolder(Path(temporary) / name)))

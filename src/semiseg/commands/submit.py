@@ -18,7 +18,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--light",
         action="store_true",
-        help="leave out histograms of confidence: the submission is smaller, but has no calibration",
+        help="for the repository of the study: leave out what its evaluations.npz holds, and histograms of confidence",
     )
     parser.set_defaults(run=run)
 
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"none of the runs was trained here; submissions from elsewhere lie in {suite / 'submissions'}")
     for path in own.values():
         _check(path)
-    submission.pack(options.out, source, suite.name, own, pictures=options.pictures, light=options.light)
+    submission.pack(options.out, source, suite, own, pictures=options.pictures, light=options.light)
     size = sum((options.out / name).stat().st_size for name in (submission.MANIFEST, submission.ARCHIVE))
     others = f"; {len(found) - len(own)} collected runs are left out" if len(own) < len(found) else ""
     print(f"{options.out}: {len(own)} runs of {suite.name}, {size / 2**20:.2f} MiB{others}")

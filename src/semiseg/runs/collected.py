@@ -44,7 +44,7 @@ def unpack(suite_dir: Path) -> None:
         for path in stale:
             shutil.rmtree(path, ignore_errors=True)
         for name in changed:
-            _unpack(wanted[name], place / name)
+            _unpack(wanted[name], place / name, suite_dir)
 
 
 def _stamp(place: Path) -> str:
@@ -55,12 +55,12 @@ def _archive(folder: Path) -> str:
     return str(peek_json(folder / submission.MANIFEST, "archive"))
 
 
-def _unpack(folder: Path, place: Path) -> None:
+def _unpack(folder: Path, place: Path, suite_dir: Path) -> None:
     manifest = submission.read(folder)
     if manifest["source"] != place.name:
         raise UserError(f"{folder} is the submission of {manifest['source']}; rename the folder to that")
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unpacking.") as temporary:
-        submission.unpack(folder, manifest, Path(temporary))
+        submission.unpack(folder, manifest, Path(temporary), suite_dir)
         write_text(Path(temporary) / STAMP, manifest["archive"])
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(temporary, place)

@@ -50,12 +50,16 @@ def joined(arrays: Arrays) -> Arrays:
 
 
 def _scored(arrays: Arrays) -> list[tuple[str, str, int, int]]:
-    """Set, network, number of classes, number of evaluations."""
+    """Set, network, number of classes, number of evaluations, where the counts are there."""
     if "header" not in arrays:
         return []
     header = json.loads(arrays["header"].tobytes())
     classes = len(header["classes"])
-    return [(name, network, classes, len(iterations)) for name, network, iterations in header["scored"] if iterations]
+    return [
+        (name, network, classes, len(iterations))
+        for name, network, iterations in header["scored"]
+        if iterations and f"{name}/{network}/count" in arrays
+    ]
 
 
 def _matrices(arrays: Arrays, name: str, network: str, classes: int) -> np.ndarray:

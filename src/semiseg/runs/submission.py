@@ -4,7 +4,10 @@
 archive. `runs.tar.xz` holds the runs' files. Numpy files are stored in it uncompressed, so that LZMA can exploit what
 they share: image names, cells, and counts. Of a confusion matrix only the wrong pixels are stored, and the pixels of
 each true class apart, because all runs share them. Histograms of confidence are the largest part. Of a method's run
-only those of the reported network are kept, which tables need; a light submission keeps none.
+only those of the reported network are kept, which tables need.
+
+A light submission is for the repository of the study. It has no histograms, and leaves out the counts of a network
+whose evaluations are all in the study's own evaluations.npz.
 """
 
 from __future__ import annotations
@@ -23,29 +26,32 @@ import numpy as np
 from semiseg import __version__
 from semiseg.base.errors import UserError
 from semiseg.base.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json, write_npz
-from semiseg.runs import confusion_parts, seal
+from semiseg.runs import confusion_parts, seal, shared_counts
+from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
+from semiseg.runs.suite_evaluations import StoredRun
 
 AFFECTS_RESULTS = False
 
-FORMAT = 2
-READS = (1, 2)  # in 1, confusion matrices are whole
+FORMAT = 3
+READS = (1, 2, 3)  # in 1, confusion matrices are whole; in 2, light submissions leave out histograms only
 MANIFEST, ARCHIVE = "submission.json", "runs.tar.xz"
-PICTURES = "predictions.npz"
-FILES = ("spec.json", "config.yaml", "record.json", "eval.json", "metrics.jsonl", "evaluations.npz")
+PICTURES, EVALUATIONS = "predictions.npz", "evaluations.npz"
+FILES = ("spec.json", "config.yaml", "record.json", "eval.json", "metrics.jsonl", EVALUATIONS)
 MOST_BYTES = 2**32  # limit after unpacking; a larger archive is rejected
 
 
 def pack(
-    folder: Path, source: str, suite: str, runs: Mapping[str, Path], *, pictures: bool = False, light: bool = False
+    folder: Path, source: str, suite_dir: Path, runs: Mapping[str, Path], *, pictures: bool = False, light: bool = False
 ) -> None:
     """Write the two files; `runs`: name below `runs/` -> folder of the run."""
-    packed = _packed(runs, (*FILES, PICTURES) if pictures else FILES, light)
+    stored = shared_counts.of_study(suite_dir) if light else None
+    packed = _packed(runs, (*FILES, PICTURES) if pictures else FILES, stored)
     write_bytes(folder / ARCHIVE, packed)
     content = {
         "format": FORMAT,
         "source": source,
-        "suite": suite,
+        "suite": suite_dir.name,
         "semiseg": __version__,
         "archive": sha256_bytes(packed),
         "made_with": _made_with(runs.values()),
@@ -54,27 +60,37 @@ def pack(
     write_json(folder / MANIFEST, seal.sealed(content))
 
 
-def _packed(runs: Mapping[str, Path], files: tuple[str, ...], light: bool) -> bytes:
+def _packed(runs: Mapping[str, Path], files: tuple[str, ...], stored: Mapping[str, StoredRun] | None) -> bytes:
     """Pack files of one kind next to each other. Dates and owners are constant, so equal runs give equal bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
         for file in files:
             for name, path in sorted(runs.items()):
                 if (path / file).exists():
-                    content = _content(path / file, light)
+                    content = _evaluations(path, name, stored) if file == EVALUATIONS else _content(path / file)
                     entry = tarfile.TarInfo(f"{name}/{file}")
                     entry.size = len(content)
                     archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
-def _content(path: Path, light: bool) -> bytes:
-    if path.suffix != ".npz":
-        return path.read_bytes()
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {key: stored[key] for key in stored.files}
-    if path.name == "evaluations.npz":
-        arrays = confusion_parts.split(_without_histograms(arrays, RunFolder(path.parent), light))
+def _content(path: Path) -> bytes:
+    return _uncompressed(_arrays(path)) if path.suffix == ".npz" else path.read_bytes()
+
+
+def _evaluations(folder: Path, name: str, stored: Mapping[str, StoredRun] | None) -> bytes:
+    arrays = _without_histograms(_arrays(folder / EVALUATIONS), RunFolder(folder), light=stored is not None)
+    if stored is not None:
+        arrays = shared_counts.left_out(arrays, stored.get(name))
+    return _uncompressed(confusion_parts.split(arrays))
+
+
+def _arrays(file: Path | io.BytesIO) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as stored:
+        return {key: stored[key] for key in stored.files}
+
+
+def _uncompressed(arrays: Mapping[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -138,17 +154,19 @@ def read(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def unpack(folder: Path, manifest: Mapping[str, Any], place: Path) -> None:
-    """Unpack the run folders into `place`; their records name the source. Weights are not included."""
+def unpack(folder: Path, manifest: Mapping[str, Any], place: Path, suite_dir: Path) -> None:
+    """Unpack the run folders of the study into `place`; their records name the source. Weights are not included."""
     try:
         for name, content in _members(folder / ARCHIVE, manifest):
             _write(place / name, content)
     except (tarfile.TarError, lzma.LZMAError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder / ARCHIVE} cannot be read ({error}); ask its source for it again") from error
+    stored = shared_counts.of_study(suite_dir) if manifest["format"] > 2 else {}
     for name in manifest["runs"]:
         lacking = [file for file in FILES if not (place / name / file).exists()]
         if lacking:
             raise UserError(f"{folder / ARCHIVE} lacks {', '.join(lacking)} of the run {name}; pack it again")
+        _complete(place / name / EVALUATIONS, stored.get(name), name)
         _mark(RunFolder(place / name), manifest["source"])
 
 
@@ -166,8 +184,15 @@ def _members(path: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, byt
 def _write(path: Path, content: bytes) -> None:
     if path.suffix != ".npz":
         return write_bytes(path, content)
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        write_npz(path, **confusion_parts.joined({key: stored[key] for key in stored.files}))
+    write_npz(path, **confusion_parts.joined(_arrays(io.BytesIO(content))))
+
+
+def _complete(path: Path, stored: StoredRun | None, run: str) -> None:
+    arrays = _arrays(path)
+    whole = shared_counts.put_back(arrays, stored, run)
+    if whole is not arrays:
+        write_npz(path, **whole)
+        Evaluations.load(path).save(path)  # in its own order
 
 
 def _mark(folder: RunFolder, source: str) -> None:
