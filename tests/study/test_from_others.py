@@ -15,6 +15,7 @@ import pytest
 from semiseg.base.errors import UserError
 from semiseg.base.files import read_json, write_json
 from semiseg.cli import main
+from semiseg.cluster import run_states
 from semiseg.commands.collect import collect
 from semiseg.commands.plan import why
 from semiseg.report.records import Records
@@ -347,6 +348,9 @@ def test_a_collected_teacher_is_trained_for_a_student_that_is_missing(there, her
     assert not study.runs[teacher.path].fresh()
     assert [row["state"] for row in rows(study) if row["method"] == teacher.method] == ["done"]  # it is shown meanwhile
     assert "collected without weights" in why(study, str(teacher.path))
+    (teacher.path / "spec.json").unlink()  # as Snakemake does before it trains a run
+    [state] = [one for one in run_states.of_runs(study, None) if one.run == teacher.name]
+    assert (state.state, state.note) == ("waiting", "collected without weights, which another run needs")
 
     request = Path("request.json")
     write_json(request, {"wanted": study.specs.sha256(teacher), "content": study.runs[teacher.path].content})

@@ -130,6 +130,8 @@ def _ended(run: Run, record: dict[str, Any]) -> State:
     if record["state"] == "failed":
         note = str(error.get("message", ""))
         return State(run.name, run.method, "failed", at, where=_host(record), note=note)
+    if record.get("collected"):
+        return State(run.name, run.method, "waiting", note="collected without weights, which another run needs")
     return State(run.name, run.method, "interrupted", at, note="continues from its last checkpoint")
 
 

@@ -73,10 +73,16 @@ CAPTIONS = {
 ABLATION = "ablation_"
 
 
-def of_study(ablations: Iterable[str], partition: str = "equally many") -> dict[str, dict[str, str]]:
-    """Title and caption of every plot that a study with these ablations can have, in their order."""
+def of_study(
+    ablations: Iterable[str], partition: str = "equally many", of_times: str = ""
+) -> dict[str, dict[str, str]]:
+    """Title and caption of every plot that a study with these ablations can have, in their order.
+
+    of_times: a sentence for readers who compare times.
+    """
     common = [name for name in CAPTIONS if name != "ablation"]
     found = {name: _caption(name, partition=partition) for name in common}
+    found["cost"]["caption"] = f"{found['cost']['caption']} {of_times}".strip()
     return found | {f"{ABLATION}{name}": _caption("ablation", name=name.replace("_", " ")) for name in ablations}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from semiseg import methods
@@ -41,6 +42,12 @@ def rank(thing: Any) -> tuple[Any, ...]:
     method, variant = (thing["method"], thing["variant"]) if isinstance(thing, dict) else (thing.method, thing.variant)
     kind = _kind(method)
     return (kind.year if kind else methods.Method.year, method, variant not in MAIN_VARIANTS, variant)
+
+
+def joined(things: Iterable[str]) -> str:
+    """ "a, b and c"."""
+    *first, last = things
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _kind(method: str) -> type[methods.Method] | None:

@@ -61,7 +61,7 @@ def _what(records: Records) -> str:
     budgets = sorted({cell.labelled for cell in cells if cell.partition != FULL and cell.labelled})
     draws = Counter(partition for _, partition in {(run.split_family, run.partition) for run in runs})
     first, said = cells[0], [_count(len({names.of(cell) for cell in cells}), "variant") + f" on `{cells[0].dataset}`"]
-    said += [f"{_words(map(str, budgets))} labels" if budgets else "all labels"]
+    said += [f"{names.joined(map(str, budgets))} labels" if budgets else "all labels"]
     said += [_count(len({run.seed for run in runs}), "seed")]
     said += [_count(max(draws.values()), "draw") + " of the labelled images", f"{first.iterations:,} iterations"]
     said += [f"network `{' with '.join(dict.fromkeys(filter(None, (first.architecture, first.encoder))))}`"]
@@ -163,10 +163,7 @@ def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
     said = [f"The intervals cover {leaders.covered(one)}." for one in sorted(covers)]
     said += filter(None, [sensitivity.sentences(records)])
     said += ["All methods share one recipe; with other networks, schedules or options their order may be another."]
-    hardware = [(run.record or {}).get("hardware") or {} for run in records.runs if run.done]
-    processors = sorted({one.get("gpu") or one.get("cpu") for one in hardware} - {None})
-    if len(processors) > 1:
-        said.append(f"Trainings ran on {_words(processors)}, so times of different rows cannot be compared.")
+    said += filter(None, [cost.caution(tables["cost"].rows)])
     said += [finding.text for finding in run_health.dirty(records)]
     found: dict[str, list[str]] = {}
     kinds: dict[str, set[str]] = {}
@@ -176,10 +173,10 @@ def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
         if row["severity"] == run_health.WARNING and not seen:
             kinds[whom].add(row["kind"])
             found.setdefault(row["text"], []).append(whom)
-    said += [f"{_words(dict.fromkeys(whom))}: {escape_markdown(words)}." for words, whom in found.items()]
+    said += [f"{names.joined(dict.fromkeys(whom))}: {escape_markdown(words)}." for words, whom in found.items()]
     readings = {names.title(run.method) for run in records.runs if run.done and run.row["fidelity"] == "our reading"}
     if readings:
-        said.append(f"{_words(sorted(readings))}: the paper leaves parts open, and there is no official code.")
+        said.append(f"{names.joined(sorted(readings))}: the paper leaves parts open, and there is no official code.")
     return said
 
 
@@ -221,8 +218,3 @@ def _bullets(lines: Iterable[str]) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _words(things: Iterable[str]) -> str:
-    *first, last = things
-    return f"{', '.join(first)} and {last}" if first else last

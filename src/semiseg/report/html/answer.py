@@ -110,6 +110,7 @@ def _cost(place: Row, here: Sequence[Row], tables: Tables) -> list[str]:
     least, cheapest = min(leading, key=lambda pair: pair[0])
     text = [f"The cheapest of the leading group is {names.of(cheapest)}: {said(least)}."]
     top = next((seconds for seconds, row in leading if names.of(row) == place["top"]), None)
+    text += filter(None, [cost.caution(tables["cost"].rows, str(place["partition"]))])
     return [f"{place['top']} takes {said(top)}.", *text] if top and top > least else text
 
 

@@ -10,7 +10,7 @@ from semiseg.report.html.first_page import Place
 from semiseg.report.plots import alt_texts, bars, frames, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import Table
-from semiseg.report.tables.cost import clock
+from semiseg.report.tables.cost import caution, clock
 
 
 def draw(records: Records, tables: dict[str, Table], places: Sequence[Place], folder: Path) -> dict[str, list[dict]]:
@@ -26,7 +26,8 @@ def draw(records: Records, tables: dict[str, Table], places: Sequence[Place], fo
             for name, figure in drawn.items():
                 if figure is not None:
                     style.save(figure, folder, f"{name}-{place.slug}")
-                    text = captions.of_study((), place.title.removesuffix(" labels"))[name]
+                    of_times = caution(tables["cost"].rows, str(place.rows[0]["partition"]))
+                    text = captions.of_study((), place.title.removesuffix(" labels"), of_times)[name]
                     alt = alt_texts.OF[name](place.rows)
                     found.setdefault(place.slug, []).append(text | {"name": f"{name}-{place.slug}", "alt": alt})
     return found

@@ -11,6 +11,7 @@ from semiseg.report import captions
 from semiseg.report.plots import alt_texts, bars, class_plots, frames, gains, lines, style
 from semiseg.report.records import Records
 from semiseg.report.table import read_all
+from semiseg.report.tables.cost import caution
 
 DRAWN: dict[str, Callable[..., Any]] = {
     "label_efficiency": lines.label_efficiency,
@@ -35,7 +36,8 @@ def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -
     records, folder = Records(suite_name, suite_dir, rows), suite_dir / "plots"
     tables = read_all(suite_dir / "tables")
     focus = frames.focus(records)
-    known = captions.of_study(records.ablations, str(focus[0].partition) if focus else "?")
+    partition = str(focus[0].partition) if focus else "?"
+    known = captions.of_study(records.ablations, partition, caution(tables["cost"].rows, partition))
     drawn: dict[str, dict[str, str]] = {}
     with style.plotting():
         for name, caption in known.items():
@@ -45,7 +47,7 @@ def build(suite_name: str, suite_dir: Path, rows: Sequence[Mapping[str, Any]]) -
             else:
                 style.save(figure, folder, name)
                 drawn[name] = caption
-    alt = alt_texts.of_study(list(drawn), tables, str(focus[0].partition) if focus else "?")
+    alt = alt_texts.of_study(list(drawn), tables, partition)
     drawn = {name: caption | {"alt": alt[name]} for name, caption in drawn.items()}
     files.write_json(folder / "captions.json", {"order": list(drawn), "captions": drawn})
     _remove_others(folder, {f"{name}.svg" for name in known} | {f"{name}.png" for name in drawn})

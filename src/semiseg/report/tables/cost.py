@@ -14,6 +14,7 @@ from semiseg.report.table import LISTED, Table, View
 
 SUMS = ("gpu_seconds", "cpu_seconds", "wall_seconds", "energy_joules")
 STAGES = "Trainings"  # shown where a run takes more than one
+NOTE = "Other trainings may have run on the same machine at that time. GPU seconds are zero without a GPU."
 COLUMNS = (
     "suite", "dataset", "split_family", "split_sha256", "partition", "labelled", "method", "variant", "network", "head",
     "kind", "arm", "seeds", "trainings",
@@ -62,7 +63,7 @@ def build(records: Records) -> Table:
         COLUMNS,
         tuple(view for view in VIEWS if view.title != STAGES or any((row["trainings"] or 1) > 1 for row in rows)),
         tuple(rows),
-        "Other trainings may have run on the same machine at that time. GPU seconds are zero without a GPU.",
+        f"{NOTE} {caution(rows)}".strip(),
     )
 
 
@@ -158,6 +159,15 @@ def frontier(rows: Iterable[Mapping[str, Any]], spent: str) -> list[Mapping[str,
 
 def _gain(row: Mapping[str, Any]) -> float:
     return row["delta_vs_supervised"] or 0.0
+
+
+def caution(rows: Iterable[Mapping[str, Any]], partition: str | None = None) -> str:
+    """A sentence if these rows of the table, or those with so many labels, are of several processors."""
+    devices = [row["device"] for row in rows if row["device"] and partition in (None, str(row["partition"]))]
+    found = sorted({one for listed in devices for one in listed.split(", ")})
+    if len(found) < 2:
+        return ""
+    return f"Trainings ran on {names.joined(found)}, so times of different rows cannot be compared."
 
 
 def device(record: dict[str, Any]) -> str:
