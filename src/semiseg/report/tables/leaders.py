@@ -39,6 +39,8 @@ VIEWS = (
 # What an interval speaks for, in words.
 COVERED = {"seeds": "seeds", "lists": "draws of the labelled images", "images": "test images"}
 
+NAMED = 4  # names in a sentence; the table has all
+
 Row = Mapping[str, Any]
 
 
@@ -75,12 +77,14 @@ def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool, correct
     top = (leading or sorted(here, key=_height))[0]
     tested = [row for row in methods if row["delta_p_holm"] is not None]
     strong = [row for row in methods if row["delta_vs_strong_p_holm"] is not None]
+    above = sorted(sure(methods, "delta", +1), key=_height)
     row = place | {
         "candidates": sum(row["leading"] is not None for row in here),
         "top": names.of(top), "leading": ", ".join(map(names.of, leading)) or None, "top_miou": top["miou_last_mean"],
         "gain": top["delta_vs_supervised"], "gain_ci_low": top["delta_ci_low"], "gain_ci_high": top["delta_ci_high"],
         "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "compared": len(tested),
-        "above_supervised": len(sure(methods, "delta", +1)), "below_supervised": len(sure(methods, "delta", -1)),
+        "above_supervised": len(above), "above": ", ".join(map(names.of, above)),
+        "below_supervised": len(sure(methods, "delta", -1)),
         "compared_with_strong": len(strong), "above_strong": len(sure(strong, "delta_vs_strong", +1)),
         "gap_closed": top["gap_closed"], "undertrained": undertrained, "corrected": corrected,
     }  # fmt: skip
@@ -109,12 +113,11 @@ def _sentences(row: Row, top: Row, methods: Sequence[Row], leading: Sequence[Row
         once = "Each cell is one training, so another seed may change the order."
         return [f"{where} {_names([top])} has the highest mIoU. {once}", _gain(top)]
     if len(leading) == row["candidates"]:
-        return [
-            f"{where} none of the {len(leading)} cells differs significantly from the top after correction over all "
-            f"{math.comb(len(leading), 2)} pairs: {_names(leading)}.",
-            _gain(top),
-            _count(row),
-        ]
+        said = (
+            f"{where} {names.of(top)} has the highest mIoU, but none of the other {len(leading) - 1} cells differs "
+            f"significantly from it (corrected over all {math.comb(len(leading), 2)} pairs)."
+        )
+        return [said, _gain(top), _count(row)]
     if len(leading) == 1:
         return [f"{where} {_names(leading)} leads.", _gain(top), _count(row)]
     group = f"{where} the leading group is {_names(leading)}: none of them differs significantly from the top."
@@ -156,17 +159,20 @@ def covered(covers: str) -> str:
 def _count(row: Row) -> str:
     are = "is" if row["above_supervised"] == 1 else "are"
     said = f"{row['above_supervised']} of {row['compared']} variants {are} significantly above supervised"
+    if 0 < row["above_supervised"] <= NAMED:
+        said += f": {row['above']}"
     if row["below_supervised"]:
-        said += f", {row['below_supervised']} significantly below"
+        said += f"; {row['below_supervised']} significantly below"
     if row["corrected"] > 1:
         these = f"these {row['compared']} differences only"
         every = f"all {row['corrected']} differences of the comparison"
         said += f" (corrected for {these if row['compared'] == row['corrected'] else every})"
     if row["compared_with_strong"]:
-        said += f", and {row['above_strong']} of {row['compared_with_strong']} above the best supervised variant"
+        said += f"; {row['above_strong']} of {row['compared_with_strong']} above the best supervised variant"
     return said + "."
 
 
 def _names(rows: Sequence[Row]) -> str:
     labels = [names.of(row) for row in rows]
-    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
+    few = labels if len(labels) <= NAMED + 1 else [*labels[:NAMED], f"{len(labels) - NAMED} others"]
+    return names.joined(few)
