@@ -105,6 +105,8 @@ def test_the_second_difference_is_to_the_best_supervised_variant(tmp_path):
     assert row["delta_vs_strong_ci_low"] < 3 < row["delta_vs_strong_ci_high"] and row["delta_vs_strong_p_holm"] < 0.05
     strong = row_of(table, "supervised", variant="strong")
     assert strong["role"] == "strong" and strong["delta_vs_supervised"] == pytest.approx(5)
+    long = row_of(table, "supervised", variant="strong_long")
+    assert long["delta_vs_supervised"] == pytest.approx(7) and long["delta_ci_low"] is not None
     assert strong["delta_vs_strong"] is None and "Δ strong supervised" in table.markdown()
     alone = built(tmp_path, seeds("supervised", 40) + seeds("unimatch", 50))["comparison"]
     assert row_of(alone, "unimatch")["delta_vs_strong"] is None and "Δ strong" not in alone.markdown()

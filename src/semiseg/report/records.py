@@ -111,9 +111,14 @@ class Records:
     # ---------------------------------------------------------------- what a cell may be compared with
 
     def baseline(self, cell: Cell) -> Cell | None:
-        """The supervised cell that a difference of `cell` may be taken to: same split, same head, same recipe."""
-        same = (other for other in self.cells() if other.role == BASELINE and other.setting == cell.setting)
-        return next(same, None)
+        """The supervised cell that a difference of `cell` may be taken to: same split, same head, same recipe.
+
+        A strong variant may have a longer schedule: that is what the difference is about.
+        """
+        known = [other for other in self.cells() if other.role == BASELINE]
+        same = [other for other in known if other.setting == cell.setting]
+        longer = [other for other in known if cell.role == STRONG and _alike(other, cell)]
+        return next(iter(same + longer), None)
 
     def strong(self, cell: Cell) -> Cell | None:
         """The best supervised cell of the split and head, longer schedules allowed; None without a strong variant.
