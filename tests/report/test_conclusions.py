@@ -199,6 +199,8 @@ def test_a_method_that_does_harm_on_one_list_is_named(tmp_path):
     assert found[0]["text"] == (
         "1 of 3 trainings ends more than 10 points below supervised on the same list, at worst 30.0 points"
     )
+    table = built(tmp_path, rows)["comparison_over_lists"]
+    assert [view.text(row_of(table, "unimatch")) for view in table.views if view.title == "Better in"] == ["2 of 3"]
     [row] = built(tmp_path, rows)["leaders"].rows
     assert row["short"].startswith("none of the 3 cells differs significantly from the top, Supervised")
 

@@ -183,6 +183,11 @@ class Records:
         found = [{run.drawn for run in cell.finished if self.value(run, network, metric) is not None} for cell in cells]
         return sorted(set.intersection(*found), key=str)
 
+    def paired(self, cell: Cell, other: Cell, network: str) -> list[float]:
+        """mIoU of each training minus that of the other cell with the same list and seed."""
+        scores = [{run.drawn: run.miou("last", network) for run in one.finished} for one in (cell, other)]
+        return [scores[0][drawn] - scores[1][drawn] for drawn in self.in_common((cell, other), network)]
+
     def _weighted(self, weights: Sequence[float], one: Sequence[Run], other: Sequence[Run], *of: str) -> float:
         """Covariance of the weighted sums of two trainings."""
         return sum(

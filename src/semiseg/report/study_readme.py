@@ -24,14 +24,15 @@ VIEWS = (
     View("Network", ("network",)),
     View("Baseline", ("baseline_miou_last_mean",), "number"),
     View("Difference", ("delta_vs_supervised", "delta_ci_low", "delta_ci_high"), "interval"),
+    View("Better in", ("better",)),
     View("p (Holm)", ("delta_p_holm",), "p"),
     View("Time", ("time",)),
-    View("Runs", ("seeds",), "number", 0),
 )
 READING = (
     "mIoU in percent after the last iteration, mean ± standard deviation over runs. Baseline: the supervised network "
-    "of the same kind and head, over the same lists and seeds. Difference: to it, with its 95 % interval. Time: of one "
-    "training, on the {device}. Bold: the leading group, where some cells are outside of it."
+    "of the same kind and head, over the same lists and seeds. Difference: to it, with its 95 % interval. Better in: "
+    "runs above the baseline's with the same list and seed. Time: of one training, on the {device}. Bold: the leading "
+    "group, where some cells are outside of it."
 )
 
 Row = Mapping[str, Any]
@@ -114,7 +115,9 @@ def _controls(tables: Mapping[str, Table]) -> Iterator[str]:
 
 def _shown(row: Row, tables: Mapping[str, Table], usual: str) -> dict[str, Any]:
     head = "" if row["head"] == usual else f", {row['head']} head"
-    return {**row, "label": names.of(dict(row)) + head, "time": _time(row, tables["cost"].rows)}
+    better = f"{row['delta_above']} of {row['delta_seeds']}" if row["delta_seeds"] else _count(row["seeds"], "run")
+    label, time = names.of(dict(row)) + head, _time(row, tables["cost"].rows)
+    return {**row, "label": label, "time": time, "better": better}
 
 
 def _gain(row: Row) -> float:

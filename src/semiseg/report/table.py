@@ -68,6 +68,7 @@ FORMATS = {
     "label": lambda values, _: names.label(*values),
     "text": lambda values, _: " ".join(_word(value) for value in values if value not in (None, "")),
     "figure_of": lambda values, digits: f"{values[0]:.{digits}f} ({values[1]})",
+    "share": lambda values, _: f"{values[0]} of {values[1]}",
     "number": lambda values, digits: f"{values[0]:,.{digits}f}",
     "mean_sd": _mean_sd,
     "interval": _interval,

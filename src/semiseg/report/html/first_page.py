@@ -23,6 +23,7 @@ VIEWS = (
          help="supervised, same network and head, mean over the same seeds: what the difference is taken to"),
     View("Δ supervised", ("delta_vs_supervised", "delta_ci_low", "delta_ci_high"), "interval",
          help="with its 95 % interval; filled: significant after Holm's correction"),
+    View("Better in", ("delta_above", "delta_seeds"), "share", help="trainings above the baseline's, of all"),
     View("p (Holm)", ("delta_p_holm",), "p", help="corrected for all differences of the suite; none with one seed"),
     View("Minutes", ("minutes",), "number", 1, help="of one training, on the GPU where there is one, else on the CPU"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pandas as pd
 
 from semiseg.report import names
 from semiseg.report.cells import BASELINE, CONTROL, FULL, SUPERVISED, Cell, partition_order
-from semiseg.report.records import MIOU, Records
+from semiseg.report.records import Records
 
 
 def finished(records: Records) -> list[Cell]:
@@ -42,10 +42,7 @@ def seed_differences(records: Records) -> dict[tuple[Any, ...], list[float]]:
         for cell in cells.cells():
             baseline = cells.baseline(cell)
             if baseline is not None and cell.role not in (CONTROL, BASELINE):
-                drawn = cells.in_common((cell, baseline), cell.network, MIOU)
-                scores = [{run.drawn: run.miou("last", cell.network) for run in one.finished}
-                          for one in (cell, baseline)]  # fmt: skip
-                found[place_of(cell)] = [scores[0][one] - scores[1][one] for one in drawn]
+                found[place_of(cell)] = cells.paired(cell, baseline, cell.network)
     return found
 
 

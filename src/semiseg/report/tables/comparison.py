@@ -25,7 +25,8 @@ FIGURES = (
 )  # fmt: skip
 MORE = (
     "role", "title", "fidelity", "lists", "baseline_variant", "baseline_network", "baseline_miou_last_mean",
-    "delta_seeds", "delta_covers", "delta_df", "delta_p", "delta_p_holm", "strong_variant", "strong_miou_last_mean",
+    "delta_seeds", "delta_above", "delta_covers", "delta_df", "delta_p", "delta_p_holm", "strong_variant",
+    "strong_miou_last_mean",
     "delta_vs_strong", "delta_vs_strong_ci_low", "delta_vs_strong_ci_high", "delta_vs_strong_p",
     "delta_vs_strong_p_holm", "gap_closed", "leading", "bold", "selected_on", "lastk", "miou_last_student_mean",
     "miou_last_teacher_mean", "seeds_planned", "notes", "reason",
@@ -41,6 +42,8 @@ VIEWS = (
          help="supervised, same network and head, mean over the same seeds: what the difference is taken to"),
     View("Δ supervised", ("delta_vs_supervised", "delta_ci_low", "delta_ci_high"), "interval",
          help="to the same network of the supervised baseline, with 95 % interval"),
+    View("Better in", ("delta_above", "delta_seeds"), "share",
+         help="trainings above the baseline's with the same list and seed, of all"),
     View("covers", ("delta_covers",), help="what was varied, and the interval therefore speaks for"),
     View("p (Holm)", ("delta_p_holm",), "p", help="corrected for all differences of this table; none with one seed"),
     View("Δ strong supervised", ("delta_vs_strong", "delta_vs_strong_ci_low", "delta_vs_strong_ci_high"), "interval",
@@ -165,12 +168,14 @@ def differences(records: Records, cell: Cell) -> dict[str, Any]:
 def _delta(records: Records, cell: Cell, other: Cell | None, column: str, prefix: str, named: str) -> dict[str, Any]:
     interval = records.difference(cell, other) if other else None
     drawn = records.in_common((cell, other), cell.network) if other else ()
+    above = sum(difference > 0 for difference in records.paired(cell, other, cell.network)) if other else 0
     theirs = [run.miou("last", cell.network) for run in other.finished if run.drawn in drawn] if other else []
     return {
         f"{named}_variant": other.variant if theirs else None,
         f"{named}_network": cell.network if theirs else None,
         f"{named}_miou_last_mean": float(np.mean(theirs)) if theirs else None,
         f"{prefix}_seeds": len(drawn) or None,
+        f"{prefix}_above": above if drawn else None,
         column: interval and interval.estimate,
         **spell_out(interval, prefix),
     }
