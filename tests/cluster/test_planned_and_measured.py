@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import runpy
 from pathlib import Path
 
 import pytest
 
 from semiseg.cluster import estimate
+from semiseg.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "scripts/plan_against_runs.py"))
@@ -38,6 +40,13 @@ def test_the_page_has_today_s_table():
     assert SCRIPT["table"](STORED) in found, (
         "type `python scripts/plan_against_runs.py` and put its table into the page"
     )
+
+
+def test_the_page_has_today_s_numbers_of_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    told = set(re.findall(r"`(\w+)`, (\d+) runs", (ROOT / "docs/scaling.md").read_text()))
+    assert len(told) >= 2
+    assert {(suite, str(len(Study.load(suite).plan.runs))) for suite, _ in told} == told
 
 
 def test_a_wide_discriminator_is_planned():
