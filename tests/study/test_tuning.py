@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -280,3 +281,18 @@ def test_the_table_lists_the_trials_and_marks_the_best(study):
     assert {row["iterations"] for row in rows} == {6}
     compared = read_json("results/tiny/tables/comparison.json")["rows"]
     assert [row["variant"] for row in compared] == ["default", "tuned"]
+
+
+def test_a_fresh_clone_knows_the_best_of_collected_trials(study, tmp_path, monkeypatch):
+    best_is(1)
+    main(["train", str(tuned_run(Study.load()).path)])
+    main(["submit", "results/tiny", "--out", str(tmp_path / "day-1")])
+    clone = tiny.workspace(tmp_path / "clone", yaml.safe_load((study / "params.yaml").read_text()))
+    for place in ("data", "results/tiny/splits"):
+        shutil.copytree(study / place, clone / place, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "day-1", clone / "results/tiny/submissions/day-1")
+    monkeypatch.chdir(clone)
+    collected = Study.load()
+    assert collected.tunings["supervised"].fresh() and read_json("results/tiny/tuning/supervised.json")["best"] == 1
+    known = tuned_run(collected)
+    assert known.setting != {} and collected.runs[known.path].fresh()

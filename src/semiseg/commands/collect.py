@@ -39,7 +39,7 @@ def collect(folder: Path) -> str:
     for name in (submission.ARCHIVE, submission.MANIFEST):
         if not place.samefile(folder):
             shutil.copyfile(folder / name, place / name)
-    from_others.take_in(study)
+    study = Study.load(manifest["suite"])
     shown = sum(theirs.source == source for theirs in from_others.beside(study))
     count = len(manifest["runs"])
     return f"{source}: {count} runs; {count - shown} equal planned runs of {study.name}, {shown} get separate rows"

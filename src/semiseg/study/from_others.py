@@ -14,6 +14,7 @@ from semiseg.runs.collected import Theirs
 from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.selection import summarise
+from semiseg.study import tuning
 
 if TYPE_CHECKING:
     from semiseg.study.plan import Run
@@ -22,19 +23,31 @@ if TYPE_CHECKING:
 OUTSIDE = ("config.yaml", "metrics.jsonl")  # products whose bytes do not depend on library versions
 
 
-def take_in(study: Study) -> None:
-    """Unpack the submissions that git brought, and use their runs for the planned runs that they equal."""
+def take_in(study: Study) -> bool:
+    """Unpack the submissions that git brought, and use their runs for the planned runs that they equal.
+
+    True if all trials of a tuning are collected, and the best one is known only now.
+    """
     collected.unpack(study.folder)
     found: dict[Path, list[Theirs]] = {}
     for theirs in collected.runs(study.folder):
         found.setdefault(study.folder / "runs" / theirs.name, []).append(theirs)
     if not found:
-        return
+        return False
     lacking = [run for run in study.plan.runs if not _is_there(study, run)]
     for run in lacking:
         for theirs in found.get(run.path, ()):
             if _is_it(study, run, theirs) and _put(study, run, theirs):
                 break
+    return any([_is_decided(study, method) for method in study.tunings])
+
+
+def _is_decided(study: Study, method: str) -> bool:
+    trials = tuning.trials_by_method(study.plan)[method]
+    if study.tunings[method].fresh() or not all(RunFolder(run.path).source and _is_there(study, run) for run in trials):
+        return False
+    tuning.decide(study, method)
+    return True
 
 
 def _is_there(study: Study, run: Run) -> bool:

@@ -45,8 +45,11 @@ class Study:
 
     @classmethod
     def load(cls, suite: str | None = None, path: str | Path = "params.yaml") -> Study:
-        study = cls(loading.load(path, None if suite is None else str(suite)))  # Snakemake reads `2024` as a number
-        from_others.take_in(study)
+        params = loading.load(path, None if suite is None else str(suite))  # Snakemake reads `2024` as a number
+        study = cls(params)
+        if from_others.take_in(study):
+            study = cls(params)  # with the settings of the tuned runs
+            from_others.take_in(study)
         return study
 
     def check_before_start(self) -> None:
