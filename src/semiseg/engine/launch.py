@@ -74,6 +74,7 @@ def train_run(
         ensure_store(config["dataset"]["name"], dataset, data)
         if _is_first():
             (path / "spec.json").unlink(missing_ok=True)  # from here on the folder is not a finished run
+            (path / "eval.json").unlink(missing_ok=True)  # it may be of a collected run with the same spec
         from semiseg.engine.train import Training
 
         training = None
