@@ -25,6 +25,7 @@ VIEWS = (
     View("Baseline", ("baseline_miou_last_mean",), "number"),
     View("Difference", ("delta_vs_supervised", "delta_ci_low", "delta_ci_high"), "interval"),
     View("Better in", ("better",)),
+    View("Runs", ("runs",), "number", 0),
     View("p (Holm)", ("delta_p_holm",), "p"),
     View("Time", ("time",)),
 )
@@ -96,7 +97,8 @@ def _results(tables: Mapping[str, Table]) -> Iterator[str]:
         yield "## Results"
     for here in places.values():
         yield f"### {_sentence(_labels(here[0]))}"
-        shown = [_shown(row, tables, usual) for row in sorted(here, key=_gain, reverse=True)]
+        compared = any(row["delta_seeds"] for row in here)
+        shown = [_shown(row, tables, usual, compared) for row in sorted(here, key=_gain, reverse=True)]
         yield markdown_table([view for view in VIEWS if any(view.of(row) for row in shown)], shown)
     if rows:
         yield READING.format(device=_device(tables))
@@ -113,11 +115,13 @@ def _controls(tables: Mapping[str, Table]) -> Iterator[str]:
         yield control_figures.READING
 
 
-def _shown(row: Row, tables: Mapping[str, Table], usual: str) -> dict[str, Any]:
+def _shown(row: Row, tables: Mapping[str, Table], usual: str, compared: bool) -> dict[str, Any]:
     head = "" if row["head"] == usual else f", {row['head']} head"
+    shown = {**row, "label": names.of(dict(row)) + head, "time": _time(row, tables["cost"].rows)}
+    if not compared:
+        return shown | {"runs": row["seeds"]}
     better = f"{row['delta_above']} of {row['delta_seeds']}" if row["delta_seeds"] else _count(row["seeds"], "run")
-    label, time = names.of(dict(row)) + head, _time(row, tables["cost"].rows)
-    return {**row, "label": label, "time": time, "better": better}
+    return shown | {"better": better}
 
 
 def _gain(row: Row) -> float:
