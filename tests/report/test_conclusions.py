@@ -387,3 +387,14 @@ def test_records_that_do_not_say_how_they_were_computed_are_no_difference(tmp_pa
     rows = seeds("supervised", 40) + computed(seeds("unimatch", 50))
     del rows[-1]["record"]["precision"]
     assert not built(tmp_path, rows)["health"].rows
+
+
+def test_the_same_trainings_under_two_names_are_one_difference(tmp_path):
+    """Where the default setting was best, the row `tuned` has the runs of the row `default`."""
+    default = seeds("supervised", 40) + seeds("unimatch", 44) + seeds("cps", 41)
+    tuned = seeds("unimatch", 44, variant="tuned")
+    alone, both = (built(tmp_path / name, rows) for name, rows in (("a", default), ("b", default + tuned)))
+    p = row_of(alone["comparison"], "unimatch")["delta_p_holm"]
+    for variant in ("default", "tuned"):
+        assert row_of(both["comparison"], "unimatch", variant=variant)["delta_p_holm"] == p
+    assert "(corrected for all 2 differences of the comparison)" in both["leaders"].rows[0]["sentence"]

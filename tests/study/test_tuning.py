@@ -283,16 +283,32 @@ def test_the_table_lists_the_trials_and_marks_the_best(study):
     assert [row["variant"] for row in compared] == ["default", "tuned"]
 
 
-def test_a_fresh_clone_knows_the_best_of_collected_trials(study, tmp_path, monkeypatch):
-    best_is(1)
-    main(["train", str(tuned_run(Study.load()).path)])
-    main(["submit", "results/tiny", "--out", str(tmp_path / "day-1")])
+def fresh_clone(study: Path, tmp_path: Path) -> Path:
+    """The study without its runs, but with the submission day-1."""
     clone = tiny.workspace(tmp_path / "clone", yaml.safe_load((study / "params.yaml").read_text()))
     for place in ("data", "results/tiny/splits"):
         shutil.copytree(study / place, clone / place, dirs_exist_ok=True)
     shutil.copytree(tmp_path / "day-1", clone / "results/tiny/submissions/day-1")
-    monkeypatch.chdir(clone)
+    return clone
+
+
+def test_a_fresh_clone_knows_the_best_of_collected_trials(study, tmp_path, monkeypatch):
+    best_is(1)
+    main(["train", str(tuned_run(Study.load()).path)])
+    main(["submit", "results/tiny", "--out", str(tmp_path / "day-1")])
+    monkeypatch.chdir(fresh_clone(study, tmp_path))
     collected = Study.load()
     assert collected.tunings["supervised"].fresh() and read_json("results/tiny/tuning/supervised.json")["best"] == 1
     known = tuned_run(collected)
     assert known.setting != {} and collected.runs[known.path].fresh()
+
+
+def test_a_tuned_run_that_equals_a_collected_default_is_there(study, tmp_path, monkeypatch):
+    best_is(0)
+    main(["train", str(tuned_run(Study.load()).twin)])
+    shutil.rmtree(tuned_run(Study.load()).path, ignore_errors=True)
+    main(["submit", "results/tiny", "--out", str(tmp_path / "day-1")])
+    monkeypatch.chdir(fresh_clone(study, tmp_path))
+    collected = Study.load()
+    known = tuned_run(collected)
+    assert known.setting == {} and collected.runs[known.path].fresh()

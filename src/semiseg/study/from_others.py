@@ -36,7 +36,7 @@ def take_in(study: Study) -> bool:
         return False
     lacking = [run for run in study.plan.runs if not _is_there(study, run)]
     for run in lacking:
-        for theirs in found.get(run.path, ()):
+        for theirs in (*found.get(run.path, ()), *found.get(run.twin, ())):  # a tuned run may be its default run
             if _is_it(study, run, theirs) and _put(study, run, theirs):
                 break
     return any([_is_decided(study, method) for method in study.tunings])

@@ -129,6 +129,7 @@ def identity(cell: Cell) -> dict[str, Any]:
         "selected_on": evaluated.get("selected_on"),
         "crop": crop_text(cell.crop),
         "lists": len({run.drawn[0] for run in cell.runs}),
+        "trainings": sorted(run.eval["spec_sha256"][:12] for run in cell.finished),
         "seeds": len(cell.finished),
         "seeds_planned": len([run for run in cell.runs if run.state != "not_applicable"]),
         "state": cell.state,
@@ -192,12 +193,16 @@ def notes(cell: Cell, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def correct(rows: list[dict[str, Any]], column: str = "delta_p") -> None:
-    """Holm over a table's differences."""
-    tested = [row for row in rows if row.get(column) is not None]
-    for row in rows:
+    """Holm over a table's differences; the same trainings under two names, as a tuned row and its default, are one."""
+    tested: dict[Any, list[dict[str, Any]]] = {}
+    for number, row in enumerate(rows):
         row[f"{column}_holm"] = None
-    for row, adjusted in zip(tested, statistics.holm([row[column] for row in tested]), strict=True):
-        row[f"{column}_holm"] = adjusted
+        if row.get(column) is not None:
+            tested.setdefault((row[column], *(row.get("trainings") or (number,))), []).append(row)
+    adjusted = statistics.holm([same[0][column] for same in tested.values()])
+    for same, value in zip(tested.values(), adjusted, strict=True):
+        for row in same:
+            row[f"{column}_holm"] = value
 
 
 def _standing(cell: Cell, group: Group | None) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
         if row["miou_last_mean"] is not None and not row["source"]:
             places.setdefault(tuple(row[key] for key in PLACE), []).append(row)
     unfit = {one.cell.head for one in findings if one.severity == BANNER and one.cell}
-    tested = sum(row["delta_p_holm"] is not None for row in rows)
+    tested = len({(row["delta_p"], *row["trainings"]) for row in rows if row["delta_p_holm"] is not None})
     found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit, tested)
              for place, here in places.items()]  # fmt: skip
     answered = [row for row in found if row is not None]
