@@ -161,7 +161,7 @@ def test_a_compact_picture_is_the_same_picture():
     whole, small = buffer.getvalue(), style.compact(buffer.getvalue())
     assert len(small) < 0.5 * len(whole)
     assert ">U2PL C 1.2345</text>" in small  # words can be found and copied
-    pairs = list(zip(parts(whole), parts(small), strict=True))
+    pairs = list(zip(parts(style._with_numbers(whole)), parts(small), strict=True))
     assert len(pairs) > 40
     for old, new in pairs:
         assert [one for one in old if isinstance(one, str)] == [one for one in new if isinstance(one, str)]
@@ -198,3 +198,10 @@ def test_names_of_close_points_of_the_frontier_do_not_overlap():
         boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert len(boxes) == 4
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_ids_of_a_plot_do_not_depend_on_last_digits():
+    """matplotlib names a clip by a hash of its coordinates."""
+    drawn = '<clipPath id="p{0}"><rect/></clipPath><path id="m{0}"/><use xlink:href="#m{0}" clip-path="url(#p{0})"/>'
+    one, other = (style._with_numbers(drawn.format(name)) for name in ("7180b3df85", "4c9fbf1909"))
+    assert one == other == drawn.replace("p{0}", "p0").replace("m{0}", "m1")

@@ -129,7 +129,14 @@ def compact(svg: str) -> str:
     """The same picture in less space, because it is committed: 2 decimals, each style once, no names of groups."""
     svg = re.sub(r"<!(?:--.*?--|DOCTYPE[^>]*)>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<[^>]*>", lambda tag: _compact_tag(tag.group()), svg)  # never a word of a text
-    return _with_classes(re.sub(r"\s*\n\s*", "\n", _without_plain_groups(svg)))
+    return _with_classes(_with_numbers(re.sub(r"\s*\n\s*", "\n", _without_plain_groups(svg))))
+
+
+def _with_numbers(svg: str) -> str:
+    """Number the ids, which are hashes of coordinates to the last digit: these differ where the picture does not."""
+    for number, name in enumerate(re.findall(r' id="([a-z][0-9a-f]{10})"', svg)):
+        svg = re.sub(rf'(?<=["#]){name}(?=[")])', f"{name[0]}{number}", svg)
+    return svg
 
 
 def _compact_tag(tag: str) -> str:
