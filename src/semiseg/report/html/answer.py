@@ -81,7 +81,9 @@ def points(rows: Sequence[Row], tables: Tables) -> list[tuple[str, list[str]]]:
         found = [("Leading group", [row["leads"] for row in led] or [alone])]
     else:
         found = [("Controls", [tested])]
-    found.append(("Significantly better", [row["surely"] for row in led if row["surely"]]))
+    said = [(row["head"].capitalize(), row["surely"]) for row in led if row["surely"]]
+    surely = [f"{head} head: {text}" if len(said) > 1 else text for head, text in said]
+    found.append(("Significantly better", surely))
     if led:
         found.append(("Cost", _cost(led[0], _at(led[0], rows), tables)))
         found.append(("Gap to all labels", _gap(led[0])))
