@@ -48,13 +48,7 @@ def parts() -> list[Part]:
     return [
         Part("ceiling", "ceiling", "large matrix products in each precision", 10, ceiling),
         *steps[321],
-        Part(
-            "waiting",
-            "waiting",
-            "does anything in a step wait for the GPU? each method without a teacher run",
-            60,
-            waiting,
-        ),
+        Part("waiting", "waiting", "does a step wait for the GPU? methods without a teacher run", 60, waiting),
         Part("determinism", "determinism", "a training twice, with and without `deterministic`", 60, determinism),
         *steps[513],
         Part("threshold", "threshold", "the threshold of OHEM in two ways, of 8 crops", 10, threshold),

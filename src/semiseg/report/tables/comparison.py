@@ -192,13 +192,18 @@ def notes(cell: Cell, findings: Sequence[Finding]) -> dict[str, Any]:
     return {"notes": "; ".join(dict.fromkeys(kinds)) or None}
 
 
+def difference_of(row: Mapping[str, Any], column: str = "delta_p") -> tuple[Any, ...]:
+    """The same for rows that show the same trainings."""
+    return (row[column], *(row.get("trainings") or (id(row),)))
+
+
 def correct(rows: list[dict[str, Any]], column: str = "delta_p") -> None:
     """Holm over a table's differences; the same trainings under two names, as a tuned row and its default, are one."""
     tested: dict[Any, list[dict[str, Any]]] = {}
-    for number, row in enumerate(rows):
+    for row in rows:
         row[f"{column}_holm"] = None
         if row.get(column) is not None:
-            tested.setdefault((row[column], *(row.get("trainings") or (number,))), []).append(row)
+            tested.setdefault(difference_of(row, column), []).append(row)
     adjusted = statistics.holm([same[0][column] for same in tested.values()])
     for same, value in zip(tested.values(), adjusted, strict=True):
         for row in same:

@@ -10,6 +10,7 @@ from semiseg.report import names
 from semiseg.report.cells import FULL, METHOD, STRONG, partition_order
 from semiseg.report.run_health import BANNER, Finding
 from semiseg.report.table import LISTED, Table, View
+from semiseg.report.tables.comparison import difference_of
 from semiseg.report.tables.pairs import LEVEL
 
 NOTHING = "No method can be compared with the supervised baseline yet."
@@ -51,7 +52,7 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
         if row["miou_last_mean"] is not None and not row["source"]:
             places.setdefault(tuple(row[key] for key in PLACE), []).append(row)
     unfit = {one.cell.head for one in findings if one.severity == BANNER and one.cell}
-    tested = len({(row["delta_p"], *row["trainings"]) for row in rows if row["delta_p_holm"] is not None})
+    tested = len({difference_of(row) for row in rows if row["delta_p_holm"] is not None})
     found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit, tested)
              for place, here in places.items()]  # fmt: skip
     answered = [row for row in found if row is not None]
