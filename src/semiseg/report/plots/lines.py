@@ -14,6 +14,10 @@ from semiseg.report.tables import headline
 from semiseg.report.tables.cost import clock, frontier, spent
 
 WINDOW = 10  # points of a loss that are averaged
+PLACES = (  # of a name beside its point, in typographic points
+    (0, 8, "center", "bottom"), (0, -8, "center", "top"), (8, 0, "left", "center"), (-8, 0, "right", "center"),
+    (0, 18, "center", "bottom"), (0, -18, "center", "top"),
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,19 +141,30 @@ def gain_against_cost(rows: Sequence[Row], seconds: str) -> Figure | None:
     axes.plot(*zip(*[point[:2] for point in best], strict=True), color="0.45", lw=1, zorder=0)
     axes.margins(0.14)
     axes.autoscale_view()
-    before = None
-    for x, y, label in best:
-        across, up = axes.transData.transform((x, y)) * 72 / figure.dpi
-        beside = before is not None and across - before[0] < 60 and up - before[1] < 12  # above, names would overlap
-        place = {"xytext": (8, -3), "ha": "left"} if beside else {"xytext": (0, 8), "ha": "center"}
-        axes.annotate(label, (x, y), textcoords="offset points", fontsize="small", **place)
-        before = across, up
     axes.set(
         xlabel=f"{'GPU' if seconds == 'gpu_seconds' else 'CPU'} time of a training ({name})",
         ylabel="mIoU minus supervised (points)",
     )
     style.legend_below(figure, handles, [handle.get_label() for handle in handles])
+    _name(axes, best)
     return figure
+
+
+def _name(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Names beside their points, at the first place that is inside the axes and covers no other name."""
+    axes.figure.draw_without_rendering()  # the layout moves the points
+    inside, taken = axes.get_window_extent(), list[Any]()
+    for x, y, label in points:
+        for across, up, horizontal, vertical in PLACES:
+            name = axes.annotate(
+                label, (x, y), xytext=(across, up), textcoords="offset points", fontsize="small",
+                ha=horizontal, va=vertical,
+            )  # fmt: skip
+            box = name.get_window_extent()
+            if inside.containsx(box.x0) and inside.containsx(box.x1) and not any(map(box.overlaps, taken)):
+                taken.append(box)
+                break
+            name.remove()  # without a free place the legend alone names the point
 
 
 def _miou_over(data: DataFrame, cells: Sequence[Cell], x: str, **options: Any) -> tuple[Figure, Axes, dict[str, Any]]:
