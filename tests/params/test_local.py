@@ -128,6 +128,7 @@ def test_mistakes_are_answered_with_their_file(load, local, sentence):
         ({"recipe": {"iterations": -1}}, {"suites": {"tiny": {"seeds": [7]}}}),
         ({"seeds": [-1]}, {"suites": {"mine": {"extends": "tiny"}}}),
         ({"dataset": "no"}, {"suites": {"tiny": {"title": "Mine"}}}),
+        ({"splits": {"family": ["random:0", "random:1"], "paired": True}}, {"suites": {"mine": {"extends": "tiny"}}}),
     ],
 )
 def test_mistakes_in_params_stay_there(load, tmp_path, change, local):
@@ -136,7 +137,7 @@ def test_mistakes_in_params_stay_there(load, tmp_path, change, local):
     for key, value in change.items():
         raw["suites"]["tiny"][key] = raw["suites"]["tiny"][key] | value if isinstance(value, dict) else value
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(UserError, match=r"\A\S+params\.yaml: suites\.tiny\.[^\n]*\Z"):
+    with pytest.raises(UserError, match=r"\A\S+params\.yaml: suites\.tiny[.:][^\n]*\Z"):
         load(local)
 
 

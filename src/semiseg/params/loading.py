@@ -139,7 +139,7 @@ def _once(found: list[tuple[list[str], str]], bases: dict[str, str]) -> list[tup
     """Report a suite's problem once, not again for every suite that extends it."""
 
     def inherited(keys: list[str], message: str) -> bool:
-        base = bases.get(keys[1]) if keys[:1] == ["suites"] and len(keys) > 2 else None
+        base = bases.get(keys[1]) if keys[:1] == ["suites"] and len(keys) > 1 else None
         return base is not None and (["suites", base, *keys[2:]], message) in found
 
     return [one for one in found if not inherited(*one)]

@@ -158,8 +158,9 @@ def covered(covers: str) -> str:
 
 
 def _count(row: Row) -> str:
-    are = "is" if row["above_supervised"] == 1 else "are"
-    said = f"{row['above_supervised']} of {row['compared']} variants {are} significantly above supervised"
+    variants = "variant" if row["compared"] == 1 else "variants"
+    are = "is" if 1 in (row["above_supervised"], row["compared"]) else "are"
+    said = f"{row['above_supervised']} of {row['compared']} {variants} {are} significantly above supervised"
     if 0 < row["above_supervised"] <= NAMED:
         said += f": {row['above']}"
     if row["below_supervised"]:
