@@ -87,7 +87,7 @@ def test_they_stand_for_the_planned_runs(there, here):
     assert {row["record"]["collected"]["source"] for row in rows(study)} == {"day-1"}
 
 
-def test_what_git_has_is_taken_in_by_every_command(here, capsys):
+def test_what_git_has_is_taken_in_by_every_command_and_removed_with_it(here, capsys):
     shutil.copytree("day-1", "results/tiny/submissions/day-1")
     main(["plan"])
     said = capsys.readouterr().out
@@ -95,6 +95,9 @@ def test_what_git_has_is_taken_in_by_every_command(here, capsys):
     assert "collected: 2 from day-1" in said
     main(["status", "--all"])
     assert "from day-1" in capsys.readouterr().out
+    shutil.rmtree("results/tiny/submissions/day-1")
+    main(["plan"])
+    assert "2 runs, 0 done, 2 left" in capsys.readouterr().out
 
 
 def test_a_training_looks_among_them_first(here, capsys):

@@ -42,9 +42,16 @@ def unpack(suite_dir: Path) -> None:
         return
     with locked(place / ".lock"):
         for path in stale:
+            _remove_copies(suite_dir, path.name)
             shutil.rmtree(path, ignore_errors=True)
         for name in changed:
             _unpack(wanted[name], place / name, suite_dir)
+
+
+def _remove_copies(suite_dir: Path, source: str) -> None:
+    for record in (suite_dir / "runs").glob("*/*/*/*/*/record.json"):
+        if RunFolder(record.parent).source == source and not lease.is_alive(lease.read(record.parent / "lease.json")):
+            shutil.rmtree(record.parent)
 
 
 def _stamp(place: Path) -> str:

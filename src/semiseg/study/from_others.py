@@ -116,7 +116,8 @@ def _same_data(study: Study, run: str, folder: RunFolder, carried: dict[str, Any
     theirs = Evaluations.load(folder / "evaluations.npz").classes
     if ours is None:
         raise UserError(
-            f"{run}: the data set {name} is not prepared here; `snakemake --profile local data_all` prepares it"
+            f"{run}: the data set {name} is not prepared here; "
+            f"`snakemake --profile local data_all --config suite={study.name}` prepares it"
         )
     if ours != theirs:
         raise UserError(
@@ -127,7 +128,8 @@ def _same_data(study: Study, run: str, folder: RunFolder, carried: dict[str, Any
     lists = {peek_json(product.files[0], "sha256") for product in study.splits.values()} - {None}
     if not lists:
         raise UserError(
-            f"{run}: the lists of {study.name} are not made here; `snakemake --profile local splits_all` makes them"
+            f"{run}: the lists of {study.name} are not made here; "
+            f"`snakemake --profile local splits_all --config suite={study.name}` makes them"
         )
     if carried["split"] not in lists:
         split = "/".join(map(str, carried["config"]["split"].values()))
