@@ -23,6 +23,7 @@ from semiseg.report.tables import published
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/methods"
 WRITTEN = "Written by `scripts/method_pages.py` from `src/semiseg/methods/`, the published figures and `results/`.\n"
+COST = "seconds of a GPU or CPU"
 SHARED = {
     "joint": "joint: labelled and unlabelled images share a forward pass of the student, and its batch statistics",
     "separate": "separate: labelled images have a forward pass of their own",
@@ -65,12 +66,18 @@ def _facts(one: Described) -> list[str]:
         "fidelity": one.fidelity or "–",
         "batch norm": _batch_norm(one, kind),
         "reports": f"the {method.reports}",
-        "images that pass in a step": f"labelled x {passes.labelled:g} and unlabelled x {passes.unlabelled:g} with "
-        f"gradient, unlabelled x {passes.without_gradient:g} without{times}",
+        "images that pass in a step": f"{_images(passes.labelled, passes.unlabelled)} with gradient, "
+        f"{_images(passes.labelled_without_gradient, passes.without_gradient)} without{times}"
+        + (" (a pass of the decoder alone counts 0.3)" if passes.unlabelled % 1 else ""),
         "runs that it needs": ", ".join(f"{words} (`{name}`)" for words, name, _ in needed) or "none",
-        "arithmetic": _arithmetic(one.name, needed),
+        "arithmetic": _arithmetic(one.name, method.head, needed),
     }
     return ["| | |", "|---|---|", *(f"| {key} | {text} |" for key, text in rows.items()), ""]
+
+
+def _images(labelled: float, unlabelled: float) -> str:
+    known = {"labelled": labelled, "unlabelled": unlabelled}
+    return " and ".join(f"{name} x {times:g}" for name, times in known.items() if times) or "none"
 
 
 def _batch_norm(one: Described, kind: type[methods.Method]) -> str:
@@ -98,14 +105,15 @@ def _needed(name: str, options: Any) -> list[tuple[str, str, Any]]:
     return found
 
 
-def _arithmetic(name: str, needed: Sequence[tuple[str, str, Any]]) -> str:
+def _arithmetic(name: str, head: str, needed: Sequence[tuple[str, str, Any]]) -> str:
     """The cost of a step with as many labelled as unlabelled images, as in the demo's recipe."""
-    own, baseline = (_step_gflops(one, methods.load(one).Options()) for one in (name, "supervised"))
-    text = f"a step takes {own / baseline:.1f} times that of `supervised`"
+    options = methods.load("supervised").Options.model_validate({"head": head})
+    own, baseline = _step_gflops(name, methods.load(name).Options()), _step_gflops("supervised", options)
+    text = f"a step takes {own / baseline:.1f} times that of `supervised`" + (" with a mask head" * (head == "mask"))
     if needed:
         whole = own + sum(_step_gflops(one, options) for _, one, options in needed)
         text += f", {whole / baseline:.1f} times with one of each run that it needs"
-    return f"{text} (counted, of segmentation networks)"
+    return f"{text} (passes of the segmentation network `small`, as `semiseg plan` counts them)"
 
 
 @functools.cache
@@ -123,23 +131,36 @@ def _step_gflops(name: str, options: Any) -> float:
 
 
 def _official(name: str) -> list[str]:
-    """Figures of the method's authors: one row per set-up, by number of labelled images."""
-    rows: dict[tuple[str, ...], list[tuple[int, str]]] = defaultdict(list)
+    """One row per set-up, by number of labelled images; re-runs by others than the named source are left out."""
+    rows: dict[tuple[str, ...], list[tuple[int, str, str]]] = defaultdict(list)
     for figure in published.figures():
         row = figure.row
         if figure.method == name and not published.SECONDHAND.search(row["method"]):
-            mark = "" if figure.confirmed else "*"
-            key = tuple(str(row[column]) for column in ("method", "protocol", "backbone", "head", "source"))
-            rows[key].append((row["labelled_images"], f"{row['labelled_images']}: {figure.value:g}{mark}"))
+            value = f"{figure.value:g}{'' if figure.confirmed else '*'}"
+            key = tuple(str(row[column]) for column in ("method", "protocol", "backbone", "head", "rule", "source"))
+            rows[key].append((row["labelled_images"], str(row["partition"]), value))
     if not rows:
         return []
-    head = ["## Official results\n", "mIoU in percent by number of labelled images; * was not read at its source.\n"]
-    head += ["| as | lists | encoder | head | mIoU | source |", "|---|---|---|---|---|---|"]
+    head = [
+        "## Published results\n",
+        "mIoU in percent by number of labelled images; * was not read at the source, which may be another paper. The",
+        "checkpoint is that of the last or of the best epoch, where the source says so.\n",
+    ]
+    head += ["| as | lists | encoder | head | checkpoint | mIoU | source |", "|---|---|---|---|---|---|---|"]
     lines = [
-        f"| {method} | {lists} | {encoder} | {network} | {', '.join(text for _, text in sorted(found))} | {source} |"
-        for (method, lists, encoder, network, source), found in rows.items()
+        f"| {' | '.join([*setup, rule.replace('unstated', '–'), _by_labels(found), source])} |"
+        for (*setup, rule, source), found in rows.items()
     ]
     return [*head, *lines, ""]
+
+
+def _by_labels(found: list[tuple[int, str, str]]) -> str:
+    """Where one number of labels has several figures, the partition tells them apart."""
+    numbers = [labelled for labelled, _, _ in found]
+    return ", ".join(
+        f"{labelled if numbers.count(labelled) == 1 else partition}: {value}"
+        for labelled, partition, value in sorted(found)
+    )
 
 
 def _ours(name: str) -> list[str]:
@@ -157,8 +178,31 @@ def _ours(name: str) -> list[str]:
                 lines.append(_line(row, seconds.get(_place(row), [])))
     if not lines:
         return []
-    head = "| suite | labelled | variant | network | runs | mIoU | against supervised | seconds of a GPU or CPU |"
-    return ["## Our results\n", head, "|---|---|---|---|---|---|---|---|", *lines, ""]
+    columns = ("suite", "labelled", "variant", "network", "runs", "mIoU", "baseline", "against supervised", COST)
+    head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    about = "The baseline is the supervised network of the same kind and head, over the same lists and seeds."
+    return [
+        "## Our results\n",
+        " ".join([about, *_overridden(name)]) + "\n",
+        *head,
+        *lines,
+        "",
+    ]
+
+
+def _overridden(name: str) -> list[str]:
+    """Sentences on the options that the committed studies change for all variants of a method."""
+    suites = loading.load(ROOT / "params.yaml", local=False).suites
+    studies = [path.parent.parent.name for path in _committed("results/*/tables/comparison.csv")]
+    changed = {
+        study: {key: value for entry in suites[study].methods.get(name, ()) for key, value in entry.options.items()}
+        for study in studies
+    }
+    return [
+        f"`{study}` sets {names.joined([f'`{key}: {value}`' for key, value in options.items()])}."
+        for study, options in changed.items()
+        if options
+    ]
 
 
 @functools.cache
@@ -175,7 +219,8 @@ def _line(row: dict[str, str], seconds: list[float]) -> str:
         delta += f" [{float(row['delta_ci_low']):+.1f}, {float(row['delta_ci_high']):+.1f}]"
     took = f"{sum(seconds) / len(seconds):.0f}" if seconds else ""
     cells = (row["suite"], row["labelled"], row["variant"], row["network"], row["seeds"])
-    return f"| {' | '.join(cells)} | {float(row['miou_last_mean']):.1f}{spread} | {delta} | {took} |"
+    baseline = row["baseline_miou_last_mean"] and f"{float(row['baseline_miou_last_mean']):.1f}"
+    return f"| {' | '.join(cells)} | {float(row['miou_last_mean']):.1f}{spread} | {baseline} | {delta} | {took} |"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -29,6 +29,7 @@ Written by `scripts/params_reference.py` from the schema. Keys without a default
 """
 WORDS = {int: "integer", float: "number", str: "text", bool: "`true`, `false`", Path: "path"}
 BLOCKS = (
+    ("params.yaml", schema.Params),
     ("datasets.NAME", DatasetConfig),
     ("suites.NAME", schema.Suite),
     ("suites.NAME.splits", schema.Splits),

@@ -103,13 +103,15 @@ def result(
         return {"last": at, "best": at, "lastk": {"miou": miou, "k": 1, "iterations": [iterations]},
                 "curves": {"test": [miou + difference for difference in shape[:-1]] + [miou]}}  # fmt: skip
 
+    run = f"runs/pocket/{split}/{method}/{variant}/{head}/seed{seed}"
     evaluated = {
-        "classes": ["a", "b"], "evaluated_on": "test", "selected_on": "val", "spec_sha256": "0" * 64,
+        "classes": ["a", "b"], "evaluated_on": "test", "selected_on": "val",
+        "spec_sha256": files.sha256_bytes(run.encode()),
         "iterations": [iterations // 3, 2 * iterations // 3, iterations],
         "networks": {"student": scores(student), "teacher": scores(teacher)},
     }  # fmt: skip
     return {
-        "suite": "made", "run": f"runs/pocket/{split}/{method}/{variant}/{head}/seed{seed}", "dataset": "pocket",
+        "suite": "made", "run": run, "dataset": "pocket",
         "split": split, "split_family": FULL if partition == FULL else family, "partition": partition,
         "split_sha256": files.sha256_bytes(split.encode()), "labelled": labelled, "unlabelled": 240 - labelled,
         "method": method, "variant": variant, "options": options or {}, "head": head, "seed": seed, "network": network,

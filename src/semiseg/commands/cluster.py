@@ -8,9 +8,8 @@ from typing import Any
 
 def define(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser(
-        "check", help="list the cluster's resources, propose a site file, and name likely problems"
-    )
+    summary = "list the cluster's resources, propose a site file, and name likely problems"
+    check = actions.add_parser("check", help=summary, description=summary)
     check.add_argument("--suite", help="default: the suite that params.yaml names")
     check.add_argument("--write", action="store_true", help="write slurm/site.yaml unless it exists")
     check.set_defaults(run=run)

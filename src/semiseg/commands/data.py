@@ -20,7 +20,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     action = actions.add_parser("weights", help=summary, description=summary)
     action.add_argument("suite", nargs="?", help="name of a suite in params.yaml (default: the present one)")
     action.set_defaults(run=weights)
-    action = actions.add_parser("init", help="inspect a folder of images; propose classes.yaml and suites")
+    summary = "inspect a folder of images; propose classes.yaml and suites"
+    action = actions.add_parser("init", help=summary, description=summary)
     action.add_argument("folder", type=Path, help="folder that holds images/ and masks/")
     action.add_argument("--write", action="store_true", help="write the data set and its suites into params.local.yaml")
     action.add_argument("--weights", type=Path, metavar="FILE", help="pretrained encoder weights (.safetensors)")

@@ -21,8 +21,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     foreign = parser.add_argument_group("weights that were trained elsewhere")
     foreign.add_argument("--weights", type=Path, metavar="FILE", help="a state dict: .pt, .pth or .safetensors")
-    foreign.add_argument("--network", nargs="+", default=(), metavar="KEY=VALUE", help="besides what the suite says")
-    foreign.add_argument("--protocol", nargs="+", default=(), metavar="KEY=VALUE", help="besides what the suite says")
+    foreign.add_argument("--network", nargs="+", default=(), metavar="KEY=VALUE", help="replaces the suite's keys")
+    foreign.add_argument("--protocol", nargs="+", default=(), metavar="KEY=VALUE", help="replaces the suite's keys")
     foreign.add_argument("--head", choices=("pixel", "mask"), default="pixel")
     foreign.add_argument("--prefix", default="", help="of the keys that belong to the network, such as `teacher.`")
     foreign.add_argument(

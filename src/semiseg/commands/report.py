@@ -21,7 +21,8 @@ PARTS = ("tables", "plots", "html", "all", "early", "verify", "bundle")
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "part", nargs="?", choices=PARTS, default="all",
-        help="early: a report of the runs that have ended so far; verify: rebuild a committed study and compare; "
+        help="all: tables, plots and html; early: a report of the runs that have ended so far; "
+        "verify: rebuild a committed study and compare; "
         "bundle: one zip of a study",
     )  # fmt: skip
     parser.add_argument("folder", nargs="?", type=Path, help="with verify and bundle: a study, results/SUITE")

@@ -10,18 +10,19 @@ L_D = {} & \tfrac12 \operatorname{mean}_j [- \log (1 - D(P)_j)] \\
 \end{split}
 $$
 
-$S$ are the pixels with $D(P)_j > T_{\text{semi}}$. The halves in $L_D$ are those of the code. The paper writes sums
-over pixels. These are means, as in its code; its weights would not fit sums. Padding of unlabelled images has no loss;
-in the code it takes part. The variant `adv` has $\lambda_{\text{semi}} = 0$, which is how the code switches
-$L_{\text{semi}}$ off. The paper's rows "+L_adv" may use labelled images only; `lambda_adv_unlabelled: 0` does
-that (an arm in the suite).
+$S$ are the pixels with $D(P)_j > T_{\text{semi}}$. The halves in $L_D$ are those of the code. The paper sums over
+pixels. Here, as in its code, these are means, which its weights fit. $P$ are the predicted probabilities, $Y$ the
+labels. The option $\lambda_{\text{adv}}$ has one value for labelled and one for unlabelled images. Padding of
+unlabelled images has no loss; in the code it takes part. The variant `adv` has $\lambda_{\text{semi}} = 0$, which is
+how the code switches $L_{\text{semi}}$ off. The paper's rows "+L_adv" may use labelled images only;
+`lambda_adv_unlabelled: 0` does that (an arm in the suite `paper_advsemiseg`).
 
 Reference: Hung, Tsai, Liou, Lin, Yang: Adversarial Learning for Semi-Supervised Semantic Segmentation. BMVC 2018.
 Code: hfslyc/AdvSemiSeg at 841d546.
 
 Known to go wrong:
-- The published figures start from COCO weights (according to the code; the text says ImageNet). They were not
-  reproduced with ImageNet weights. They are not comparable with figures of methods that start from ImageNet weights.
+- The published figures start from COCO weights (according to the code; the text says ImageNet). Whether they hold with
+  ImageNet weights is not known. They are not comparable with figures of methods that start from ImageNet weights.
 - The discriminator becomes too strong; its loss should stay between 0.2 and 0.5.
 - If no pixel passes $T_{\text{semi}}$, $L_{\text{semi}}$ is 0. The diagnostics of a run show the share of pixels that
   pass.

@@ -12,8 +12,9 @@ is
 
 $$ c_i = \operatorname{mean}_j \max_k p^t_{jk} \left( 1 - \frac{H(p^t_j)}{\log K} \right) $$
 
-Before images are mixed with each other, image $i$ receives a box of a labelled image with probability $1 - c_i$. In the
-code the teacher is a copy of the student in the first epoch; here it uses the recipe's warm start, as in every method.
+Images are mixed by CutMix. With probability $1 - c_i$ the image $i$ first gets a box of a labelled image, and this copy
+is pasted into another image. In the code the teacher is a copy of the student in the first epoch; here it uses the
+recipe's warm start, as in every method.
 
 Reference: Zhao, Yang, Long, Pi, Zhou, Wang: Augmentation Matters: A Simple-yet-Effective Approach to Semi-supervised
 Semantic Segmentation. CVPR 2023.
@@ -21,7 +22,7 @@ Code: ZhenZHAO/AugSeg at 7ead870.
 
 Known to go wrong:
 - The published figures are best epochs: with 92 labels the best is 71.09 and the last 65.05. A user reports 63.5.
-- Labelled pixels are pasted into images with unsure predictions; with few labels they come from the same few images.
+- Labelled pixels are pasted where predictions are unsure; with few labels they come from the same few images.
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@ r"""CorrMatch (Sun et al., CVPR 2024): correlated pixels share predictions and l
 $$ A = \operatorname{softmax}\left( f_1^{\top} f_2 / \sqrt{C} \right), \quad q = p A $$
 $$ L = L_l + \tfrac12 \sum_{k \in \{h, s, f, q\}} \lambda_k L_k $$
 
-$f_1$ and $f_2$ are projections of the coarsest features; $q$ spreads the logits $p$, with a gradient through $A$ only.
-$L_l$ is the mean of the supervised losses $L_x(p) / 2$ and $L_x(q) / 2$, and $L_q$ that of $L_h(q)$ and $L_w(q)$.
-$L_h$ is the cross-entropy of the strong view on sure and on reached pixels, $L_f$ and $L_w$ that of the weak view on
-sure pixels with dropped features and without, $L_s$ the KL divergence from weak to strong view on sure pixels.
+$f_1$ and $f_2$ are projections of the coarsest features with $C$ channels, the number of classes; $q$ spreads the
+logits $p$, with a gradient through $A$ only. $L_l$ is the mean of the supervised losses $L_x(p) / 2$ and $L_x(q) / 2$,
+and $L_q$ that of $L_h(q)$ and $L_w(q)$. $L_h$ is the cross-entropy of the strong view on sure and on reached pixels,
+$L_f$ and $L_w$ that of the weak view on sure pixels with dropped features and without, $L_s$ the KL divergence from
+weak to strong view on sure pixels.
 
 A pixel is sure at a confidence of $\tau$ or more. $\tau$ follows, with momentum, the mean over the predicted classes of
 their largest confidence. A drawn row of $A$, scaled to [0, 1], covers the pixels above 1/2. If a share of at least
@@ -53,7 +54,7 @@ class CorrMatch(Method):
         lambda_shared: float = Field(0.25, ge=0)
         dropout: float = Field(0.5, ge=0, lt=1)  # channels dropped from the encoder's features; code
         cutmix_probability: float = Field(0.5, ge=0, le=1)  # code
-        width: int = Field(256, ge=1)  # channels of the projection; code, but without its dropout of 0.1
+        width: int = Field(256, ge=1)  # channels of the layer before f1 and f2; code, without its dropout of 0.1
         rows: int = Field(128, ge=0)  # rows of A for the whole batch; code; 0: no pixel is reached
         soft_in_box: bool = True  # code
 

@@ -9,11 +9,14 @@ L_u = \frac1N \sum_j & \mathbb{1}[\max p_w(j) \ge \tau] \\
 \end{split}
 $$
 
+$p_w$ and $p_s$ are predictions for the weak and the strong view. $N$ counts all valid pixels, also those below $\tau$.
+
 Reference: Sohn et al.: FixMatch. NeurIPS 2020; for segmentation as re-implemented with UniMatch (CVPR 2023).
 Code: LiheYoung/UniMatch at 0324f3d (fixmatch.py).
 
 Known to go wrong:
-- With a threshold of 0.95 and few labels, almost no pixel may be selected for many iterations; rare classes never are.
+- With a threshold of 0.95 and few labels, almost no pixel may be selected for many iterations, and of rare classes none
+  at all.
 - Published figures are those of the best epoch on the reported set.
 """
 

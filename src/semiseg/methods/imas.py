@@ -14,6 +14,10 @@ l_i = \frac{1}{HW} \sum_j & \mathbb{1}[\text{conf}^t_{ij} \ge \tau] \\
 \end{split}
 $$
 
+$l_i$ is computed on two images, and both losses are averaged: on $e_i$ times the strong plus $1 - e_i$ times the weak
+view, and on a CutMix of weak views. A batch has a CutMix with a probability of the mean of $e$; the easiest image is
+then pasted into the hardest, and so on. Without it the first loss stands alone.
+
 $\rho$ is the share of pixels with confidence $\tau$ or more. $\operatorname{wIoU}$ is the sum over classes of IoU times
 the class's share in the prediction after the semicolon. The mean over $j$ counts ALL pixels; rejected pixels count as
 0. A large $e$ means easy (the code calls it hardness). Padding counts neither in $\rho$ and $\operatorname{wIoU}$ nor
@@ -67,7 +71,7 @@ class IMAS(Method):
         # The class without weight. `first` is the published code: class 0, background on VOC but road on Cityscapes;
         # `background` leaves a class out only if the data set has a background class
         ignored_class: Literal["background", "first", "none"] = "background"
-        operations: int = Field(2, ge=1)  # probability for the strong view; code
+        operations: int = Field(2, ge=1)  # number of operations drawn for the strong view; code
 
     tuned = STRONG_VIEWS | {
         "confidence": Between(0.5, 0.98),

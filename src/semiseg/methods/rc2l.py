@@ -27,11 +27,11 @@ L = {} & L_{\text{MaskFormer}} + \lambda_{\text{rmc}} \text{RMC} + \lambda_{\tex
 $$
 
 RMC contrasts masks, RFC features; RCC compares classes; SMC compares the semantic maps $s$ and $t$ above the confidence
-$\tau_c$ (`threshold`). $L_{\text{MaskFormer}}$ is the loss on labelled images. The cost is that of $N K$ pairs
+$\tau_c$ (`confidence`). $L_{\text{MaskFormer}}$ is the loss on labelled images. The cost is that of $N K$ pairs
 of regions; pixel contrast has $(HW)^2$ pairs of pixels.
 
-The paper's code is not public, and neither is its text except for abstract, captions and a short review. Known, and
-used here:
+The paper's code is not public, and we could not read its text, only the abstract, figure captions and a short review.
+Known, and used here:
 
 - regions in place of pixels, because pixel contrast costs the square of the number of pixels;
 - an EMA teacher, and a network that classifies masks, as MaskFormer does, with $N$ queries in the student;
@@ -47,7 +47,8 @@ Segmentation. IJCAI 2022.
 Known to go wrong:
 - A mask head learns more slowly than a pixel head and ends far below it on short schedules, also in the supervised
   baseline. The method is compared only with the baseline with a mask head.
-- While the teacher is unsure, no region passes the threshold, and the three region losses are 0.
+- While the teacher is unsure, too few pixels reach `confidence` for a region of `min_area`, and the three region losses
+  are 0.
 """
 
 from __future__ import annotations

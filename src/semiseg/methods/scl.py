@@ -9,19 +9,19 @@ L = L_x + w(t) \big[ & \lambda_{\text{cons}} \tfrac1N \textstyle\sum_j \sum_c (p
 \end{split}
 $$
 
-The images are mixed by CutMix. Both pixels of a pair lie on one side of the mix, because the two sides show two scenes.
-All pairs of an $H \times W$ map cost $(HW)^2$; $n$ pixels drawn inside the box cost $n^2$, whatever the size of the
-image.
+$w(t)$ is the ramp-up of Mean Teacher. The images are mixed by CutMix. Both pixels of a pair lie on one side of the mix,
+because the two sides show two scenes. All pairs of an $H \times W$ map cost $(HW)^2$; $n$ pixels drawn inside the box
+cost $n^2$, whatever the size of the image.
 
-The paper's text and code are not public. Known from abstract and reviews, and used here:
+The paper's code is not public, and we could not read its text. Known from the abstract and reviews, and used here:
 
 - a mean teacher, and a loss on the similarities between pixels of student and teacher;
 - CutMix, which makes this loss cheap: pairs consist of pixels sampled inside the boxes;
 - pseudo-labels of the teacher from several augmentations (`mirror`);
 - boundary-label relaxation as the loss on labelled images (`boundary_relaxation`; off by default, for equal terms).
 
-Known, but not used: DeepLabV3+ with WideResNet-38 and video propagation. Not known, and a free choice here: the form of
-$a_{ij}$ and of the loss, the vector $p$ (class probabilities), every weight, the number of pixels, the distribution
+Reported, but not used: DeepLabV3+ with WideResNet-38 and video propagation. Not known, and a free choice here: the form
+of $a_{ij}$ and of the loss, the vector $p$ (class probabilities), every weight, the number of pixels, the distribution
 of the boxes, the teacher's momentum, the ramp-up.
 
 Reference: Kim, Jang, Park, Jeong: Structured Consistency Loss for semi-supervised semantic segmentation. arXiv
@@ -30,7 +30,7 @@ Reference: Kim, Jang, Park, Jeong: Structured Consistency Loss for semi-supervis
 Known to go wrong:
 - The published figures (Cityscapes, all labels and the extra images) do not test this reading: they come from another
   network, pre-training and schedule.
-- Cosine similarity of probabilities is close to 1 for most pairs, so $L_{\text{SC}}$ is small if predictions are sure.
+- While predictions are unsure, the cosine is close to 1 for nearly all pairs, so $L_{\text{SC}}$ is small.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class SCL(Method):
 
     class Options(PseudoLabelOptions):
         lambda_consistency: float = Field(1.0, ge=0)  # free choice: as in CutMix-Seg, which has the same term
-        lambda_structured: float = Field(1.0, ge=0)  # free choice: makes the term as large as the pixel term
+        lambda_structured: float = Field(1.0, ge=0)  # free choice: the same weight as the pixel term
         structured: bool = True
         scope: Literal["box", "full"] = "box"  # full: all pairs within either side of the border
         pixels: int = Field(256, ge=2)  # free choice: drawn inside the box (scope box)

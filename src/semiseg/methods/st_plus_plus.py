@@ -10,13 +10,13 @@ $$ L = \tfrac12 (L_x + L_u) $$
 
 $\hat y_i^{(k)}$ is the prediction of the teacher's $k$-th earlier weights on image $i$, $\hat y_i$ that of its last
 weights. $L$ is the loss of every student; $L_u$ is the recipe's criterion on strong views of unlabelled images with
-their given labels. Labels are computed once, from the mean prediction over scales and mirror images. A cut-out box
-is filled with noise and has no label. The variant `st` has one student, which learns from the teacher's labels of all
-images.
+their given labels. Labels are computed once, from the mean prediction over scales and mirror images. A cut-out box is
+filled with one random colour and has no label. The variant `st` has one student, which learns from the teacher's labels
+of all images.
 
 The code draws its batches from one pool with as many labelled as unlabelled images; here each batch has fixed numbers
-of both. The code uses the best epoch on the validation set of teacher and first student; here it is the last epoch. In
-the code the noise of a box differs from pixel to pixel; here a box has one colour.
+of both. Of the teacher and of the first student the code keeps the epoch that is best on the validation set; here it is
+the last. In the code each pixel of a cut-out box has a random colour.
 
 Reference: Yang, Zhuo, Qi, Shi, Gao: ST++: Make Self-training Work Better for Semi-supervised Semantic Segmentation.
 CVPR 2022. Code: LiheYoung/ST-PlusPlus at f4e7a57.
@@ -62,7 +62,7 @@ class STPlusPlus(Method):
         stage: Literal["first", "last"] = "last"  # which student
         reliable: float = Field(0.5, gt=0, le=1)  # share of the images that the first student learns from; paper
         cutout_probability: float = Field(0.5, ge=0, le=1)  # code
-        scales: tuple[Positive, ...] = Field((0.5, 0.75, 1.0, 1.5, 2.0), min_length=1)  # for given labels; code
+        scales: tuple[Positive, ...] = Field((0.5, 0.75, 1.0, 1.5, 2.0), min_length=1)  # to make labels; code
 
     # Ranges for the last student only: earlier stages do not change, and are trained once for all trials.
     tuned = STRONG_VIEWS | {"cutout_probability": Between(0.0, 1.0)}

@@ -6,13 +6,13 @@ $L_x$ is the recipe's criterion on the weak view. Variants that are harder to be
 
 - `bn`: unlabelled images pass through the student together with labelled images. They have no loss, but contribute to
   the statistics of batch norm, as in most methods.
-- `strong`: $L = \tfrac12 (L_x + L_s)$. $L_s$ is the criterion on strong views of the labelled images, mixed with each
-  other and with their labels by CutMix. The EMA teacher is reported.
+- `strong`: $L = \tfrac12 (L_x + L_s)$. $L_s$ is the criterion on strong views of the labelled images; CutMix
+  mixes these images together with their labels. The EMA teacher is reported.
 - `strong_long`: `strong` with more iterations, for as many FLOPs as the suite's most expensive method.
 
 Known to go wrong:
 - With few labels, batch norm estimates its statistics from few images. Compare a method with `bn` before its gain is
-  attributed to its loss: sharing the forward pass with unlabelled images already improves the statistics.
+  attributed to its loss: sharing the forward pass with unlabelled images may improve the statistics.
 - `strong` helps only if the strong colours suit the data; `recipe.augment.strength` is the same for all methods.
 """
 

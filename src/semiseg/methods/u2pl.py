@@ -13,8 +13,8 @@ $100 - \alpha_t$. $L_c$ is a mean over the classes $c$ that occur and over their
   lowest $\alpha_t$ percent;
 - $z^+$: the mean of the teacher's vectors for all these pixels, without $\delta_p$;
 - $z^-$: drawn from a first-in-first-out memory of the teacher's vectors, which holds unlabelled pixels with $H_j$ in
-  the highest $\alpha_t$ percent where $c$ ranks from low_rank to below high_rank, and labelled pixels of other classes
-  where $c$ ranks below low_rank.
+  the highest $\alpha_t$ percent where $c$ has a rank from low_rank to below high_rank (0: the most likely class), and
+  labelled pixels of other classes where the rank of $c$ is less than low_rank.
 
 Percentiles, $z$ and $z^+$ are computed over the batch of all processes, without padding. Unlike in the code, the
 teacher predicts in evaluation mode, and the representation head uses the decoder's last features without dropout.
@@ -70,7 +70,7 @@ class U2PL(Method):
         memory: int = Field(30_000, ge=1)  # vectors per class; code
         memory_first: int = Field(50_000, ge=1)  # vectors of class 0; code
         representation: int = Field(256, ge=1)  # channels; code
-        contrast: Literal["paper", "code"] = "paper"  # differences: see above
+        contrast: Literal["paper", "code"] = "paper"  # code: with two faults of the published code (issues 171 and 111)
 
     @classmethod
     def check(cls, options, setting) -> None:

@@ -22,7 +22,7 @@ class Batch(Strict):
 
 class Optimiser(Strict):
     name: Literal["sgd", "adamw"] = "sgd"
-    lr: float = Field(gt=0, description="initial learning rate of the encoder")
+    lr: float = Field(gt=0, description="base learning rate of the encoder")
     head_lr_multiplier: float = Field(
         1.0, gt=0, description="factor on the learning rate of everything but the encoder"
     )
@@ -87,7 +87,7 @@ class Engine(Strict):
     )
     compile: bool = Field(True, description="use torch.compile, on GPUs only")
     deterministic: bool = Field(
-        False, description="on GPUs: give the same bits in every execution, which is slower (engine.md)"
+        False, description="on GPUs: deterministic algorithms only, which are slower (engine.md)"
     )
 
 
@@ -95,7 +95,7 @@ class Recipe(Strict):
     network: NetworkConfig
     crop: sides(SMALLEST_CROP) = Field(description="side, or height and width, of the training crop in pixels")
     batch: Batch
-    iterations: int = Field(ge=1, description="training steps, the same for every method")
+    iterations: int = Field(ge=1, description="training steps, the same for every method but `strong_long`")
     optimiser: Optimiser
     # A transformer that classifies masks needs a different learning rate from a convolution.
     mask_head_optimiser: Optimiser | None = Field(
@@ -104,14 +104,15 @@ class Recipe(Strict):
     criterion: Criterion = Criterion()
     augment: Augment = Augment()
     ema: Ema | None = Field(
-        Ema(), description="averaging of the teacher's weights; null: no teacher, for methods that need none"
+        Ema(),
+        description="averaging of the student's weights into the teacher; null: no teacher, for methods that need none",
     )
     engine: Engine = Engine()
     # `joint` and `separate` hold for all methods; `official` follows each method's published code (docs/methods).
     batch_norm: Literal["official", "joint", "separate"] = Field(
         "official",
         description="joint: labelled and unlabelled images share a forward pass and its batch statistics; separate: "
-        "they do not; official: as in the method's own code",
+        "they do not; official: as in the method's own code, or as its page says",
     )
     gpus: int = Field(1, ge=1, description="GPUs of one training, all on one node; the batch is divided among them")
 

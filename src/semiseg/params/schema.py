@@ -159,14 +159,14 @@ class Suite(Strict):
 
 
 class Params(Strict):
-    suite: str
+    suite: str = Field(description="the suite that commands take without `--suite`")
     dataset: str = Field("", description="data set whose manifest DVC tracks")
     plugins: tuple[str, ...] = Field(
         (), description="Python files that add methods, kinds of data set, architectures or metrics"
     )
-    datasets: dict[str, DatasetConfig]
+    datasets: dict[str, DatasetConfig] = Field(description="name -> data set")
     methods: dict[str, dict[str, Any]] = Field({}, description="options of each method in all suites")
-    suites: dict[str, Suite]
+    suites: dict[str, Suite] = Field(description="name -> suite")
     _origin: Origin | None = PrivateAttr(None)
 
     def at(self, path: str) -> str:

@@ -12,7 +12,7 @@ from semiseg.base.strict import Strict
 class Tune(Strict):
     """Every method gets the same number of trials, judged on val only; the row `tuned` has the best trial's setting.
 
-    The first trial is the default setting. Each method's file declares the ranges of the others.
+    The first trial is the default setting. The others are drawn from the ranges that each method's file declares.
     """
 
     at: str = Field(description="partition of the trials and of the rows `tuned`")

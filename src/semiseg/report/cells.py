@@ -157,6 +157,11 @@ class Cell(Described):
         return tuple(run for run in self.runs if run.done)
 
     @property
+    def trainings(self) -> list[str]:
+        """What the finished runs were trained with; the same for cells that show the same trainings."""
+        return sorted(run.eval["spec_sha256"][:12] for run in self.finished)
+
+    @property
     def single(self) -> bool:
         """One training: no standard deviation, no p value, never bold."""
         return len(self.finished) < 2

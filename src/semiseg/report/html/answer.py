@@ -135,7 +135,7 @@ def _warnings(rows: Sequence[Row], tables: Tables) -> list[str]:
     measured = [row for row in rows if row["miou_last_mean"] is not None]
     reading = list(dict.fromkeys(row["label"] for row in measured if row["fidelity"] == "our reading"))
     if reading:
-        said.append(f"Our reading of a paper whose code or text is not public: {_listed(reading)}.")
+        said.append(f"Our reading of a paper without public code: {_listed(reading)}.")
     for what, words in SUMMED_UP.items():
         found = list(dict.fromkeys(row["label"] for row in here if row["kind"] == what))
         if found:

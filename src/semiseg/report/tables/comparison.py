@@ -129,7 +129,7 @@ def identity(cell: Cell) -> dict[str, Any]:
         "selected_on": evaluated.get("selected_on"),
         "crop": crop_text(cell.crop),
         "lists": len({run.drawn[0] for run in cell.runs}),
-        "trainings": sorted(run.eval["spec_sha256"][:12] for run in cell.finished),
+        "trainings": cell.trainings,
         "seeds": len(cell.finished),
         "seeds_planned": len([run for run in cell.runs if run.state != "not_applicable"]),
         "state": cell.state,
@@ -211,11 +211,11 @@ def correct(rows: list[dict[str, Any]], column: str = "delta_p") -> None:
 
 
 def _standing(cell: Cell, group: Group | None) -> dict[str, Any]:
-    if group is None or cell not in group.ranked:
+    ranked = [one.trainings for one in group.ranked] if group else []
+    if group is None or cell.trainings not in ranked:
         return {}
-    leading = group.leading
-    told_apart = 3 <= len(group.ranked) > len(leading)
-    return {"leading": cell in leading, "bold": cell in leading and told_apart}
+    leads = cell.trainings in [one.trainings for one in group.leading]
+    return {"leading": leads, "bold": leads and 3 <= len(ranked) > len(group.leading)}
 
 
 def place(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -50,7 +50,9 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
     places: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if row["miou_last_mean"] is not None and not row["source"]:
-            places.setdefault(tuple(row[key] for key in PLACE), []).append(row)
+            here = places.setdefault(tuple(row[key] for key in PLACE), [])
+            if row["trainings"] not in [one["trainings"] for one in here]:  # a tuned row may be the default
+                here.append(row)
     unfit = {one.cell.head for one in findings if one.severity == BANNER and one.cell}
     tested = len({difference_of(row) for row in rows if row["delta_p_holm"] is not None})
     found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit, tested)

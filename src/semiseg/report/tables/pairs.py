@@ -61,11 +61,15 @@ class Group:
 
 
 def groups(records: Records) -> dict[tuple[str, ...], Group]:
-    """By setting; only settings in which at least two cells can be compared. Controls are not among the candidates."""
+    """By setting; only settings in which at least two cells can be compared.
+
+    Controls are not among the candidates, nor is a second cell of the same trainings, as a tuned one at the default.
+    """
     found: dict[tuple[str, ...], list[Cell]] = {}
     for cell in records.cells():
-        if cell.role != CONTROL and not cell.single:
-            found.setdefault(cell.setting, []).append(cell)
+        known = found.setdefault(cell.setting, [])
+        if cell.role != CONTROL and not cell.single and cell.trainings not in [one.trainings for one in known]:
+            known.append(cell)
     return {setting: _group(records, cells) for setting, cells in found.items() if len(cells) > 1}
 
 
