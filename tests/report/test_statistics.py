@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -194,6 +195,21 @@ def test_intervals_over_lists_cover_what_they_claim(list_sd):
         naive += naive_one.low <= 0 <= naive_one.high
     assert covered / 2000 > 0.93 and interval.covers == "seeds+lists+images"
     assert naive / 2000 < 0.85 or list_sd == 0
+
+
+@pytest.mark.parametrize(("trainings", "seed_sd"), [(3, 3.5), (3, 8.0), (5, 4.5)])
+def test_small_p_values_are_as_rare_as_they_say(trainings, seed_sd):
+    """Corrected comparisons need small p values; the sum of the variances alone would give them several times too often."""
+    random = np.random.default_rng([13, trainings, int(seed_sd)])
+    small, naive, studies = 0, 0, 20_000
+    for _ in range(studies):
+        interval = statistics.over_all(
+            random.normal(0, seed_sd, trainings) + random.normal(), np.ones((trainings, trainings)), 1000
+        )
+        small += interval.p < 0.001
+        naive += replace(interval, narrower=None).p < 0.001
+        assert interval.significant == (interval.p < 0.05)
+    assert 0.0003 < small / studies < 0.0016 < naive / studies
 
 
 def test_only_the_part_that_lists_have_in_common_is_added_for_the_images():
