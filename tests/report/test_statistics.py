@@ -199,7 +199,7 @@ def test_intervals_over_lists_cover_what_they_claim(list_sd):
 
 @pytest.mark.parametrize(("trainings", "seed_sd"), [(3, 3.5), (3, 8.0), (5, 4.5)])
 def test_small_p_values_are_as_rare_as_they_say(trainings, seed_sd):
-    """Corrected comparisons need small p values; the sum of the variances alone would give them several times too often."""
+    """Corrected comparisons need small p values; the sum of the variances alone gives them several times too often."""
     random = np.random.default_rng([13, trainings, int(seed_sd)])
     small, naive, studies = 0, 0, 20_000
     for _ in range(studies):
