@@ -32,8 +32,8 @@ VIEWS = (
 READING = (
     "mIoU in percent after the last iteration, mean ± standard deviation over runs. Baseline: the supervised network "
     "of the same kind and head, over the same lists and seeds. Difference: to it, with its 95 % interval. Better in: "
-    "runs above the baseline's with the same list and seed. Time: of one training, on the {device}. Bold: the leading "
-    "group, where some cells are outside of it."
+    "runs above the baseline's with the same list and seed. Time: of one run and of the runs that it needs, on the "
+    "{device}. Bold: the leading group, where some cells are outside of it."
 )
 
 Row = Mapping[str, Any]

@@ -25,7 +25,7 @@ VIEWS = (
          help="with its 95 % interval; filled: significant after Holm's correction"),
     View("Better in", ("delta_above", "delta_seeds"), "share", help="trainings above the baseline's, of all"),
     View("p (Holm)", ("delta_p_holm",), "p", help="corrected for all differences of the suite; none with one seed"),
-    View("Minutes", ("minutes",), "number", 1, help="of one training, on the GPU where there is one, else on the CPU"),
+    View("Minutes", ("minutes",), "number", 1, help="of a run and those that it needs, on the GPU or else the CPU"),
 )  # fmt: skip
 # Facts that are said once, where all rows of a table agree in them.
 SHARED = ("Head", "Network", "Seeds", "covers", "Lists", "sha256")

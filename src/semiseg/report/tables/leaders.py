@@ -132,7 +132,7 @@ def _short(row: Row, leading: Sequence[Row]) -> str:
     if not leading:
         return f"{row['top']} has the highest figure{gain}"
     if len(leading) == row["candidates"] > 1:
-        return f"none of the {len(leading)} cells differs significantly from the top, {row['top']}{gain}"
+        return f"none of the other {len(leading) - 1} cells differs significantly from the top, {row['top']}{gain}"
     return f"leading: {row['leading']}{gain}"
 
 
