@@ -146,11 +146,11 @@ def gain_against_cost(rows: Sequence[Row], seconds: str) -> Figure | None:
         ylabel="mIoU minus supervised (points)",
     )
     style.legend_below(figure, handles, [handle.get_label() for handle in handles])
-    _name(axes, best)
+    _write_names(axes, best)
     return figure
 
 
-def _name(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+def _write_names(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     """Names beside their points, at the first place that is inside the axes and covers no other name."""
     axes.figure.draw_without_rendering()  # the layout moves the points
     inside, taken = axes.get_window_extent(), list[Any]()
