@@ -178,6 +178,17 @@ def test_an_ablation_is_measured_against_its_default_arm(tmp_path):
     )
 
 
+def test_arms_with_another_recipe_are_measured_against_the_one_with_default_options(tmp_path):
+    longer = {"kind": "longer", "iterations": 1200}
+    rows = seeds("fixmatch", 56, variant="default", options={"confidence": 0.95})
+    rows += seeds("fixmatch", 60, variant="iterations=1200,zero", arm="zero", options={"confidence": 0}, **longer)
+    rows += seeds("fixmatch", 58, variant="iterations=1200", arm="usual", options={"confidence": 0.95}, **longer)
+    table = built(tmp_path, seeds("supervised", 55) + rows)["ablation_longer"]
+    zero, usual = (next(row for row in table.rows if row["arm"] == arm) for arm in ("zero", "usual"))
+    assert zero["default_arm"] == "usual" and zero["delta_vs_default"] == pytest.approx(2.0)
+    assert usual["delta_vs_default"] is None
+
+
 def test_arms_of_several_seeds_are_bold_when_they_differ_from_the_default(tmp_path):
     arms = {"kind": "threshold"}
     rows = seeds("fixmatch", 50, variant="default", arm="default", **arms)

@@ -99,13 +99,19 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
 
 
 def default_arm(records: Records, cells: Sequence[Cell]) -> Cell | None:
-    """The arm without a change of the method that is ablated; the comparison's cell where no arm is."""
+    """The arm without a change of the method that is ablated; the comparison's cell where no arm is.
+
+    If all arms change the recipe, it is the arm with the method's default options.
+    """
     ablated = [cell for cell in cells if cell.method != "supervised"] or list(cells)
     if not ablated:
         return None
     like = ablated[0]
-    known = [*cells, *(cell for cell in records.cells() if cell.setting == like.setting)]
-    return next((one for one in known if one.method == like.method and one.variant in names.MAIN_VARIANTS), None)
+    known = [one for one in (*cells, *records.cells()) if one.method == like.method]
+    main = [one for one in known if one.variant in names.MAIN_VARIANTS]
+    usual = main[0].options if main else None
+    alike = [one for one in ablated if one.method == like.method and usual and one.options == usual]
+    return next((one for one in main + alike if one in cells or one.setting == like.setting), None)
 
 
 def _row(records: Records, cell: Cell, default: Cell | None) -> dict[str, Any]:
