@@ -273,6 +273,7 @@ def test_several_lists_are_one_row_whose_interval_covers_them(tmp_path):
     made = built(tmp_path, rows)
     [over] = [row for row in made["comparison_over_lists"].rows if row["method"] == "unimatch"]
     assert (over["lists"], over["seeds"], over["split_family"]) == (3, 9, "stratified:0,1,2")
+    assert len(over["split_sha256"]) == 64 and over["split_sha256"] not in {row["split_sha256"] for row in rows}
     assert over["delta_covers"] == "seeds+lists" and over["delta_df"] == 2
     assert over["delta_vs_supervised"] == pytest.approx(5.9) and over["delta_ci_low"] < 0
     single = [row for row in made["comparison"].rows if row["method"] == "unimatch"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from semiseg.base.errors import UserError
+from semiseg.base.files import sha256_bytes
 from semiseg.report import statistics
 from semiseg.report.cells import BASELINE, COMPARISON, FULL, SETTING, STRONG, Cell, Run
 from semiseg.runs import suite_evaluations, units
@@ -262,5 +263,5 @@ def _pooled(run: Run, lists: Mapping[str, str]) -> dict[str, Any]:
         **run.row,
         "list": run.split_family,
         "split_family": f"{kind}:{numbers}",
-        "split_sha256": " ".join(lists[family] for family in sorted(lists)),
+        "split_sha256": sha256_bytes(" ".join(lists[family] for family in sorted(lists)).encode()),
     }

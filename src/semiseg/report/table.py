@@ -40,7 +40,7 @@ class View:
 
 
 # A split is a family and a list: every table that names one shows which list.
-LISTED = View("sha256", ("split_sha256",), "hash", help="of the sorted list of labelled ids")
+LISTED = View("sha256", ("split_sha256",), "hash", help="of the sorted labelled ids; of several lists, of their hashes")
 
 
 def _word(value: Any) -> str:

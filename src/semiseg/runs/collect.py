@@ -61,7 +61,7 @@ def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
         return row | {"state": "missing"}
     if wanted is not None and record.get("spec_sha256") != wanted:
         return row | {"state": "missing", "reason": "its folder holds results of another configuration"}
-    row |= {"record": record, "state": record["state"]}
+    row |= {"record": _without(record, "products"), "state": record["state"]}
     if record["state"] == "interrupted" or (
         record["state"] == "running" and not lease.is_alive(lease.read(folder / "lease.json"))
     ):
@@ -73,7 +73,7 @@ def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     if record["state"] == "done" and evaluated is None:
         return row | {"state": "missing", "reason": "trained, but not evaluated yet"}
     if evaluated is not None and evaluated["spec_sha256"] == record.get("spec_sha256"):
-        row["eval"] = _without_confusion(evaluated)
+        row["eval"] = _without(evaluated, "confusion")
         corrupted = _read_if_there(folder / "corruptions.json")
         if corrupted is not None and corrupted["spec_sha256"] == evaluated["spec_sha256"]:
             row["corruptions"] = corrupted
@@ -84,8 +84,12 @@ def _read_if_there(path: Path) -> Any:
     return files.read_json(path) if path.exists() else None
 
 
-def _without_confusion(value: Any) -> Any:
-    """Leave out confusion matrices, which are most of eval.json with many classes."""
+def _without(value: Any, left_out: str) -> Any:
+    """Leave out a key at every depth.
+
+    Of eval.json it is the confusion matrices, most of the file with many classes; of record.json the hashes of the
+    run folder's files, which are of no use without the folder.
+    """
     if isinstance(value, dict):
-        return {key: _without_confusion(inner) for key, inner in value.items() if key != "confusion"}
+        return {key: _without(inner, left_out) for key, inner in value.items() if key != left_out}
     return value
