@@ -93,6 +93,32 @@ def test_a_method_that_helps_is_named_with_its_interval_and_cost(root):
     assert "`semiseg advise own --label 20`" in lines["Next"] and "missing" not in lines["Next"]
 
 
+def test_trainings_are_paired_by_list_and_seed(root):
+    several = {"splits": {"family": ["random:0", "random:1"], "partitions": ["1/2", "full"]}}
+    local.write({"suites": {"own_try": loading.load().model_dump(mode="json")["suites"]["own_try"] | several}})
+    simulate(CLEAR, noise=0)
+    found = trial.load("own")
+    half = {one.name: one for one in found.at("1/2")}
+    assert len(half) == 4 and half["supervised"].drawn == tuple((f"random:{k}", s) for k in (0, 1) for s in (0, 1, 2))
+    whole = found.difference(half["unimatch"], half["supervised"])
+    for run in half["unimatch"].runs[:2]:
+        (run / "evaluations.npz").unlink()
+    fewer = trial.load("own")
+    method, base = (next(one for one in fewer.at("1/2") if one.name == name) for name in ("unimatch", "supervised"))
+    assert method.drawn == half["unimatch"].drawn[2:] and set(fewer.pairs(method, base)) == set(method.drawn)
+    assert whole.covers == "seeds+lists+images" and fewer.difference(method, base).n == 4
+    full = next(one for one in fewer.at("full") if one.name == "supervised")
+    assert set(fewer.pairs(full, base)) == set(base.drawn), "the one list of all labels is the partner of both lists"
+    lost = {"supervised": ("seed2",), "unimatch": ("seed0", "seed1")}
+    for one in fewer.at("full"):
+        for run in one.runs:
+            if run.name in lost.get(one.name, ()):
+                (run / "evaluations.npz").unlink()
+    with pytest.raises(UserError, match="supervised have no finished training with the same seed"):
+        few = {one.name: one for one in trial.load("own").at("full")}
+        found.difference(few["unimatch"], few["supervised"])
+
+
 def test_no_difference_is_not_made_into_one(root):
     simulate(EQUAL, noise=0.01)
     lines = told()
