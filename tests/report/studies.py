@@ -272,3 +272,20 @@ def _record(description, state, random) -> dict[str, Any]:
         "iterations": ITERATIONS[-1], "parameters": 210_000, "resumed": 0,
         "command": f"semiseg train --suite pocket {description['run']}",
     }  # fmt: skip
+
+
+SPREAD = (-0.5, 0.1, 0.6, 0.2, -0.4)
+
+
+def built(tmp_path, rows):
+    from semiseg.report import tables
+    from semiseg.report.records import Records
+
+    return {table.name: table for table in tables.assemble(Records("made", tmp_path, rows))}
+
+
+def seeds(method, student, *more, spread=SPREAD, only=range(5), **changes):
+    """Five trainings around a figure; each method has the spread in an order of its own, so that pairs differ."""
+    turned = np.random.default_rng(sum(method.encode())).permutation(spread).tolist()
+    return [result(method, seed, student + one, *[figure + one for figure in more], **changes)
+            for seed, one in enumerate(turned) if seed in only]  # fmt: skip

@@ -5,28 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 
-import numpy as np
 import pytest
 
-from semiseg.report import names, run_health, tables
+from semiseg.report import names, run_health
 from semiseg.report.html import answer
 from semiseg.report.plots import lines
 from semiseg.report.records import Records
 from semiseg.report.tables import leaders
-from tests.report.studies import result
-
-SPREAD = (-0.5, 0.1, 0.6, 0.2, -0.4)
-
-
-def built(tmp_path, rows):
-    return {table.name: table for table in tables.assemble(Records("made", tmp_path, rows))}
-
-
-def seeds(method, student, *more, spread=SPREAD, **changes):
-    """Five trainings around a figure; each method has the spread in an order of its own, so that pairs differ."""
-    turned = np.random.default_rng(sum(method.encode())).permutation(spread).tolist()
-    return [result(method, seed, student + one, *[figure + one for figure in more], **changes)
-            for seed, one in enumerate(turned)]  # fmt: skip
+from tests.report.studies import built, result, seeds
 
 
 def row_of(table, method, **wanted):

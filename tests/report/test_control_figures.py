@@ -39,15 +39,15 @@ def test_both_controls_of_a_method_stand_side_by_side(tmp_path):
     }
     assert round(next(row for row in rows if row["label"] == "FixMatch")["oracle_gap"]) == 95
     assert control_figures.sentences(built) == (
-        "With pseudo-labels from the hidden labels 2 of 3 trainings end above supervised, by 38.0 to 39.0 points. "
-        "With pseudo-labels from the prediction for another image 1 of 2 trainings end below supervised, by 20.0 "
+        "With pseudo-labels from the hidden labels 2 of 3 cells end above supervised, by 38.0 to 39.0 points. "
+        "With pseudo-labels from the prediction for another image 1 of 2 cells ends below supervised, by 20.0 "
         "points."
     )
 
 
 def test_a_study_of_controls_alone_is_answered_by_them(tmp_path):
     records, built = made(tmp_path, ("cps", 70.0, {"control": "oracle"}), ("unimatch", 75.0, {"control": "oracle"}))
-    said = "With pseudo-labels from the hidden labels all 2 trainings end above supervised, by 30.0 to 35.0 points."
+    said = "With pseudo-labels from the hidden labels all 2 cells end above supervised, by 30.0 to 35.0 points."
     page = study_readme.text(records, built, {"order": [], "captions": {}})
     assert f"**Answer.** {said}" in page
     table = page.split("## Controls")[1].split("## ")[1]

@@ -492,7 +492,7 @@ def test_the_full_list_of_published_figures_is_understood():
     assert 77.4 in fair and 81.92 not in fair
     defaults = {"lambda_adv_labelled": 0.01, "lambda_semi": 0.1, "t_semi": 0.2, "discriminator": "fcn"}
     arms = [
-        published.ablation("advsemiseg", defaults | {"t_semi": t}, rows)["published_miou"]
+        published.ablation("advsemiseg", defaults | {"t_semi": t}, defaults, rows)["published_miou"]
         for t in (0, 0.1, 0.2, 0.3, 1)
     ]
     assert arms == [66.5, 68.0, 68.8, 68.7, 67.6]

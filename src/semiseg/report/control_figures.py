@@ -40,8 +40,10 @@ def sentences(tables: Tables) -> str:
         sizes = [abs(row["delta_vs_supervised"]) for row in compared if (row["delta_vs_supervised"] < 0) == below]
         if not compared:
             continue
-        which = f"all {len(compared)}" if len(sizes) == len(compared) else f"{len(sizes)} of {len(compared)}"
-        text = f"With pseudo-labels from {source} {which} trainings end {'below' if below else 'above'} supervised"
+        all_of = "the only cell" if len(compared) == 1 else f"all {len(compared)} cells"
+        which = all_of if len(sizes) == len(compared) else f"{len(sizes)} of {len(compared)} cells"
+        end = "ends" if len(sizes) == 1 else "end"
+        text = f"With pseudo-labels from {source} {which} {end} {'below' if below else 'above'} supervised"
         span = list(dict.fromkeys(f"{size:.1f}" for size in (min(sizes), max(sizes)))) if sizes else []
         said.append(f"{text}, by {' to '.join(span)} points." if span else f"{text}.")
     return " ".join(said)

@@ -101,7 +101,12 @@ def _not_rising(records: Records, few: Cell, many: Cell) -> Finding | None:
     gain, low = (many.mean() - few.mean(), None) if gained is None else (gained.estimate, gained.low)
     if gain > 0 and (low is None or low > 0):
         return None
-    said = f"Supervised ({few.head} head) has {few.mean():.1f} with {few.labelled} labels and {many.mean():.1f} with "
+    drawn = records.in_common((few, many), many.network)
+    fewer, more = (
+        float(np.mean([run.miou("last", many.network) for run in cell.finished if not drawn or run.drawn in drawn]))
+        for cell in (few, many)
+    )
+    said = f"Supervised ({few.head} head) has {fewer:.1f} with {few.labelled} labels and {more:.1f} with "
     said += f"{many.labelled}"
     if gain > 0:
         text = f"it cannot be said whether more labels help. {said}: {gain:+.1f} [{low:+.1f}, {gained.high:+.1f}]"
@@ -143,26 +148,26 @@ def _still_rising(records: Records, cell: Cell) -> Iterator[Finding]:
 
 
 def _nothing_selected(records: Records, cell: Cell) -> Iterator[Finding]:
-    if cell.method == SUPERVISED or cell.role == CONTROL:
+    taught = (cell.options or {}).get("lambda_semi") != 0  # AdvSemiSeg may have its adversarial losses only
+    if cell.method == SUPERVISED or cell.role == CONTROL or not taught:
         return
     shares = [
         (run, kept.diagnostics[-1]["confident_share"]) for run in cell.finished
         if (kept := run.stored) and kept.diagnostics
     ]  # fmt: skip
-    few = [run for run, share in shares if share < SELECTED]
+    few = {run: share for run, share in shares if share < SELECTED}
     if few:
-        mean = 100 * float(np.mean([share for _, share in shares]))
-        yield Finding(
-            "nothing_selected", WARNING,
-            f"hardly any pseudo-label at the end: {mean:.2g} % of the pixels are selected", cell, few,
-        )  # fmt: skip
+        mean = 100 * float(np.mean(list(few.values())))
+        text = f"hardly any pseudo-label at the end: {mean:.2g} % of the pixels are selected"
+        text += f" in {len(few)} of {len(shares)} runs" if len(shares) > 1 else ""
+        yield Finding("nothing_selected", WARNING, text, cell, list(few))
 
 
 def _far_below(records: Records, cell: Cell) -> Iterator[Finding]:
     baseline = None if cell.role == CONTROL else records.baseline(cell)
     if baseline is None:
         return
-    theirs = {run.drawn: run.miou("last", cell.network) for run in baseline.finished}
+    theirs = {run.drawn: score for run in baseline.finished if (score := run.miou("last", cell.network)) is not None}
     lost = {run: theirs[run.drawn] - run.miou("last", cell.network) for run in cell.finished if run.drawn in theirs}
     far = {run: points for run, points in lost.items() if points > FAR}
     if far:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ READING = (
     "mIoU in percent after the last iteration, mean ± standard deviation over runs. Baseline: the supervised network "
     "of the same kind and head, over the same lists and seeds. Difference: to it, with its 95 % interval. Better in: "
     "runs above the baseline's with the same list and seed. Time: of one run and of the runs that it needs, on the "
-    "{device}. Bold: the leading group, where some cells are outside of it."
+    "{device}. Bold: the leading group, where some cells of the same schedule and with several runs are outside of it."
 )
+
+COLLECTED = "Only collected runs can be compared with a supervised baseline so far, and the answer leaves them out."
 
 Row = Mapping[str, Any]
 
@@ -58,16 +60,19 @@ def _what(records: Records) -> str:
     """One line of what was run."""
     cells = [cell for cell in records.cells(COMPARISON) if cell.finished]
     runs = [run for run in records.runs if run.done]
+    trials = sum((run.row.get("tuning") or {}).get("trial") is not None for run in runs)
+    finished = _count(len(runs), "finished run") + (f", {trials} of them trials of the tuning" if trials else "")
     if not cells:
-        return "No run of this study is finished."
+        return f"No run of the comparison is finished. {finished}." if runs else "No run of this study is finished."
     budgets = sorted({cell.labelled for cell in cells if cell.partition != FULL and cell.labelled})
     draws = Counter(partition for _, partition in {(run.split_family, run.partition) for run in runs})
     first, said = cells[0], [_count(len({names.of(cell) for cell in cells}), "variant") + f" on `{cells[0].dataset}`"]
     said += [f"{names.joined(map(str, budgets))} labels" if budgets else "all labels"]
     said += [_count(len({run.seed for run in runs}), "seed")]
-    said += [_count(max(draws.values()), "draw") + " of the labelled images", f"{first.iterations:,} iterations"]
+    lengths = names.joined(f"{length:,}" for length in sorted({cell.iterations for cell in cells}))
+    said += [_count(max(draws.values()), "draw") + " of the labelled images", f"{lengths} iterations"]
     said += [f"network `{' with '.join(dict.fromkeys(filter(None, (first.architecture, first.encoder))))}`"]
-    return f"{', '.join(said)}; scored on `{runs[0].eval['evaluated_on']}`. {_count(len(runs), 'finished run')}."
+    return f"{', '.join(said)}; scored on `{first.finished[0].eval['evaluated_on']}`. {finished}."
 
 
 def _answer(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -78,10 +83,12 @@ def _answer(tables: Mapping[str, Table]) -> Iterator[str]:
     places = sorted(tables["leaders"].rows, key=lambda row: -row["candidates"])
     if not places:
         tested = control_figures.sentences(tables)
-        yield f"**Answer.** {tested}" if tested else leaders.NOTHING
+        collected = any(row["source"] and row["delta_vs_supervised"] is not None for row in headline(tables).rows)
+        yield f"**Answer.** {tested}" if tested else COLLECTED if collected else leaders.NOTHING
         return
     yield f"**Answer.** {places[0]['sentence']}"
-    others = [f"{_labels(row)}, {row['head']} head: {row['short']}" for row in places[1:]]
+    kinds = _kinds(places)
+    others = [f"{_place(row, kinds)}, {row['head']} head: {row['short']}" for row in places[1:]]
     if others:
         yield _bullets(others)
 
@@ -95,13 +102,14 @@ def _results(tables: Mapping[str, Table]) -> Iterator[str]:
     usual = Counter(row["head"] for row in rows).most_common(1)[0][0] if rows else ""
     if rows:
         yield "## Results"
+    kinds = _kinds(rows)
     for here in places.values():
-        yield f"### {_sentence(_labels(here[0]))}"
+        yield f"### {_sentence(_place(here[0], kinds))}"
         compared = any(row["delta_seeds"] for row in here)
         shown = [_shown(row, tables, usual, compared) for row in sorted(here, key=_gain, reverse=True)]
         yield markdown_table([view for view in VIEWS if any(view.of(row) for row in shown)], shown)
     if rows:
-        yield READING.format(device=_device(tables))
+        yield READING.format(device=cost.kind_of_time(tables["cost"].rows))
 
 
 def _controls(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -130,7 +138,7 @@ def _gain(row: Row) -> float:
 
 def _time(row: Row, costs: Iterable[Row]) -> str | None:
     """Mean over lists, if the row is of several."""
-    keys = ("partition", "method", "variant", "head")
+    keys = ("split_family", "partition", "method", "variant", "head")
     same = [one for one in costs if one["kind"] == COMPARISON and all(one[key] == row[key] for key in keys)]
     known = [spent for one in same if (spent := one[cost.clock(one)])]
     return duration(sum(known) / len(known)) if known else None
@@ -138,10 +146,6 @@ def _time(row: Row, costs: Iterable[Row]) -> str | None:
 
 def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 7200 else f"{seconds / 60:.1f} min"
-
-
-def _device(tables: Mapping[str, Table]) -> str:
-    return "GPU" if all(row["gpu_seconds"] for row in tables["cost"].rows) else "CPU"
 
 
 def _plots(drawn: Mapping[str, Any]) -> Iterator[str]:
@@ -168,8 +172,11 @@ def _missing(records: Records) -> list[str]:
 def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
     covers = {row["gain_covers"] for row in tables["leaders"].rows if row["gain_covers"]}
     said = [f"The intervals cover {leaders.covered(one)}." for one in sorted(covers)]
-    said += filter(None, [sensitivity.sentences(records)])
-    said += ["All methods share one recipe; with other networks, schedules or options their order may be another."]
+    said += filter(None, [sensitivity.sentences(records.over_lists() or records)])
+    said += [
+        "All methods share one recipe, except in variants that name their change. With other networks, schedules or "
+        "options their order may be another."
+    ]
     said += filter(None, [cost.caution(tables["cost"].rows)])
     said += [finding.text for finding in run_health.dirty(records)]
     found: dict[str, list[str]] = {}
@@ -213,6 +220,17 @@ def _labels(row: Row) -> str:
     if row["partition"] == FULL:
         return "all labels"
     return f"{row['labelled']:,} labels" if row["labelled"] else f"{row['partition']} of the labels"
+
+
+def _kinds(rows: Iterable[Row]) -> set[str]:
+    """Of lists: "random" and "stratified"."""
+    return {row["split_family"].partition(":")[0] for row in rows if row["partition"] != FULL}
+
+
+def _place(row: Row, kinds: Collection[str]) -> str:
+    """Labels, and the lists where the study has several kinds."""
+    named = len(kinds) > 1 and row["partition"] != FULL
+    return _labels(row) + (f" (lists {row['split_family']})" if named else "")
 
 
 def _sentence(words: str) -> str:

@@ -18,7 +18,7 @@ ALL_LABELS = "With all labels no unlabelled image is left, so supervised trainin
 SUMMED_UP = {
     "nothing_selected": "Hardly any pixel has a pseudo-label at the end",
     "far_below": "Trainings end far below supervised",
-    "collapsed_class": "A class is never found",
+    "collapsed_class": "A class is not found in some trainings",
     "failed": "Trainings failed",
     UNLIKE: "The mean is over trainings with different precision, device or start weights",
 }
@@ -40,7 +40,8 @@ def banners(tables: Tables) -> list[str]:
 def unfinished(tables: Tables) -> list[str]:
     rows = headline(tables).rows
     cells = [row for row in rows if row["state"] not in ("done", "not_applicable")]
-    said = [f"{len(cells)} of {len(rows)} cells are not finished."] if cells else []
+    are = "is" if len(cells) == 1 else "are"
+    said = [f"{len(cells)} of {len(rows)} cells {are} not finished."] if cells else []
     if max((row["seeds"] for row in rows), default=0) == 1:
         said.append("One seed was run, so no difference can be compared with what another seed would change.")
     return said
@@ -108,7 +109,7 @@ def _cost(place: Row, here: Sequence[Row], tables: Tables) -> list[str]:
         time = f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds / 60:.1f} min"
         return f"{time} of {device} time for a training, {seconds / base:.1f} times that of the baseline"
 
-    device = "GPU" if all(row["gpu_seconds"] for row in tables["cost"].rows) else "CPU"
+    device = cost.kind_of_time(tables["cost"].rows)
     least, cheapest = min(leading, key=lambda pair: pair[0])
     text = [f"The cheapest of the leading group is {names.of(cheapest)}: {said(least)}."]
     top = next((seconds for seconds, row in leading if names.of(row) == place["top"]), None)

@@ -18,14 +18,15 @@ LEVEL = 0.05
 def of_study(drawn: Sequence[str], tables: Mapping[str, Table], partition: str) -> dict[str, str]:
     """Name of a plot -> text. `partition`: of the plots that show one number of labels."""
     rows = [row for row in headline(tables).rows if row["miou_last_mean"] is not None]
-    focus = [row for row in tables["comparison"].rows
-             if str(row["partition"]) == partition and row["miou_last_mean"] is not None]  # fmt: skip
+    focus = [row for row in rows if str(row["partition"]) == partition]
     texts: dict[str, Callable[[], str]] = {
         "label_efficiency": lambda: label_efficiency(rows),
         "differences": lambda: differences(rows),
         "training_curves": lambda: f"One line for each method. At the end {_range(focus, 'miou_last_mean')}.",
         "pseudo_labels": lambda: pseudo_labels(tables, partition),
-        "losses": lambda: f"One panel for each of {len(focus)} methods, with its losses over the iterations.",
+        "losses": lambda: (
+            f"One panel for each of {len(focus)} methods and variants, with its losses over the iterations."
+        ),
         "class_iou": lambda: (
             f"A matrix of methods and classes. Of the means over classes, {_range(focus, 'miou_last_mean')}."
         ),

@@ -58,6 +58,7 @@ def assemble(records: Records) -> list[Table]:
     )  # fmt: skip
 
     findings, groups = look.findings(records), pairs.groups(records)
+    saved = labels_saved.build(records, findings)
     pooled = records.over_lists()
     broadest = pooled or records
     compared = [comparison.build(records, groups, findings)]
@@ -75,7 +76,7 @@ def assemble(records: Records) -> list[Table]:
         pseudo_labels.build(broadest),
         health.build(findings),
         *ablations.build(records),
-        labels_saved.build(records, findings),
+        saved,
         published.build(records),
         field_order.build(compared[0].rows),
         cost.build(broadest),

@@ -75,8 +75,9 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
     option, words = _option(cells), name.replace("_", " ")
     if not any(cell.method == published.ABLATED for cell in cells):
         papers = ()  # the supervised arm of another method's ablation is no row of that paper
+    usual = (default.options if default is not None else None) or {}
     for cell, row in zip(cells, rows, strict=True):
-        paper = published.ablation(cell.method, cell.options or {}, papers)
+        paper = published.ablation(cell.method, cell.options or {}, usual, papers)
         row |= {"arm": cell.arm, "option": option, "value": (cell.options or {}).get(option)} | paper
     selected = [pseudo_labels.view(key) for key in pseudo_labels.SELECTED
                 if any(row[f"{key}_mean"] is not None for row in rows)]  # fmt: skip
@@ -93,7 +94,11 @@ def _table(records: Records, name: str, papers: Sequence[Mapping[str, Any]]) -> 
         (*COLUMNS, *(key for view in noted for key in view.keys)),
         (*VIEWS, *selected, *beside, *noted, *STATE),
         tuple(rows),
-        BOLD + (ONE_SEED if single else "") + _other_seeds(rows, default) + (NEVER_SUBTRACTED if beside else ""),
+        BOLD
+        + (ONE_SEED if single else "")
+        + _no_arm(cells, default)
+        + _other_seeds(rows, default)
+        + (NEVER_SUBTRACTED if beside else ""),
         {"option": option},
     )
 
@@ -159,6 +164,13 @@ def _discriminator_loss(cell: Cell) -> float | None:
 
 def _same_place(one: Cell, other: Cell) -> bool:
     return (one.setting, one.method, one.variant) == (other.setting, other.method, other.variant)
+
+
+def _no_arm(cells: Sequence[Cell], default: Cell | None) -> str:
+    """Where the default arm is, if it is no row."""
+    if default is None or default in cells:
+        return ""
+    return f"The default arm is no row here: it is {names.of(default)} in the comparison. "
 
 
 def _other_seeds(rows: Sequence[Mapping[str, Any]], default: Cell | None) -> str:

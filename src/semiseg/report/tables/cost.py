@@ -135,6 +135,11 @@ def clock(*rows: Mapping[str, Any]) -> str:
     return "gpu_seconds" if all(row["gpu_seconds"] for row in rows) else "cpu_seconds"
 
 
+def kind_of_time(rows: Iterable[Mapping[str, Any]]) -> str:
+    """ "GPU" if every finished row of the table has GPU time, otherwise "CPU"."""
+    return "GPU" if all(row["gpu_seconds"] for row in rows if row["seeds"]) else "CPU"
+
+
 def spent(row: Mapping[str, Any], costs: Table) -> float | None:
     """Mean seconds of a training of a row of the comparison; over all its lists, if the row covers several."""
     kind, _, numbers = row["split_family"].partition(":")

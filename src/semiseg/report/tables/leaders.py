@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from semiseg.report import names
-from semiseg.report.cells import FULL, METHOD, STRONG, partition_order
+from semiseg.report.cells import BASELINE, FULL, METHOD, STRONG, SUPERVISED, partition_order
 from semiseg.report.run_health import BANNER, Finding
 from semiseg.report.table import LISTED, Table, View
 from semiseg.report.tables.comparison import difference_of
@@ -15,6 +15,7 @@ from semiseg.report.tables.pairs import LEVEL
 
 NOTHING = "No method can be compared with the supervised baseline yet."
 PLACE = ("dataset", "split_family", "split_sha256", "partition", "labelled", "head", "lists")
+SCHEDULE = ("iterations", "crop", "encoder", "output_stride")  # of the cells that are ranked together
 GAIN = ("gain", "gain_ci_low", "gain_ci_high", "gain_covers", "gain_p_holm")
 COLUMNS = (
     *PLACE, "candidates", "top", "leading", "top_miou", *GAIN, "compared", "above_supervised", "below_supervised",
@@ -54,9 +55,13 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
             if row["trainings"] not in [one["trainings"] for one in here]:  # a tuned row may be the default
                 here.append(row)
     unfit = {one.cell.head for one in findings if one.severity == BANNER and one.cell}
-    tested = len({difference_of(row) for row in rows if row["delta_p_holm"] is not None})
-    found = [_row(dict(zip(PLACE, place, strict=True)), here, place[PLACE.index("head")] in unfit, tested)
-             for place, here in places.items()]  # fmt: skip
+    corrected = {f"corrected{what}": len({difference_of(row, f"delta{what}_p") for row in rows
+                                          if row[f"delta{what}_p_holm"] is not None})
+                 for what in ("", "_vs_strong")}  # fmt: skip
+    found = []
+    for place, here in places.items():
+        known = dict(zip(PLACE, place, strict=True))
+        found.append(_row(known | corrected | {"undertrained": known["head"] in unfit}, here))
     answered = [row for row in found if row is not None]
     answered.sort(key=lambda row: (row["dataset"], partition_order(row), str(row["split_family"]), -row["candidates"]))
     return Table(
@@ -71,30 +76,43 @@ def build(rows: Sequence[Row], findings: Sequence[Finding]) -> Table:
     )
 
 
-def _row(place: dict[str, Any], here: Sequence[Row], undertrained: bool, corrected: int) -> dict[str, Any] | None:
-    """None where there is nothing but a baseline; `corrected`: differences that were corrected for."""
+def _row(place: dict[str, Any], here: Sequence[Row]) -> dict[str, Any] | None:
+    """None where there is nothing but a baseline."""
     methods = [row for row in here if row["role"] in (METHOD, STRONG) and row["delta_vs_supervised"] is not None]
     if not methods:
         return None
-    leading = sorted((row for row in here if row["leading"]), key=_height)
-    top = (leading or sorted(here, key=_height))[0]
+    alike = _of_one_schedule(here)
+    ranked = sorted((row for row in alike if row["leading"] is not None), key=_height)
+    top = (ranked or sorted(alike, key=_height))[0]
+    leading = [row for row in ranked if row["leading"]]
     tested = [row for row in methods if row["delta_p_holm"] is not None]
     strong = [row for row in methods if row["delta_vs_strong_p_holm"] is not None]
     above = sorted(sure(methods, "delta", +1), key=_height)
+    above_strong = sorted(sure(strong, "delta_vs_strong", +1), key=_height)
     row = place | {
-        "candidates": sum(row["leading"] is not None for row in here),
+        "candidates": len(ranked),
         "top": names.of(top), "leading": ", ".join(map(names.of, leading)) or None, "top_miou": top["miou_last_mean"],
         "gain": top["delta_vs_supervised"], "gain_ci_low": top["delta_ci_low"], "gain_ci_high": top["delta_ci_high"],
         "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "compared": len(tested),
         "above_supervised": len(above), "above": ", ".join(map(names.of, above)),
         "below_supervised": len(sure(methods, "delta", -1)),
-        "compared_with_strong": len(strong), "above_strong": len(sure(strong, "delta_vs_strong", +1)),
-        "gap_closed": top["gap_closed"], "undertrained": undertrained, "corrected": corrected,
+        "compared_with_strong": len(strong), "above_strong": len(above_strong),
+        "over_strong": ", ".join(f"{names.of(one)} over {names.label(SUPERVISED, one['strong_variant'])}"
+                                 for one in above_strong),
+        "gap_closed": top["gap_closed"],
     }  # fmt: skip
-    parts = _sentences(row, top, methods, leading)
-    known = any(one["leading"] is not None for one in methods)
-    return row | {"sentence": " ".join(parts), "leads": " ".join(parts[:2]), "surely": _count(row) if known else "",
-                  "short": _short(row, leading)}  # fmt: skip
+    leads = f"{_leads(row, here, ranked, leading)}{_higher(here, top, ranked)}"
+    surely = _count(row) if any(one["leading"] is not None for one in methods) else ""
+    return row | {"sentence": " ".join(filter(None, (leads, _gain(top), surely))), "leads": f"{leads} {_gain(top)}",
+                  "surely": surely, "short": _short(row, ranked)}  # fmt: skip
+
+
+def _of_one_schedule(here: Sequence[Row]) -> list[Row]:
+    """The rows that are trained as the baseline is; without a baseline those of the most frequent schedule."""
+    schedules = [tuple(str(row[key]) for key in SCHEDULE) for row in here]
+    base = [schedule for row, schedule in zip(here, schedules, strict=True) if row["role"] == BASELINE]
+    usual = base[0] if base else max(schedules, key=schedules.count)
+    return [row for row, schedule in zip(here, schedules, strict=True) if schedule == usual]
 
 
 def _height(row: Row) -> float:
@@ -107,38 +125,58 @@ def sure(rows: Iterable[Row], prefix: str, sign: int) -> list[Row]:
     return [row for row in rows if (p := row[f"{prefix}_p_holm"]) is not None and p < LEVEL and sign * row[column] > 0]
 
 
-def _sentences(row: Row, top: Row, methods: Sequence[Row], leading: Sequence[Row]) -> list[str]:
+def _leads(row: Row, here: Sequence[Row], ranked: Sequence[Row], leading: Sequence[Row]) -> str:
     labels = f"{row['labelled']:,} labels" if row["labelled"] else f"{row['partition']} of the labels"
     labels = "all labels" if row["partition"] == FULL else labels
     where = f"With {labels} ({row['head']} head)"
-    several = [one for one in methods if one["leading"] is not None]
-    if not several:
-        once = "Each cell is one training, so another seed may change the order."
-        return [f"{where} {_names([top])} has the highest mIoU. {once}", _gain(top)]
-    if len(leading) == row["candidates"]:
-        said = (
-            f"{where} {names.of(top)} has the highest mIoU, but none of the other {len(leading) - 1} cells differs "
-            f"significantly from it (corrected over all {math.comb(len(leading), 2)} pairs)."
+    if not ranked:
+        single = max(one["seeds"] for one in here) == 1
+        cells = "Each cell is one training" if single else "Fewer than two cells have several trainings"
+        return f"{where} {row['top']} has the highest mIoU. {cells}, so another seed may change the order."
+    if len(ranked) == 2:
+        return f"{where} {names.of(ranked[0])} has a higher mIoU than {names.of(ranked[1])}."
+    if len(leading) == len(ranked):
+        return (
+            f"{where} {names.of(ranked[0])} has the highest mIoU, but none of the other {len(leading) - 1} cells "
+            f"differs significantly from it (corrected over all {math.comb(len(leading), 2)} pairs)."
         )
-        return [said, _gain(top), _count(row)]
     if len(leading) == 1:
-        return [f"{where} {_names(leading)} leads.", _gain(top), _count(row)]
-    group = f"{where} the leading group is {_names(leading)}: none of them differs significantly from the top."
-    return [group, _gain(top), _count(row)]
+        return f"{where} {_names(leading)} leads."
+    return f"{where} the leading group is {_names(leading)}: none of them differs significantly from the top."
 
 
-def _short(row: Row, leading: Sequence[Row]) -> str:
+def _higher(here: Sequence[Row], top: Row, ranked: Sequence[Row]) -> str:
+    """Names the cells that stand above the top, but are not ranked with it."""
+    higher = [row for row in here if row not in ranked and row["miou_last_mean"] > top["miou_last_mean"]]
+    if not higher:
+        return ""
+    said = [
+        f"{names.of(row)} ({row['miou_last_mean']:.1f}, "
+        + (f"{row['iterations']:,} iterations)" if row["iterations"] != top["iterations"] else
+           "one training)" if row["seeds"] == 1 else "another schedule)")
+        for row in sorted(higher, key=_height)
+    ]  # fmt: skip
+    return f" Higher, but not ranked with these: {names.joined(said)}."
+
+
+def _short(row: Row, ranked: Sequence[Row]) -> str:
+    unsure = row["gain_p_holm"] is not None and row["gain_p_holm"] >= LEVEL
     gain = "" if row["gain"] is None else f", {row['gain']:+.1f} points to supervised"
-    if not leading:
+    gain += ", not significant after correction" if gain and unsure else ""
+    if not ranked:
         return f"{row['top']} has the highest figure{gain}"
-    if len(leading) == row["candidates"] > 1:
-        return f"none of the other {len(leading) - 1} cells differs significantly from the top, {row['top']}{gain}"
+    if len(ranked) == 2:
+        return f"{row['top']} has the higher figure{gain}"
+    if all(one["leading"] for one in ranked):
+        return f"none of the other {len(ranked) - 1} cells differs significantly from the top, {row['top']}{gain}"
     return f"leading: {row['leading']}{gain}"
 
 
 def _gain(top: Row) -> str:
-    if top["delta_vs_supervised"] is None:
+    if top["role"] == BASELINE:
         return f"The supervised baseline itself has the highest mIoU, {top['miou_last_mean']:.1f}."
+    if top["delta_vs_supervised"] is None:
+        return f"{names.of(top)} has {top['miou_last_mean']:.1f}, and no supervised run to be compared with."
     said = (
         f"The {top['network']} of {names.of(top)} has {top['miou_last_mean']:.1f}, the supervised {top['network']} has "
         f"{top['baseline_miou_last_mean']:.1f}: {top['delta_vs_supervised']:+.1f} points"
@@ -171,9 +209,13 @@ def _count(row: Row) -> str:
         these = f"these {row['compared']} differences only"
         every = f"all {row['corrected']} differences of the comparison"
         said += f" (corrected for {these if row['compared'] == row['corrected'] else every})"
+    said += "."
     if row["compared_with_strong"]:
-        said += f"; {row['above_strong']} of {row['compared_with_strong']} above the best supervised variant"
-    return said + "."
+        are = "is" if 1 in (row["above_strong"], row["compared_with_strong"]) else "are"
+        said += f" {row['above_strong']} of {row['compared_with_strong']} {are} significantly above the best "
+        said += f"supervised variant (corrected for {row['corrected_vs_strong']} differences)"
+        said += f": {row['over_strong']}." if 0 < row["above_strong"] <= NAMED else "."
+    return said
 
 
 def _names(rows: Sequence[Row]) -> str:

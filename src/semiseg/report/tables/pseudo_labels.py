@@ -73,7 +73,7 @@ def _figures(key: str, values: Sequence[float | None]) -> dict[str, float | None
     known = [100 * value for value in values if value is not None]
     mean, sd = mean_sd(known)
     over = statistics.over_seeds(known)
-    limits = (over.low, over.high) if over else (None, None)
+    limits = (max(0.0, over.low), min(100.0, over.high)) if over else (None, None)  # shares lie between
     return dict(zip((f"{key}_{figure}" for figure in FIGURES), (mean, sd, *limits), strict=True))
 
 

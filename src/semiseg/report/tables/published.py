@@ -234,12 +234,20 @@ def tolerance(values: Sequence[float], cell: Cell, other_rule: bool) -> float:
 # ------------------------------------------------------------------------------------------------ ablations
 
 COMPONENTS = "AdvSemiSeg ablation "
+VARIED = ("lambda_adv_labelled", "lambda_adv_unlabelled", "lambda_semi", "t_semi", "discriminator")
 SETTING = "VOC 1/8, DeepLab-v2 ResNet-101, earlier version of the paper"
 
 
-def ablation(method: str, options: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The AdvSemiSeg paper's figure for an arm with these options, at 1/8 of VOC; empty where it has none."""
-    label = _component(method, options)
+def ablation(
+    method: str, options: Mapping[str, Any], usual: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The AdvSemiSeg paper's figure for an arm with these options, at 1/8 of VOC.
+
+    Empty where it has none, as for an arm that differs from the suite's `usual` options in what the paper did not vary.
+    """
+    others = {key: value for key, value in options.items() if key not in VARIED}
+    changed = method == ABLATED and any(usual.get(key, value) != value for key, value in others.items())
+    label = None if changed else _component(method, options)
     found = next(
         (row for row in rows if label and row["method"] == COMPONENTS + label and row["partition"] == "1/8"), None
     )

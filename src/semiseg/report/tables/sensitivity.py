@@ -21,12 +21,12 @@ def sentences(records: Records) -> str:
     for cell in cells:
         baseline = records.baseline(cell)
         interval = records.difference(cell, baseline) if cell.role == METHOD and baseline is not None else None
-        if interval is not None and interval.error:
+        if interval is not None and interval.error and interval.p is not None:  # the others cover images only
             found.append(interval.detectable())
     if found:
         said.append(
             f"A true difference to supervised of {np.median(found):.1f} points (median over the cells) would be found "
-            "in four of five such studies."
+            "in four of five such studies, without correction for the number of comparisons."
         )
     return " ".join(said)
 
