@@ -103,7 +103,7 @@ def report(suite: str, out: Path) -> None:
     rows: list[Row] = []
     draws = []
     for (number, seed), (chosen, drawn) in pairs.items():
-        [((ours, our_draws), (theirs, their_draws))] = trial.pairs(chosen, drawn)
+        [((ours, our_draws), (theirs, their_draws))] = trial.pairs(chosen, drawn).values()
         rows.append({"list": number, "seed": seed, "chosen": ours, "random": theirs, "gain": ours - theirs})
         draws.append(our_draws - their_draws)
     found = statistics.over_all([row["gain"] for row in rows], np.atleast_2d(np.cov(draws)), trial.units, list(pairs))
@@ -117,7 +117,7 @@ def report(suite: str, out: Path) -> None:
 
 def finished_pairs(study: Study) -> dict[tuple[str, int], tuple[Result, Result]]:
     """(list, seed) -> the training with chosen labels and the one with drawn labels, where both are finished."""
-    results = {cell.partition: found for cell in study.plan.cells if (found := result_of(study, cell))}
+    results = {cell.partition: found for cell in study.plan.cells if (found := result_of(study, [cell]))}
     pairs = {}
     for number in sorted({name.partition("_")[2] for name in results}):
         chosen, drawn = (_by_seed(results.get(f"{way}_{number}")) for way in WAYS)
@@ -129,8 +129,8 @@ def _by_seed(result: Result | None) -> dict[int, Result]:
     if result is None:
         return {}
     return {
-        int(run.name.removeprefix("seed")): replace(result, evaluations=(evaluations,), runs=(run,))
-        for run, evaluations in zip(result.runs, result.evaluations, strict=True)
+        drawn[1]: replace(result, evaluations=(evaluations,), runs=(run,), drawn=(drawn,))
+        for run, evaluations, drawn in zip(result.runs, result.evaluations, result.drawn, strict=True)
     }
 
 

@@ -47,8 +47,11 @@ def simulate(quality, images: int = 40, noise: float = 0.002, few: float = 0.0, 
         path = study.specs.split_file(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         count = 16 if run.partition == "full" else 8
-        names = {"labelled": list(map(str, range(count))), "unlabelled": list(map(str, range(count, 16 + others)))}
+        names = {"labelled": list(map(str, range(count))), "unlabelled": list(map(str, range(count, 16)))}
         path.write_text(json.dumps(names | {"sha256": run.partition}))
+    manifest = {"sha256": "d", "made_from": {"code": "c"}, "subsets": {"extra": {"images": others}}}
+    Path("data/own").mkdir(parents=True, exist_ok=True)
+    Path("data/own/manifest.json").write_text(json.dumps(manifest))
     random = np.random.default_rng(0)
     hardness = random.normal(0, 0.02, images)  # common to all methods
     for run in study.plan.runs:
@@ -86,11 +89,14 @@ def test_a_method_that_helps_is_named_with_its_interval_and_cost(root):
     lines = told()
     assert "unimatch helps on your images: supervised (strong) reaches" in lines["Method"]
     assert "takes 2.5 times as long" in lines["Method"] and " to +" in lines["Method"]
-    assert "from 8 to 16 labels unimatch gained +" in lines["Labels"]
+    assert "from 8 to 16 labels unimatch changes by +" in lines["Labels"]
     assert "from 32 labels, and nothing can be said beyond that" in lines["Labels"]
     assert "weed" in lines["Classes"] and "rare, 0.5 % of the pixels" in lines["Classes"]
     assert "% of its pixels are predicted as soil" in lines["Classes"]
     assert "`semiseg advise own --label 20`" in lines["Next"] and "missing" not in lines["Next"]
+    assert "train unimatch for good: `semiseg advise own --write`" in lines["Next"]
+    written = sentences.advise(trial.load("own"), written=True)[-1]
+    assert "--write" not in written and "`semiseg predict RUN FOLDER --out predictions`" in written
 
 
 def test_trainings_are_paired_by_list_and_seed(root):

@@ -62,7 +62,7 @@ def test_what_was_measured_is_preferred(study):
     assert {costs[run.path].seconds for run in supervised} == {120.0}
     assert {costs[run.path].source for run in study.plan.runs if run.method == "fixmatch"} == {"estimate"}
     said = text(study)
-    assert "3 runs, 1 done, 2 left" in said and "done: 0.03 CPU-hours, 1.0 MB of results (measured)" in said
+    assert "3 runs, 1 done, 2 left" in said and "done: 0.03 hours on CPU cores, 1.0 MB of results (measured)" in said
     assert "(partly estimate)" in said
 
 

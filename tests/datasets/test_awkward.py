@@ -125,7 +125,9 @@ def test_smoothed_edges_are_named_and_refused_unless_tolerated(colours: bool, tm
     root = folder(tmp_path / "own", [], json.dumps(classes))
     disc = smoothed(root, colours)
     sentence = refusal(root)
-    assert "labels that are no class" in sentence and "nearest class 1" in sentence and "pixels in all" in sentence
+    assert (
+        "labels that are no class" in sentence and "(class 1) at distance" in sentence and "pixels in all" in sentence
+    )
     (tolerance,) = [int(word) for word in sentence.split("`tolerance: ")[1].split("`")[:1]]
     (root / "classes.yaml").write_text(json.dumps(classes | {"tolerance": tolerance - 1}))
     assert "labels that are no class" in refusal(root)

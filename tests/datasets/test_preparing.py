@@ -130,6 +130,14 @@ def test_a_check_alone_does_not_hide_that_labels_changed(own):
     assert not preparing._decoded("own", own.root), "the store holds the old labels"
 
 
+def test_files_that_are_restored_are_the_same_data_after_a_check(own):
+    before = own.data()
+    for values in ((1, 0), (0, 1)):
+        own.name(*values)
+        check_dataset("own", own.config, own.root)
+    assert own.data() == before
+
+
 def test_another_colour_is_no_other_data(own):
     before = own.data()
     own.name(0, 1, ", colour: [1, 2, 3]")

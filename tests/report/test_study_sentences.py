@@ -7,8 +7,9 @@ import pytest
 from semiseg.report import control_figures, run_health, study_readme, tables
 from semiseg.report.plots import alt_texts
 from semiseg.report.records import Records
-from semiseg.report.tables import cost, published
-from tests.report.studies import ADV, built, result, seeds
+from semiseg.report.tables import cost, leaders, published
+from tests.report import studies
+from tests.report.studies import ADV, METHODS, built, result, seeds
 
 LISTS = range(3)
 
@@ -194,3 +195,34 @@ def test_labels_that_are_selected_in_few_runs_are_counted(tmp_path, monkeypatch)
 def test_shares_lie_between_0_and_100():
     found = tables.pseudo_labels._figures("confident_share", [0.98, 0.9, 1.0])
     assert found["confident_share_ci_high"] == 100.0 and 0 < found["confident_share_ci_low"] < 96
+
+
+def test_fewer_labels_that_seem_better_are_judged_with_the_interval(tmp_path):
+    """Two seeds that differ by twelve points cannot say that more labels do not help."""
+    spread = (-20.0, 20.0)
+    rows = seeds("supervised", 46, spread=spread) + seeds("fixmatch", 47, spread=spread)
+    rows += seeds("supervised", 40, partition="24", labelled=24, spread=spread[::-1])
+    [found] = [row for row in built(tmp_path, rows)["health"].rows if row["kind"] != "far_below"]
+    assert (found["kind"], found["severity"]) == (run_health.UNCLEAR, run_health.WARNING)
+    assert "it cannot be said whether more labels help. Supervised (pixel head) has 46.0 with 12" in found["text"]
+    sure = seeds("supervised", 46) + seeds("supervised", 40, partition="24", labelled=24)
+    assert [row["severity"] for row in built(tmp_path, sure)["health"].rows] == [run_health.BANNER]
+
+
+def test_images_of_val_are_not_called_test_images():
+    assert leaders.covered("seeds+images", "val") == (
+        "other seeds and validation images, with one draw of the labelled images"
+    )
+    assert leaders.covered("seeds+lists+images", "test") == "other seeds, draws of the labelled images and test images"
+
+
+def test_a_study_on_two_images_says_so(tmp_path):
+    rows = studies.descriptions(seeds=2, ablations=False, methods=METHODS, partitions={"12": 12})
+    rows = studies.simulate(tmp_path, rows, images=2, pictures=0)
+    records = Records("pocket", tmp_path, rows)
+    assert [one.text for one in run_health.findings(records) if one.kind == "few_images"] == [
+        "Scored on 2 images of test: intervals from so few cannot be trusted."
+    ]
+    made = {table.name: table for table in tables.assemble(records)}
+    text = study_readme.text(records, made, {"order": [], "captions": {}})
+    assert "scored on 2 images of `test`." in text and "> **Warning.** Scored on 2 images" in text

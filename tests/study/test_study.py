@@ -13,7 +13,7 @@ def test_the_hash_of_the_data_is_kept_only_when_they_are_prepared(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     study = Study(Params.model_validate(tiny.params()))
     assert study.specs.data_sha256("tiny") is None
-    content = {"sha256": "0" * 64}
+    content = {"sha256": "0" * 64, "kind": "pocket"}
     write_json(manifest_path("tiny", DATA), content)  # as the check leaves it
     checked = study.specs.data_sha256("tiny")
     write_json(manifest_path("tiny", DATA), content | {"made_from": {"code": "c"}})

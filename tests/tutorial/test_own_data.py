@@ -97,7 +97,7 @@ def test_the_page_leads_from_images_to_predictions(study):
     assert "weed" in told
     assert "images without a mask are left out: their groups are in val or test" in told
     told = call(study, plan)
-    assert "4 runs, 0 done, 4 left" in told and "CPU-hours" in told and "GPU-hours" not in told
+    assert "4 runs, 0 done, 4 left" in told and "hours on CPU cores" in told and "GPU-hours" not in told
     call(study, trial)
     assert (study / "results/fields_try/report/index.html").exists()
     table = (study / "results/fields_try/tables/comparison.csv").read_text()

@@ -12,15 +12,16 @@ from semiseg.study.plan import TUNED
 
 AFFECTS_RESULTS = False
 
-FEW = 8  # with fewer validation images (or groups), intervals cannot be trusted
 RARE, SMALL = 0.01, 0.005  # shares of all labelled pixels, and of the pixels of an image that shows the class
 POOR = 50.0  # a class with a lower IoU in percent fails
 _FAILING = 3
 
 
-def advise(trial: Trial) -> list[str]:
+def advise(trial: Trial, written: bool = False) -> list[str]:
+    """`written`: the suite for the final training has been written."""
     chosen, sentence = method(trial)
-    return [sentence, tuning(trial, chosen), labels(trial, chosen), classes(trial, chosen), following(trial, chosen)]
+    last = following(trial, chosen, written)
+    return [sentence, tuning(trial, chosen), labels(trial, chosen), classes(trial, chosen), last]
 
 
 def method(trial: Trial) -> tuple[Result, str]:
@@ -37,8 +38,9 @@ def method(trial: Trial) -> tuple[Result, str]:
     chances = [1.0 if one.p is None else one.p for one in differences.values()]  # one seed proves nothing
     adjusted = dict(zip(differences, statistics.holm(chances), strict=True))
     found = differences[leader.name]
-    said = f"{leader.name}, the best of {len(others)}, differs from it by {_interval(found)}"
-    if trial.units < FEW:
+    rank = f", the best of {len(others)}," if len(others) > 1 else ""
+    said = f"{leader.name}{rank} differs from it by {_interval(found)}"
+    if trial.units < statistics.FEW_UNITS:
         return baseline, f"Method: {score}; {said}, but with {_units(trial)} this may be chance."
     if found.estimate > 0 and adjusted[leader.name] < 1 - statistics.LEVEL:
         cost = f" and takes {leader.seconds / baseline.seconds:.1f} times as long" if baseline.seconds else ""
@@ -52,7 +54,7 @@ def method(trial: Trial) -> tuple[Result, str]:
 def tuning(trial: Trial, chosen: Result) -> str:
     """Say whether tuning helps, from the method's row `tuned`, if the suite has one."""
     untold = "Tuning: nothing was tuned, so this trial cannot tell whether it matters; "
-    if trial.units < FEW:
+    if trial.units < statistics.FEW_UNITS:
         return f"{untold}with {_units(trial)}, tuning would rather fit these images than yours in general."
     same = {one.variant: one for one in trial.at(chosen.partition) if one.method == chosen.method}
     if TUNED not in same or len(same) < 2:
@@ -71,10 +73,10 @@ def labels(trial: Trial, chosen: Result) -> str:
     fewer, more = same[counts[-2]], same[counts[-1]]
     found = trial.difference(more, fewer)
     doublings = float(np.log2(more.labelled / fewer.labelled))
-    said = f"from {fewer.labelled} to {more.labelled} labels {chosen.name} gained {_interval(found)}"
-    if trial.units < FEW:
+    said = f"from {fewer.labelled} to {more.labelled} labels {chosen.name} changes by {_interval(found)}"
+    if trial.units < statistics.FEW_UNITS:
         return f"Labels: {said}, but with {_units(trial)} this may be chance."
-    if not found.significant:
+    if not found.significant or found.estimate < 0:
         return f"Labels: {said}: more labels may or may not help, and this trial cannot tell."
     per = found.estimate / doublings, found.low / doublings, found.high / doublings
     return (
@@ -119,12 +121,12 @@ def _why(trial: Trial, total: np.ndarray, images: np.ndarray, k: int) -> str:
         taken = missed if missed.sum() >= invented.sum() else invented
         other, share = trial.classes[int(taken.argmax())], taken.max() / max(total[k].sum(), 1)
         missing = f"{100 * share:.0f} % of its pixels are predicted as {other}"
-        wrong = f"predicted on {other}, on {share:.2g} times its true area"
+        wrong = f"predicted where {other} is, on {share:.2g} times the true area of {trial.classes[k]}"
         reasons.append(missing if taken is missed else wrong)
     return "; ".join(reasons)
 
 
-def following(trial: Trial, chosen: Result) -> str:
+def following(trial: Trial, chosen: Result, written: bool) -> str:
     """The commands to run next."""
     name = trial.study.name.removesuffix("_try")
     steps = []
@@ -136,9 +138,10 @@ def following(trial: Trial, chosen: Result) -> str:
     if not trial.all_labelled:
         steps.append(f"label the most useful images next: `semiseg advise {name} --label 20`")
     if f"{name}_final" in trial.study.params.suites:
+        write = "" if written else f"`semiseg advise {name} --write` puts it into the suite {name}_final, "
         steps.append(
-            f"train {final(trial, chosen).name} for good: `semiseg advise {name} --write` puts it into the suite "
-            f"{name}_final, and `snakemake --profile local all --config suite={name}_final` trains it"
+            f"train {final(trial, chosen).name} for good: {write}`snakemake --profile local all --config "
+            f"suite={name}_final` trains it, and `semiseg predict RUN FOLDER --out predictions` predicts your images"
         )
     return f"Next: {'; '.join(steps) or 'nothing is left to do'}."
 

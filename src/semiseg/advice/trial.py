@@ -135,7 +135,7 @@ def load(name: str) -> Trial:
     for cell in study.plan.cells:
         if cell.kind == "comparison" and cell.runs:
             places.setdefault((cell.method, cell.variant, cell.partition), []).append(cell)
-    results = [found for cells in places.values() if (found := _result(study, cells))]
+    results = [found for cells in places.values() if (found := result_of(study, cells))]
     planned = sum(len(cell.runs) for cells in places.values() for cell in cells)
     finished = sum(len(one.runs) for one in results)
     if not any(one.method == BASELINE for one in results):
@@ -147,7 +147,7 @@ def load(name: str) -> Trial:
     return Trial(study, tuple(results), study.suite.evaluation.evaluated_on, tuple(first.classes), planned, finished)
 
 
-def _result(study: Study, cells: Sequence[Cell]) -> Result | None:
+def result_of(study: Study, cells: Sequence[Cell]) -> Result | None:
     """Of the cells of all lists."""
     runs = [run for cell in cells for run in cell.runs]
     done = [run for run in runs if (run.path / "evaluations.npz").exists() and RunFolder(run.path).spec]
@@ -156,7 +156,8 @@ def _result(study: Study, cells: Sequence[Cell]) -> Result | None:
     cell, split = cells[0], peek_json(study.specs.split_file(done[0])) or {}
     seconds = [(RunFolder(run.path).record or {}).get("wall_seconds") or 0.0 for run in done]
     return Result(
-        cell.method, cell.variant, cell.partition, len(split.get("labelled", ())), len(split.get("unlabelled", ())),
+        cell.method, cell.variant, cell.partition, len(split.get("labelled", ())),
+        len(split.get("unlabelled", ())) + study.specs.extra_images(study.suite.dataset),
         methods.of_run(done[0].config).reports, float(np.mean(seconds)),
         tuple(Evaluations.load(run.path / "evaluations.npz") for run in done), tuple(run.path for run in done),
         tuple((FULL if run.partition == FULL else run.family, run.seed) for run in done),

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
         from semiseg.advice import sentences, trial
 
         found = trial.load(options.name)
-        print("\n".join(sentences.advise(found)))
+        print("\n".join(sentences.advise(found, written=options.write)))
         if options.write:
             _write(options.name, sentences.final(found, sentences.method(found)[0]))
     if options.label:

@@ -143,7 +143,7 @@ def _hours(label: str, costs: list[Any]) -> str:
         return ""
     gpu = sum(cost.seconds * cost.on_gpu for cost in costs) / 3600
     cpu = sum(cost.seconds for cost in costs if not cost.on_gpu) / 3600
-    hours = [f"{gpu:.1f} GPU-hours"] * bool(gpu) + [f"{cpu:.2f} CPU-hours"] * bool(cpu)
+    hours = [f"{gpu:.1f} GPU-hours"] * bool(gpu) + [f"{cpu:.2f} hours on CPU cores"] * bool(cpu)
     sources = {cost.source for cost in costs}
     origin = "measured" if sources == {"measured"} else "estimate" if sources == {"estimate"} else "partly estimate"
     return f"{label}: {', '.join(hours)}, {_size(sum(cost.bytes for cost in costs))} of results ({origin})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -81,6 +82,11 @@ def _empty(dataset: Dataset, config: DatasetConfig, findings: Findings) -> list[
 
 def _file_problems(findings: Findings) -> list[str]:
     wrong = [one.problem for found in findings.values() for one in found if one.problem]
+    enough = [int(found.group(1)) for one in wrong if (found := re.search(r"write `tolerance: (\d+)`", one))]
+    if len(enough) > 1:
+        wrong.insert(
+            0, f"{len(enough)} masks hold labels that are no class; `tolerance: {max(enough)}` suits all of them"
+        )
     if len(wrong) > _MOST:
         return [*wrong[:_MOST], f"and {len(wrong) - _MOST} more files with problems"]
     return wrong

@@ -46,7 +46,9 @@ def data_sha256(name: str, root: Path = ROOT) -> str | None:
     if not path.exists():
         return None
     content = files.read_json(path)
-    return files.sha256_json([content["sha256"], content.get("made_from", {}).get("code")])
+    # A check of changed files drops `made_from` until they are prepared: the code is then today's.
+    made_from = content.get("made_from")
+    return files.sha256_json([content["sha256"], made_from["code"] if made_from else code_of(content["kind"])])
 
 
 def prepare(name: str, config: DatasetConfig, root: Path = ROOT) -> None:

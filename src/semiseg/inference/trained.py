@@ -41,13 +41,20 @@ class Trained:
     own_colours: bool = True  # False: the data set is not present, and the palette is VOC's
 
 
+def _suite_of(run: Path) -> str:
+    """results/SUITE/runs/…"""
+    parts = run.resolve().parts
+    return parts[parts.index("runs") - 1] if "runs" in parts else "SUITE"
+
+
 def load(run: Path, label: str | None, device: torch.device, data: Path = Path("data")) -> Trained:
     """The network `label` of the run; by default the network that the method reports."""
     folder = RunFolder(run)
     spec = folder.spec
     if spec is None:
         raise UserError(
-            f"{run} is not the folder of a finished run (it has no spec.json); train it with `semiseg train {run}`"
+            f"{run} is not the folder of a finished run (it has no spec.json); `snakemake --profile local all "
+            f"--config suite={_suite_of(run)}` trains it"
         )
     config = spec["config"]
     classes = Evaluations.load(_present(run, "evaluations.npz")).classes

@@ -48,6 +48,9 @@ def text(run: Path, network: str, config: dict[str, Any], model: str) -> str:
         "model-index": [{"name": Path(model).stem, "results": results}],
     }  # fmt: skip
     rows = [f"| {name} | {_figure(one)} |" for name, one in measured.items()]
+    known = any(one.low is not None for one in measured.values())
+    images = f"{len(found.images[on])} images{'' if known else ', too few for an interval'}"
+    interval = ", with its 95 % interval for other images of the same kind" if known else ""
     split, iterations = config["split"], config["recipe"]["iterations"]
     return "\n".join([
         "---", yaml.safe_dump(front, sort_keys=False).rstrip(), "---", "", f"# {Path(model).stem}", "",
@@ -59,8 +62,7 @@ def text(run: Path, network: str, config: dict[str, Any], model: str) -> str:
         f"`{record['hashes']['split']}`",
         f"- terms of the data: {terms_of(dataset['kind'])}; start weights have terms of their own", "",
         "## Metrics", "",
-        f"mIoU in percent on `{on}` ({len(found.images[on])} images) after the last iteration, with its 95 % interval "
-        "for other test images of the same kind. Another seed may differ by more.", "",
+        f"mIoU in percent on `{on}` ({images}) after the last iteration{interval}. Another seed may differ by more.", "",
         "| network | mIoU |", "|---|---|", *rows, "",
         "## Intended use", "",
         f"Images like those of `{dataset['name']}`: uint8 RGB of any size; normalisation is inside of the model. Meant "
@@ -80,14 +82,15 @@ def _interval(found: Evaluations, on: str, network: str) -> statistics.Interval:
     matrices = found.confusion(on, network, len(found.iterations) - 1)
     table, unit_of = Miou.table(matrices), units.of_images(len(matrices), found.groups.get(on))
     value, number = Miou.value(matrices), int(unit_of.max()) + 1
-    if number < 2:
+    if number < statistics.FEW_UNITS:
         return statistics.alone(value)
     drawn = statistics.resampled(lambda weights: Miou.score(weights, table), unit_of)
     return statistics.over_images([value], np.array([[drawn.var(ddof=1)]]), number)
 
 
 def _figure(one: statistics.Interval) -> str:
-    return f"{one.estimate:.1f}" + ("" if one.low is None else f" [{one.low:.1f}, {one.high:.1f}]")
+    limits = "" if one.low is None else f" [{max(0.0, one.low):.1f}, {min(100.0, one.high):.1f}]"
+    return f"{one.estimate:.1f}{limits}"
 
 
 def _result(dataset: dict[str, Any], on: str, one: statistics.Interval) -> dict[str, Any]:

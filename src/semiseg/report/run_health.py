@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from semiseg.report import statistics
 from semiseg.report.cells import BASELINE, CONTROL, FULL, SETTING, SUPERVISED, Cell, Run
 from semiseg.report.records import Records
+from semiseg.runs import units
 from semiseg.runs.needs import NOT_RUN
 from semiseg.runs.training_log import Point
 
@@ -33,7 +35,7 @@ class Finding:
 
 def findings(records: Records) -> list[Finding]:
     """Of the whole suite first, then cell by cell in the order of the plan."""
-    found = [*_undertrained(records)]
+    found = [*_few_images(records), *_undertrained(records)]
     for cell in records.cells():
         if cell.finished:
             for look in OF_CELLS:
@@ -57,6 +59,18 @@ def _in_ablations_only(records: Records) -> Iterator[Cell]:
 
 
 # ---------------------------------------------------------------- of the suite
+
+
+def _few_images(records: Records) -> Iterator[Finding]:
+    run = next((run for cell in records.cells() for run in cell.finished if run.stored), None)
+    if run is None:
+        return
+    images, on = len(run.stored.images), run.eval["evaluated_on"]
+    number = int(units.of_images(images, run.stored.groups, records.block).max()) + 1
+    if number < statistics.FEW_UNITS:
+        scored = f"{images} image{'s' * (images > 1)} of {on}"
+        scored += f" in {number} group{'s' * (number > 1)}" if number < images else ""
+        yield Finding("few_images", BANNER, f"Scored on {scored}: intervals from so few cannot be trusted.")
 
 
 def _undertrained(records: Records) -> Iterator[Finding]:
@@ -108,8 +122,10 @@ def _not_rising(records: Records, few: Cell, many: Cell) -> Finding | None:
     )
     said = f"Supervised ({few.head} head) has {fewer:.1f} with {few.labelled} labels and {more:.1f} with "
     said += f"{many.labelled}"
-    if gain > 0:
-        text = f"it cannot be said whether more labels help. {said}: {gain:+.1f} [{low:+.1f}, {gained.high:+.1f}]"
+    if gained is not None and gained.low is not None and gained.high > 0:
+        text = (
+            f"it cannot be said whether more labels help. {said}: {gain:+.1f} [{gained.low:+.1f}, {gained.high:+.1f}]"
+        )
         return Finding(UNCLEAR, WARNING, text, many, many.finished)
     return Finding("undertrained", BANNER, f"undertrained: more labels do not help. {said}.", many, many.finished)
 

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 RESAMPLES = 10_000
+FEW_UNITS = 8  # with fewer images (or groups) to draw from, intervals cannot be trusted
 FEWER = 2_000  # for metrics beside mIoU: their standard errors are within 2 % of those of more
 LEVEL = 0.95
 BLOCK = 500  # resamples at a time: bounds memory at 1,449 images to 6 MB

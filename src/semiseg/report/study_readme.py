@@ -72,7 +72,9 @@ def _what(records: Records) -> str:
     lengths = names.joined(f"{length:,}" for length in sorted({cell.iterations for cell in cells}))
     said += [_count(max(draws.values()), "draw") + " of the labelled images", f"{lengths} iterations"]
     said += [f"network `{' with '.join(dict.fromkeys(filter(None, (first.architecture, first.encoder))))}`"]
-    return f"{', '.join(said)}; scored on `{first.finished[0].eval['evaluated_on']}`. {finished}."
+    run = first.finished[0]
+    images = f"{_count(len(run.stored.images), 'image')} of " if run.stored else ""
+    return f"{', '.join(said)}; scored on {images}`{run.eval['evaluated_on']}`. {finished}."
 
 
 def _answer(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -170,8 +172,8 @@ def _missing(records: Records) -> list[str]:
 
 
 def _limits(records: Records, tables: Mapping[str, Table]) -> list[str]:
-    covers = {row["gain_covers"] for row in tables["leaders"].rows if row["gain_covers"]}
-    said = [f"The intervals cover {leaders.covered(one)}." for one in sorted(covers)]
+    covers = {(row["gain_covers"], row["evaluated_on"]) for row in tables["leaders"].rows if row["gain_covers"]}
+    said = [f"The intervals cover {leaders.covered(*one)}." for one in sorted(covers)]
     said += filter(None, [sensitivity.sentences(records.over_lists() or records)])
     said += [
         "All methods share one recipe, except in variants that name their change. With other networks, schedules or "

@@ -49,7 +49,10 @@ def write_split(
 
 def read_split(path: Path) -> Split:
     if not path.exists():
-        raise UserError(f"{path} does not exist; run `snakemake --profile local splits_all` first")
+        suite = path.parts[path.parts.index("splits") - 1] if "splits" in path.parts else "SUITE"
+        raise UserError(
+            f"{path} does not exist; run `snakemake --profile local splits_all --config suite={suite}` first"
+        )
     return Split.from_dict(read_json(path))
 
 

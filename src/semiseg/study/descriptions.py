@@ -101,7 +101,7 @@ def _common(study: Study, place: Run | Cell) -> dict[str, Any]:
         "partition": place.partition,
         "split_sha256": split and split["sha256"],
         "labelled": split and len(split["labelled"]),
-        "unlabelled": split and len(split["unlabelled"]),
+        "unlabelled": split and len(split["unlabelled"]) + study.specs.extra_images(study.suite.dataset),
         "method": place.method,
         "variant": place.variant,
         "options": place.options,

@@ -60,6 +60,11 @@ class Specs:
             self._data[dataset] = found
         return found
 
+    def extra_images(self, dataset: str) -> int:
+        """Images without labels that belong to no list: every training may learn from them."""
+        subsets = peek_json(manifest_path(dataset, DATA), "subsets") or {}
+        return subsets.get("extra", {}).get("images", 0)
+
     def split_file(self, place: Run | Cell) -> Path:
         """The file of a list. Lists of the trials' data set, if it is another one, lie in a folder with its name."""
         own = getattr(place, "dataset", self.suite.dataset) == self.suite.dataset

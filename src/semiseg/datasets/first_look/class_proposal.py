@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ MOST_MASKS = 500  # masks that the proposal reads; `semiseg data check` reads al
 _MANY = 16  # with more values or colours, some may come from smoothed edges
 _LITTLE = 0.05  # smoothed edges: least share of pixels in the rarer half of the values
 _STANDS_OUT = 10  # with smoothed edges, a class has at least this many times the pixels of the median value
+_MIXED = 8  # with smoothed edges, distance from the line between two frequent colours below which a colour is no class
+_OVERSHOOT = 0.1  # share of the line's length
 _CLEAR = 0.5  # least share of pixels with a certain class; below, the masks are photographs
 Colour = tuple[int, int, int]
 
@@ -139,6 +142,8 @@ def _without_edges(counts: Counter, what: str, say: Callable[[str], None]) -> li
             raise UserError(_photographs(counts, what))
         return list(counts)
     chosen = [mark for mark, count in counts.items() if count >= _STANDS_OUT * rarer[-1]]
+    if what == "colour":
+        chosen = _without_mixtures(chosen, counts)
     between = counts.total() - sum(counts[mark] for mark in chosen)
     if between > _CLEAR * counts.total() or len(chosen) < 2:
         raise UserError(_photographs(counts, what))
@@ -149,6 +154,25 @@ def _without_edges(counts: Counter, what: str, say: Callable[[str], None]) -> li
         "(`semiseg data check` says how large it has to be). If they are classes, add them to the list"
     )
     return chosen
+
+
+def _without_mixtures(colours: list[Colour], counts: Counter[Colour]) -> list[Colour]:
+    """Drop colours near the line between two colours with many times their pixels: smoothing makes such colours."""
+    kept: list[Colour] = []
+    for colour in sorted(colours, key=lambda one: -counts[one]):
+        frequent = [one for one in kept if counts[one] >= _STANDS_OUT * counts[colour]]
+        pairs = itertools.combinations_with_replacement(frequent, 2)
+        if not any(_off_line(colour, *pair) <= _MIXED for pair in pairs):
+            kept.append(colour)
+    return kept
+
+
+def _off_line(colour: Colour, one: Colour, other: Colour) -> float:
+    """Distance to the line from one colour to the other, and a little beyond, because sharp filters overshoot."""
+    point, start, end = (np.array(each, dtype=float) for each in (colour, one, other))
+    way = end - start
+    share = np.clip((point - start) @ way / max(way @ way, 1), -_OVERSHOOT, 1 + _OVERSHOOT)
+    return float(np.linalg.norm(point - start - share * way))
 
 
 def _photographs(counts: Counter, what: str) -> str:

@@ -74,7 +74,9 @@ def _classes(path: Path, masks: list[Sample], say: Callable[[str], None]) -> str
         return present.read_text(encoding="utf-8")
     classes = class_proposal.propose(masks, say)
     files.write_text(path / "classes.yaml", classes)
-    say(f"wrote {path / 'classes.yaml'}; replace the names by your own:\n\n{classes}")
+    shapes = "\nbackground:" in classes
+    names = "the names are the labels of your shapes, so keep them" if shapes else "replace the names by your own"
+    say(f"wrote {path / 'classes.yaml'}; {names}:\n\n{classes}")
     return classes
 
 

@@ -65,7 +65,8 @@ def survey(samples: Sequence[Sample], classes: Classes, subsets: Mapping[str, Se
     sides = sorted(min(size) for size, _ in seen.values() if not isinstance(size, str))
     if not sides:
         raise UserError(f"none of the images of {samples[0].image.parent} can be read; replace them")
-    remarks = [size for size, _ in seen.values() if isinstance(size, str)][:_NAMED]
+    unread = [size for size, _ in seen.values() if isinstance(size, str)]
+    remarks = [*unread[:_NAMED], *_more(unread, "images")]
     remarks += _odd(masks, classes.names)
     remarks += _alike(subsets, {one: thumbnail for one, (_, thumbnail) in seen.items()})
     pixels = sum((one.pixels for one in masks), np.zeros(MAX_CLASSES + 1, np.int64))[: len(classes.names)]
@@ -109,7 +110,11 @@ def _look(sample: Sample, classes: Classes) -> _Mask:
 def _odd(masks: Sequence[_Mask], names: Sequence[str]) -> list[str]:
     """Masks that the user should inspect before training."""
     sound = [one for one in masks if not one.problem]
-    remarks = [one.problem for one in masks if one.problem][:_NAMED]
+    problems = [one.problem for one in masks if one.problem]
+    remarks = [*problems[:_NAMED], *_more(problems, "masks")]
+    lost = sum(not one.pixels.any() for one in masks)
+    if lost:
+        remarks.append(f"{lost} of {len(masks)} masks could not be read: the shares of the classes leave them out")
     kinds = {one.id: np.flatnonzero(one.pixels[: len(names)]) for one in sound}
     usual = np.median([len(found) for found in kinds.values()]) if kinds else 0
     empty = [one for one, found in kinds.items() if len(found) == 0]
@@ -129,6 +134,10 @@ def _odd(masks: Sequence[_Mask], names: Sequence[str]) -> list[str]:
         if found:
             remarks.append(f"{len(found)} masks {what}{'?' if ':' in what else ''} ({_some(found)})")
     return remarks
+
+
+def _more(problems: Sequence[str], what: str) -> list[str]:
+    return [f"and {len(problems) - _NAMED} more {what} with problems"] if len(problems) > _NAMED else []
 
 
 def _alike(subsets: Mapping[str, Sequence[Sample]], thumbnails: Mapping[str, np.ndarray | None]) -> list[str]:

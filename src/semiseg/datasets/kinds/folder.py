@@ -72,7 +72,10 @@ def classes_file(source: Path) -> Path:
 def stems(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
     """Files below `folder` by path without suffix; accents are normalised, because macOS splits them off."""
     if not folder.is_dir():
-        raise UserError(f"{folder} does not exist; a data set of kind folder has images/ and masks/")
+        raise UserError(
+            f"{folder} does not exist; a data set of kind folder has images/ and masks/ "
+            "(which holds a .json of COCO too)"
+        )
     found: dict[str, Path] = {}
     for path in sorted(files.below(folder)):
         if path.suffix.lower() not in suffixes or path.name.startswith("."):

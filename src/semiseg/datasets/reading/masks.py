@@ -133,8 +133,8 @@ def _nearest(
     if far.any():
         ranked = sorted(np.flatnonzero(far), key=lambda row: -counts[row])
         listed = ", ".join(
-            f"{show(_text(rows[row]))} on {counts[row]} pixels, nearest {_named(classes[place[row]])} "
-            f"{show(_text(known[place[row]]))} at distance {np.ceil(distance[row]):.0f}"
+            f"{show(_text(rows[row]))} on {counts[row]} pixels, nearest {show(_text(known[place[row]]))} "
+            f"({_named(classes[place[row]])}) at distance {np.ceil(distance[row]):.0f}"
             for row in ranked[:_SHOWN]
         )
         enough = f"{np.ceil(distance.max()):.0f}"

@@ -93,7 +93,8 @@ def _row(place: dict[str, Any], here: Sequence[Row]) -> dict[str, Any] | None:
         "candidates": len(ranked),
         "top": names.of(top), "leading": ", ".join(map(names.of, leading)) or None, "top_miou": top["miou_last_mean"],
         "gain": top["delta_vs_supervised"], "gain_ci_low": top["delta_ci_low"], "gain_ci_high": top["delta_ci_high"],
-        "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "compared": len(tested),
+        "gain_covers": top["delta_covers"], "gain_p_holm": top["delta_p_holm"], "evaluated_on": top["evaluated_on"],
+        "compared": len(tested),
         "above_supervised": len(above), "above": ", ".join(map(names.of, above)),
         "below_supervised": len(sure(methods, "delta", -1)),
         "compared_with_strong": len(strong), "above_strong": len(above_strong),
@@ -186,13 +187,13 @@ def _gain(top: Row) -> str:
     sure_of_it = top["delta_p_holm"] is not None and top["delta_p_holm"] < LEVEL
     limits = f"95 % interval [{top['delta_ci_low']:+.1f}, {top['delta_ci_high']:+.1f}]"
     doubt = "" if sure_of_it else ", not significant after Holm's correction"
-    return f"{said} ({limits}, for {covered(top['delta_covers'])}{doubt})."
+    return f"{said} ({limits}, for {covered(top['delta_covers'], top['evaluated_on'])}{doubt})."
 
 
-def covered(covers: str) -> str:
-    """ "other seeds and test images, with one draw of the labelled images"."""
-    parts = covers.split("+")
-    *first, last = (words for part, words in COVERED.items() if part in parts)
+def covered(covers: str, on: str | None = "test") -> str:
+    """ "other seeds and test images, with one draw of the labelled images"; `on`: the images that were scored."""
+    parts, images = covers.split("+"), {"images": "validation images"} if on == "val" else {}
+    *first, last = (words for part, words in (COVERED | images).items() if part in parts)
     words = f"other {', '.join(first)} and {last}" if first else f"other {last}"
     return words if "lists" in parts else f"{words}, with one draw of the labelled images"
 
