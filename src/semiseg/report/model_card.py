@@ -62,7 +62,8 @@ def text(run: Path, network: str, config: dict[str, Any], model: str) -> str:
         f"`{record['hashes']['split']}`",
         f"- terms of the data: {terms_of(dataset['kind'])}; start weights have terms of their own", "",
         "## Metrics", "",
-        f"mIoU in percent on `{on}` ({images}) after the last iteration{interval}. Another seed may differ by more.", "",
+        f"mIoU in percent on `{on}` ({images}) after the last iteration{interval}. Another seed may differ "
+        "by more.", "",
         "| network | mIoU |", "|---|---|", *rows, "",
         "## Intended use", "",
         f"Images like those of `{dataset['name']}`: uint8 RGB of any size; normalisation is inside of the model. Meant "
