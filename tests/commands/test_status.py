@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from rich.console import Console
+from snakemake_interface_executor_plugins.utils import TargetSpec, encode_target_jobs_cli_args
 
 from semiseg.cluster import queue, run_states
 from semiseg.commands.status import _lines, picture
@@ -105,8 +107,10 @@ def scontrol(tmp_path, monkeypatch):
 
     def group(number: str, runs: list) -> None:
         keys = ("dataset", "split", "method", "variant", "seed")
-        targets = [",".join(f"{key}={getattr(run, key)}" for key in keys) for run in runs]
-        (program.parent / number).write_text(GROUP.format(" ".join(f"'train_short:{one}'" for one in targets)))
+        targets = encode_target_jobs_cli_args(
+            [TargetSpec("train_short", {key: str(getattr(run, key)) for key in keys}) for run in runs]
+        )
+        (program.parent / number).write_text(GROUP.format(" ".join(f"'{one}'" for one in targets)))
 
     return group
 
@@ -114,7 +118,10 @@ def scontrol(tmp_path, monkeypatch):
 def test_members_of_a_group_are_queued_until_it_is_their_turn(study, scontrol):
     """Slurm only has the name of a group; the job's script lists its trainings."""
     first, second, third, *others = study.plan.runs
-    scontrol("7", [first])
+    scontrol("7", [first, replace(first, variant="a=1,b=2")])
+    assert queue.trainings([queue.Job("7", "PENDING", "", "Priority", "rule_short")], True) >= {
+        f"{first.dataset}_{first.split}_{first.method}_a=1,b=2_{first.seed}"
+    }
     scontrol("8", [second, third])
     pending = queue.Job("7", "PENDING", "", "Priority", "rule_short")
     running = queue.Job("8", "RUNNING", "n1", "None", "rule_short")

@@ -196,14 +196,21 @@ def test_options_are_given_in_a_methods_first_entry(written):
 def test_other_suites_are_checked_before_anything_starts(written):
     params, _ = written(_set("suites.voc.methods.fixmatch.options", {"confidense": 0.9}))
     with pytest.raises(UserError, match=r"voc.methods.fixmatch.*confidense: unknown key; did you mean 'confidence'"):
-        check_before_start(params, "pocket")
+        check_before_start(params, grid.plan(params, "pocket"))
 
 
 def test_an_encoder_that_no_library_knows(written):
     params, _ = written(_set("suites.voc.recipe.network.encoder", "tu-resnet1001.tv_in1k"))
-    check_before_start(params, "pocket")
+    check_before_start(params, grid.plan(params, "pocket"))
     with pytest.raises(UserError, match=r"suites.voc.recipe.network.encoder: timm has no model for 'tu-resnet1001"):
-        check_before_start(params, "voc")
+        check_before_start(params, grid.plan(params, "voc"))
+
+
+def test_an_encoder_of_a_variant_is_checked_too(written):
+    variants = [{"variants": ["default", {"recipe.network.encoder": "tu-resnet5O.tv_in1k"}]}]
+    params, _ = written(_set("suites.voc.methods.supervised", variants))
+    with pytest.raises(UserError, match=r"suites.voc.recipe.network.encoder: timm has no model for 'tu-resnet5O"):
+        check_before_start(params, grid.plan(params, "voc"))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +220,7 @@ def test_an_encoder_that_dpt_cannot_use(written, encoder):
     """Else every training would end with this sentence in turn."""
     params, _ = written(_set("suites.voc_dinov2.recipe.network.encoder", encoder))
     with pytest.raises(UserError, match=rf"voc_dinov2.recipe.network: dpt cannot be built with encoder {encoder}"):
-        check_before_start(params, "voc_dinov2")
+        check_before_start(params, grid.plan(params, "voc_dinov2"))
 
 
 def test_the_encoders_that_are_not_asked_for_exist():

@@ -54,6 +54,34 @@ def test_an_error_in_the_options_of_a_method_names_the_file_that_has_the_suite(l
     grid.plan(params, "tiny")
 
 
+def test_null_stays_null_whatever_else_the_local_file_says(load, tmp_path):
+    """In a suite that extends another, in either file."""
+    content = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    tiny_suite = content["suites"]["tiny"]
+    tiny_suite["ablations"] = {"cut": {"method": "fixmatch", "at": 4, "vary": {"confidence": [0.5, 0.9]}}}
+    content["suites"]["bare"] = {"extends": "tiny", "ablations": None}
+    content["suites"]["whole"] = {"extends": "tiny"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    own = {"bare": {"seeds": [0]}, "whole": {"methods": {"fixmatch": None}, "ablations": {"cut": None}}}
+    suites = load({"suites": own}).suites
+    assert suites["bare"].ablations == {} and suites["bare"].seeds == (0,)
+    assert list(suites["whole"].methods) == ["supervised"] and suites["whole"].ablations == {}
+    assert list(suites["tiny"].ablations) == ["cut"]
+    tuned = {"extends": "tiny", "tune": {"at": 4, "trials": 2, "methods": None}}
+    assert load({"suites": {"tuned": tuned}}).suites["tuned"].tune.methods is None
+
+
+def test_a_list_of_methods_is_chosen_from_and_added_to(load, tmp_path):
+    content = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    content["suites"]["tiny"]["methods"] = ["supervised", "fixmatch"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    one = {"extends": "tiny", "only": ["fixmatch"]}
+    more = {"extends": "tiny", "methods": {"mean_teacher": {}}}
+    suites = load({"suites": {"one": one, "more": more, "tiny": {"methods": {"cps": {}}}}}).suites
+    assert list(suites["one"].methods) == ["fixmatch"]
+    assert list(suites["more"].methods) == ["supervised", "fixmatch", "cps", "mean_teacher"]
+
+
 @pytest.mark.parametrize("text", ["", "# nothing yet\n"])
 def test_an_empty_file_changes_nothing(load, text):
     assert load(text).suite == "tiny"

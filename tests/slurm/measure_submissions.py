@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 from tests.slurm.throwaway import Cluster  # noqa: E402
 
 SNAKEFILE = """
-from semiseg.cluster import arrays
-arrays.mend()
+from semiseg.cluster import mends
+mends.mend_arrays()
 rule all:
     input: expand("done/{{number}}", number=range({jobs}))
 rule dummy:

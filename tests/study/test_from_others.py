@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from semiseg.cluster import run_states
 from semiseg.commands.collect import collect
 from semiseg.commands.plan import why
 from semiseg.report.records import Records
-from semiseg.runs import collected, seal, spec, submission
+from semiseg.runs import collected, seal, spec, submission, suite_evaluations
 from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
 from semiseg.study.descriptions import descriptions
@@ -325,6 +326,48 @@ def test_a_light_submission_in_the_repository_of_its_study(there, here):
     for path in (there / "results/tiny/tables").glob("*.csv"):
         if path.stem != "metrics":  # the histograms are those of the study
             assert Path("results/tiny/tables", path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_light_submission_outlives_a_training_of_the_same_run(there, here):
+    """The study's file keeps what the submission leaves to it, also when no table shows that training any more."""
+    place = Path("results/tiny")
+    shutil.copy(there / "results/tiny/evaluations.npz", place / "evaluations.npz")
+    main(["submit", str(there / "results/tiny"), "--out", "results/tiny/submissions/day-1", "--light"])
+    collect(place / "submissions/day-1")
+    shown = [row | {"eval": None} if row["method"] == "fixmatch" else row for row in rows(Study.load())]
+    kept = suite_evaluations.gather(place, shown)
+    [lost] = [row["run"] for row in shown if row["method"] == "fixmatch"]
+    assert lost not in kept and lost.replace("runs/", "collected/day-1/") in kept
+    suite_evaluations.write(place / "evaluations.npz", kept)
+    for folder in ("collected", "runs"):
+        shutil.rmtree(place / folder)
+    assert {row["state"] for row in rows(Study.load())} == {"done"}
+
+
+def test_a_submission_that_could_not_be_unpacked_is_unpacked_again(here, monkeypatch):
+    place = Path("results/tiny")
+    shutil.copytree("day-1", place / "submissions/day-1")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collected, "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            collected.unpack(place)
+    assert [path.name for path in (place / "collected").iterdir() if path.is_dir()] == []
+    collected.unpack(place)
+    assert len(list(collected.runs(place))) == 2
+
+
+def test_a_submission_is_not_replaced_by_a_smaller_one(there, monkeypatch, capsys):
+    monkeypatch.chdir(there)
+    run = next(Path("results/tiny").glob("runs/*/*/fixmatch/*/*/spec.json")).parent
+    before = Path("day-1/submission.json").read_bytes()
+    with pytest.raises(SystemExit):
+        main(["submit", str(run), "--out", "day-1"])
+    assert "day-1 holds 2 runs, of which 1 would be lost (first: tiny/" in capsys.readouterr().err
+    assert Path("day-1/submission.json").read_bytes() == before
 
 
 def packed_counts(folder: Path) -> set[str]:

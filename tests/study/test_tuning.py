@@ -15,12 +15,13 @@ from semiseg import methods
 from semiseg.base.errors import UserError
 from semiseg.base.files import read_json, write_json
 from semiseg.cli import main
+from semiseg.cluster import run_states
 from semiseg.feed.store import Store
 from semiseg.methods._ranges import Between, OneOf, Times
 from semiseg.params import loading
 from semiseg.params.schema import Params
 from semiseg.runs.seal import sealed
-from semiseg.study import grid, trials
+from semiseg.study import from_others, grid, trials
 from semiseg.study.plan import Plan, Run
 from semiseg.study.study import Study
 from tests import tiny
@@ -232,8 +233,18 @@ def test_the_best_is_written_down_with_its_trials_and_becomes_the_row(study):
     assert cell.runs == (known,)
     main(["train", str(known.path)])
     assert Study.load().runs[known.path].fresh()
+    [seen] = [one for one in run_states.Watch(unknown).look() if one.run == known.name]
+    assert seen.state == "finished", "also for a driver that started before the tuning ended"
     lr = yaml.safe_load((known.path / "config.yaml").read_text())["recipe"]["optimiser"]["lr"]
     assert lr == found["setting"]["recipe.optimiser.lr"]
+
+
+def test_trials_are_judged_on_val_where_the_suite_reports_test(study):
+    known = Study.load()
+    trial, tuned = known.plan.trials[0], tuned_run(known)
+    from_others._same_protocol(known, trial.name, trial.config)
+    with pytest.raises(UserError, match="was evaluated with evaluated_on val, but the suite tiny uses test"):
+        from_others._same_protocol(known, tuned.name, trial.config)
 
 
 def test_of_equals_the_first_is_best(study):

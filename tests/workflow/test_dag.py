@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests import tiny
-from tests.workflow.conftest import workspace
+from tests.workflow.conftest import ENVIRONMENT, workspace
 
 METHODS = {"supervised": {}, "advsemiseg": {"at": [4], "variants": ["adv_semi"], "options": {"width_d": 4}}}
 ABLATION = {"threshold": {"method": "advsemiseg", "at": 4, "vary": {"t_semi": [0.2, 0.5]}}}
@@ -173,6 +173,31 @@ def test_broken_data_end_with_the_file_and_what_to_do(study, content):
     assert "train_000.png" in outcome.text
     assert "Traceback" not in outcome.text
     assert not (work.root / "data/tiny/store/index.json").exists()
+
+
+def test_a_job_trains_the_variant_that_it_is_named_after(study):
+    """Snakemake splits what it tells a job at every comma."""
+    variants = ["default", {"confidence": 0.5, "cutmix_probability": 0.25}]
+    work = study(tiny.params({"supervised": {}, "fixmatch": {"at": [4], "variants": variants}}))
+    target = 'train_short:dataset=tiny,split=stratified-0-4,method=fixmatch,variant="{}",seed=0'
+    planned = work.snakemake("-n", "--target-jobs", target.format("confidence=0.5,cutmix_probability=0.25"))
+    assert "Training fixmatch (confidence=0.5,cutmix_probability=0.25) on stratified-0-4, seed 0" in planned.text
+    wrong = work.snakemake("-n", "--target-jobs", target.format("confidence=0.5,cutmix_probability=0.2"))
+    assert wrong.code and "is not a run of the suite" in wrong.text
+
+
+def test_without_ablations_their_target_trains_nothing(study):
+    planned = study(tiny.params({"supervised": {}})).snakemake("-n", "ablations_all")
+    assert planned.code == 0 and "Training" not in planned.text, planned.text
+
+
+def test_a_tuned_suite_has_a_plan_on_a_cluster(study):
+    """Trials and the rows that wait for them must not be in one group of jobs."""
+    tune = {"at": 4, "trials": 2, "methods": ["fixmatch"]}
+    work = study(tiny.params({"supervised": {}, "fixmatch": {"at": [4]}}, tune=tune))
+    command = ["snakemake", "--profile", "slurm", "-n", "all"]
+    done = subprocess.run(command, cwd=work.root, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_run_that_the_suite_has_not_is_answered_with_the_nearest(study, content):

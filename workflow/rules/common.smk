@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from semiseg.cluster import arrays, board, site
+from semiseg.cluster import board, mends, site
 from semiseg.cluster.early_report import EarlyReport
 from semiseg.cluster.patience import fail_preempted_jobs, remember_min_job_age
 from semiseg.study.driver_lock import guard, only_reads, somebody_works_here
@@ -37,6 +37,7 @@ def asked(product):
 try:
     STUDY = Study.load(config.get("suite"))
     LOOKS_ON = False
+    mends.mend_names()
     if workflow.is_main_process:
         STUDY.check_before_start()
         if only_reads(sys.argv):
@@ -49,7 +50,7 @@ try:
         remember_min_job_age()
         if not site.here().requeue:
             fail_preempted_jobs()
-        arrays.mend()
+        mends.mend_arrays()
     ASKED = {
         kind: {str(key): asked(product) for key, product in products.items()}
         for kind, products in STUDY.products().items()
@@ -129,7 +130,7 @@ def each(product, cells=None, runs=None):
     """The file `product` of all runs, of the given runs, or of the runs of the given cells."""
     if cells is not None:
         runs = {run.path: run for cell in cells for run in cell.runs}.values()
-    return [str(run.path / product) for run in runs or STUDY.plan.runs]
+    return [str(run.path / product) for run in (STUDY.plan.runs if runs is None else runs)]
 
 
 def repeats(short):

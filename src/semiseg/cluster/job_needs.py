@@ -22,8 +22,9 @@ class Needs:
     def __init__(self, runs: Iterable[Run], runtime: dict[str, Any]) -> None:
         runs = tuple(runs)
         found = {run.path: resources.of(run.config, runtime) for run in runs}
-        # A run that waits for others gets a separate job: a group could wait for itself.
-        alone = {run.method for run in runs if run.needs or not found[run.path].short}
+        # A run that waits for others, or for a tuning, gets a separate job: a group could wait for itself.
+        waits = {run.path for run in runs if run.needs or run.tuned_by}
+        alone = {run.method for run in runs if run.path in waits or not found[run.path].short}
         self._methods = {run.method: run.method not in alone for run in runs}  # method -> trainings are short
         self._of = {run.path: dataclasses.replace(found[run.path], short=self._methods[run.method]) for run in runs}
 

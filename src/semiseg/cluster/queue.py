@@ -12,7 +12,9 @@ from pathlib import Path
 
 AFFECTS_RESULTS = False
 
-MEMBER = re.compile(r"'train(?:_short)?:([^']*)'")  # how Snakemake names the trainings of a job
+RULES = ("train", "train_short")
+MEMBER = re.compile(rf"'(?:{'|'.join(RULES)}):([^']*)'")  # how Snakemake names the trainings of a job
+NEXT = re.compile(r",(?=(?:dataset|split|method|variant|seed)=)")  # between two wildcards; values may hold commas
 FORMAT = "%i|%T|%N|%r|%Z|%k"  # job, state, nodes, reason, folder, comment (last: it may hold anything)
 
 
@@ -65,8 +67,14 @@ def _members(numbers: list[str]) -> set[str]:
         answer = subprocess.run(["scontrol"], input=asked, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return set()
-    pairs = [[part.partition("=")[2] for part in found.split(",")] for found in MEMBER.findall(answer.stdout)]
-    return {"_".join(values).replace("/", "_") for values in pairs}
+    members = (wildcards(found) for found in MEMBER.findall(answer.stdout))
+    return {"_".join(values.values()).replace("/", "_") for values in members}
+
+
+def wildcards(text: str) -> dict[str, str]:
+    """Of `dataset=voc,…,variant="a=1,b=2",seed=0`."""
+    pairs = (part.partition("=") for part in NEXT.split(text))
+    return {key: value.strip('"') for key, _, value in pairs}
 
 
 def summary(found: list[Job]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from semiseg.base.files import peek_json
 from semiseg.cluster import queue
 from semiseg.engine.training_progress import duration
-from semiseg.runs import needs
+from semiseg.runs import needs, spec
 from semiseg.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Watch:
         if lease:
             return _trained(run, lease)
         carried = peek_json(run.path / "spec.json", "sha256")
-        wanted = self.study.specs.sha256(run)
+        wanted = self._wanted(run)
         if carried and carried == wanted:
             source = RunFolder(run.path).source
             return State(run.name, run.method, "finished", note=f"from {source}" if source else "")
@@ -101,6 +101,12 @@ class Watch:
             note = "holds results of another configuration" if carried else ""
             return State(run.name, run.method, "waiting", note=note)
         return _ended(run, record)
+
+    def _wanted(self, run: Run) -> str:
+        """The hash of the run's spec; tunings that end while this watches decide the settings of tuned runs."""
+        if run.tuned_by is None or not run.tuned_by.exists():
+            return self.study.specs.sha256(run)
+        return spec.spec_sha256(self.study.specs.wanted(self.study.as_tuned(run)))
 
 
 def _not_run(runs: Iterable[Run], states: list[State]) -> list[State]:

@@ -25,6 +25,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from semiseg.base.errors import UserError
+    from semiseg.base.files import peek_json
     from semiseg.runs import submission
     from semiseg.runs.run_folder import RunFolder
 
@@ -35,6 +36,12 @@ def run(options: argparse.Namespace) -> None:
     own = {name: path for name, path in found.items() if RunFolder(path).source is None}
     if not own:
         raise UserError(f"none of the runs was trained here; submissions from elsewhere lie in {suite / 'submissions'}")
+    before = peek_json(options.out / submission.MANIFEST, "runs") or {}
+    if lost := [name for name in before if name not in own]:
+        raise UserError(
+            f"{options.out} holds {len(before)} runs, of which {len(lost)} would be lost (first: {lost[0]}); name "
+            "another folder"
+        )
     for path in own.values():
         _check(path)
     submission.pack(options.out, source, suite, own, pictures=options.pictures, light=options.light)

@@ -44,6 +44,7 @@ def _check_suite(params: Params, suite: Suite, where: Where) -> None:
         for partition in suite.splits.partitions:
             try:
                 check_partition("full" if partition == "full" else family, partition, kind.literature)
+                _check_name(partition.replace("/", "-"), "partitions")
                 if partition.isdecimal() and pool and count_of(partition, pool) == pool:
                     raise UserError(f"the partition {partition} has all labels of the pool; write `full`")
             except UserError as error:

@@ -7,6 +7,7 @@ valid name.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ def _with_local(raw: dict[str, Any], own: dict[str, Any], local: Path) -> dict[s
         raise UserError(f"{local}: {unknown[0]}: unknown key{nearest(str(unknown[0]), Params.model_fields)}")
     if "suite" in own and "dataset" not in own:
         raw = {key: value for key, value in raw.items() if key != "dataset"}
-    return _overlay(raw, own)
+    suites = raw.get("suites")
+    if isinstance(suites, dict):
+        raw = raw | {"suites": {name: _with_names(suite) for name, suite in suites.items()}}
+    return _without_nulls(_overlay(raw, own), ("methods",))
 
 
 def _use_plugins(origin: Origin) -> dict[str, list[str]]:
@@ -99,8 +103,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def _extended(suites: dict[str, Any], name: str, origin: Origin, seen: tuple[str, ...]) -> Any:
     """A suite with `extends: other` is a copy of the other suite with its own keys merged over it."""
     block = suites[name]
-    if not isinstance(block, dict) or "extends" not in block:
+    if not isinstance(block, dict):
         return copy.deepcopy(block)
+    if "extends" not in block:
+        return _without_nulls(_with_names(copy.deepcopy(block)), ("methods", "ablations"))
     base, where = block["extends"], origin.at("suites", str(name), "extends")
     if not isinstance(base, str) or base not in suites:
         raise UserError(f"{where}: there is no suite {base!r}{nearest(str(base), suites)}")
@@ -108,6 +114,7 @@ def _extended(suites: dict[str, Any], name: str, origin: Origin, seen: tuple[str
         raise UserError(f"{where}: the suites {', '.join((*seen, name))} extend each other in a circle")
     own = {key: value for key, value in block.items() if key not in ("extends", "only")}
     merged = _overlay(_extended(suites, base, origin, (*seen, name)), own)
+    merged = _without_nulls(_with_names(merged), ("methods", "ablations"))
     return _chosen(merged, block["only"], origin.at("suites", str(name), "only")) if "only" in block else merged
 
 
@@ -123,16 +130,27 @@ def _chosen(suite: dict[str, Any], names: Any, where: str) -> dict[str, Any]:
 
 
 def _overlay(base: Any, own: Any) -> Any:
-    """`null` removes an entry of the base from methods and ablations (or all of them), and unsets a key elsewhere."""
+    """The base with its own keys replaced; mappings are merged, and `null` stays, to be removed at the end."""
     if not (isinstance(base, dict) and isinstance(own, dict)):
         return copy.deepcopy(own)
     merged = dict(base)
     for key, value in own.items():
         merged[key] = _overlay(base[key], value) if key in base else copy.deepcopy(value)
-    for block in {"methods", "ablations"} & merged.keys():
-        if isinstance(merged[block] or {}, dict):  # the schema rejects anything else
-            merged[block] = {key: value for key, value in (merged[block] or {}).items() if value is not None}
     return merged
+
+
+def _without_nulls(block: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """`null` removes a method or an ablation, or all of them; elsewhere it unsets a key."""
+    found = {key: block[key] or {} for key in keys if key in block and isinstance(block[key] or {}, dict)}
+    return block | {key: {name: one for name, one in part.items() if one is not None} for key, part in found.items()}
+
+
+def _with_names(suite: Any) -> Any:
+    """A suite whose methods are a list of names has them as a mapping, which can be merged and chosen from."""
+    listed = suite.get("methods") if isinstance(suite, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        return suite
+    return suite | {"methods": {name: {} for name in listed}}
 
 
 def _once(found: list[tuple[list[str], str]], bases: dict[str, str]) -> list[tuple[list[str], str]]:

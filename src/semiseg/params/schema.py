@@ -31,7 +31,8 @@ class Runtime(Strict):
 class Splits(Strict):
     family: tuple[str, ...] = Field(description="one family of lists, or several (see below)")
     partitions: tuple[str, ...] = Field(
-        description="shares (1/8), numbers of images (92), `full`, or names of your own lists"
+        description="shares (1/8), numbers of images (92), `full`, or names of your own lists (letters, digits, `.`, "
+        "`_`, `-`)"
     )
     paired: bool = Field(
         False,
@@ -155,6 +156,8 @@ class Suite(Strict):
             value = {name: {} for name in value}
         if not isinstance(value, dict):
             return value
+        if empty := [name for name, entry in value.items() if isinstance(entry, list | tuple) and not entry]:
+            raise ValueError(f"{empty[0]} has an empty list; write {{}} for the default variant")
         return {name: entry if isinstance(entry, list | tuple) else [entry] for name, entry in value.items()}
 
 

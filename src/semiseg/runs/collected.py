@@ -66,11 +66,14 @@ def _unpack(folder: Path, place: Path, suite_dir: Path) -> None:
     manifest = submission.read(folder)
     if manifest["source"] != place.name:
         raise UserError(f"{folder} is the submission of {manifest['source']}; rename the folder to that")
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unpacking.") as temporary:
-        submission.unpack(folder, manifest, Path(temporary), suite_dir)
-        write_text(Path(temporary) / STAMP, manifest["archive"])
+    temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=".unpacking."))
+    try:
+        submission.unpack(folder, manifest, temporary, suite_dir)
+        write_text(temporary / STAMP, manifest["archive"])
         shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(temporary, place)
+        temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def runs(suite_dir: Path) -> Iterator[Theirs]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,16 +16,18 @@ from semiseg.runs.suite_evaluations import NAME, StoredRun, read
 
 AFFECTS_RESULTS = False
 
+NO_NAME = re.compile(r"^(runs|collected/[^/]+)/")
 DIGEST = "digest"  # of all arrays before some were left out
 
 Arrays = dict[str, np.ndarray]  # of an evaluations.npz
 
 
-def of_study(suite_dir: Path) -> dict[str, StoredRun]:
-    """The study's stored runs by their names below runs/; none without the file."""
+def of_study(suite_dir: Path) -> dict[tuple[str, str], StoredRun]:
+    """The study's stored runs by name (below runs/ or collected/SOURCE/) and spec; none without the file."""
     if not (suite_dir / NAME).exists():
         return {}
-    return {run.removeprefix("runs/"): stored for run, stored in read(suite_dir / NAME).items()}
+    found = read(suite_dir / NAME)
+    return {(NO_NAME.sub("", run, count=1), stored.spec_sha256): stored for run, stored in found.items()}
 
 
 def left_out(arrays: Arrays, stored: StoredRun | None) -> Arrays:

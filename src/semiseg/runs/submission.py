@@ -60,7 +60,9 @@ def pack(
     write_json(folder / MANIFEST, seal.sealed(content))
 
 
-def _packed(runs: Mapping[str, Path], files: tuple[str, ...], stored: Mapping[str, StoredRun] | None) -> bytes:
+def _packed(
+    runs: Mapping[str, Path], files: tuple[str, ...], stored: Mapping[tuple[str, str], StoredRun] | None
+) -> bytes:
     """Pack files of one kind next to each other. Dates and owners are constant, so equal runs give equal bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
@@ -78,10 +80,10 @@ def _content(path: Path) -> bytes:
     return _uncompressed(_arrays(path)) if path.suffix == ".npz" else path.read_bytes()
 
 
-def _evaluations(folder: Path, name: str, stored: Mapping[str, StoredRun] | None) -> bytes:
+def _evaluations(folder: Path, name: str, stored: Mapping[tuple[str, str], StoredRun] | None) -> bytes:
     arrays = _without_histograms(_arrays(folder / EVALUATIONS), RunFolder(folder), light=stored is not None)
     if stored is not None:
-        arrays = shared_counts.left_out(arrays, stored.get(name))
+        arrays = shared_counts.left_out(arrays, stored.get((name, read_json(folder / "eval.json")["spec_sha256"])))
     return _uncompressed(confusion_parts.split(arrays))
 
 
@@ -166,7 +168,7 @@ def unpack(folder: Path, manifest: Mapping[str, Any], place: Path, suite_dir: Pa
         lacking = [file for file in FILES if not (place / name / file).exists()]
         if lacking:
             raise UserError(f"{folder / ARCHIVE} lacks {', '.join(lacking)} of the run {name}; pack it again")
-        _complete(place / name / EVALUATIONS, stored.get(name), name)
+        _complete(place / name / EVALUATIONS, stored.get((name, manifest["runs"][name]["spec_sha256"])), name)
         _mark(RunFolder(place / name), manifest["source"])
 
 

@@ -18,7 +18,7 @@ import json
 import lzma
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,10 +63,27 @@ def gather(suite_dir: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Stor
     evaluated = (row for row in rows if row["run"] and row["eval"])
     found = {row["run"]: _of_run(suite_dir / row["run"], row) for row in evaluated
              if (suite_dir / row["run"] / "evaluations.npz").exists()}  # fmt: skip
-    for run, stored in _stored(suite_dir / NAME).items():
+    before = _stored(suite_dir / NAME)
+    for run, stored in before.items():
         if run in found:
             _complete(found[run], stored)
-    return found
+    return found | dict(_of_submissions(suite_dir, found, before))
+
+
+def _of_submissions(
+    suite_dir: Path, found: Mapping[str, StoredRun], before: Mapping[str, StoredRun]
+) -> Iterator[tuple[str, StoredRun]]:
+    """What a light submission leaves to this file, of runs that no table shows, as those that were trained again."""
+    for path in sorted((suite_dir / "submissions").glob("*/submission.json")):
+        manifest = files.read_json(path)
+        for name, one in manifest["runs"].items():
+            places = f"runs/{name}", f"collected/{manifest['source']}/{name}"
+            kept, known = (
+                [runs[place] for place in places if place in runs and runs[place].spec_sha256 == one["spec_sha256"]]
+                for runs in (found, before)
+            )
+            if known and not kept:
+                yield places[1], known[0]
 
 
 def _stored(path: Path) -> dict[str, StoredRun]:

@@ -14,7 +14,7 @@ from semiseg.runs.collected import Theirs
 from semiseg.runs.evaluations import Evaluations
 from semiseg.runs.run_folder import RunFolder
 from semiseg.scoring.selection import summarise
-from semiseg.study import tuning
+from semiseg.study import grid, tuning
 
 if TYPE_CHECKING:
     from semiseg.study.plan import Run
@@ -138,6 +138,8 @@ def _same_data(study: Study, run: str, folder: RunFolder, carried: dict[str, Any
 
 def _same_protocol(study: Study, run: str, config: dict[str, Any]) -> None:
     ours, theirs = study.suite.evaluation.model_dump(mode="json"), config["evaluation"]
+    if run in {one.name for one in study.plan.trials}:
+        ours |= grid.JUDGED_ON_VAL
     for key in ("evaluated_on", "protocol"):
         if theirs[key] != ours[key]:
             raise UserError(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from semiseg.base.errors import UserError
 from semiseg.base.files import sha256_file
 from semiseg.datasets import changes
-from semiseg.models.network_config import TINY_VIT
+from semiseg.models.network_config import TINY_VIT, NetworkConfig
 from semiseg.params.hub_weights import FROM_HUB
 from semiseg.study import grid
 
 if TYPE_CHECKING:
-    from semiseg.models.network_config import NetworkConfig
     from semiseg.params.schema import Params
+    from semiseg.study.plan import Plan
     from semiseg.study.study import Study
 
 LONG = 30 * 86400  # seconds; a longer training is probably a mistake
@@ -26,14 +26,19 @@ COMMON_ENCODERS = frozenset(
 )
 
 
-def check_before_start(params: Params, wanted: str) -> None:
-    """Check the options of all other suites and this suite's encoder; this suite is planned already."""
+def check_before_start(params: Params, plan: Plan) -> None:
+    """Check the options of all other suites, and the encoders of this suite's plan."""
+    wanted = plan.suite
     for name in params.suites:
         if name != wanted:
             grid.plan(params, name)
-    network = params.suites[wanted].recipe.network
-    if network.encoder and network.encoder not in COMMON_ENCODERS:
-        _check_encoder(network, params.at(f"suites.{wanted}.recipe"))
+    networks: list[dict[str, Any]] = []
+    for run in plan.runs:  # a variant may have another network than the suite
+        if run.recipe["network"] not in networks:
+            networks.append(run.recipe["network"])
+    for network in map(NetworkConfig.model_validate, networks):
+        if network.encoder and network.encoder not in COMMON_ENCODERS:
+            _check_encoder(network, params.at(f"suites.{wanted}.recipe"))
 
 
 def lost_start_weights(network: NetworkConfig, suite: str) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
 from semiseg import methods
-from semiseg.base.files import peek_json
+from semiseg.base.files import peek_json, sha256_json
 from semiseg.datasets import preparing
 from semiseg.datasets.manifest import manifest_path
 from semiseg.params.defaults import at_default
@@ -30,6 +29,7 @@ class Specs:
         self._data: dict[str, str] = {}  # data set -> hash, once the data set is prepared
         self._lists: dict[Path, str] = {}  # file of a list of labelled images -> hash, once the list is made
         self._known: dict[tuple[Any, ...], str] = {}
+        self._standing: dict[str, set[str]] = {}  # hash of blocks -> their keys at their default
 
     def wanted(self, run: Run, carried: dict[str, Any] | None = None) -> dict[str, Any]:
         """The current spec of a run.
@@ -86,10 +86,17 @@ class Specs:
             if run.options.get(key) == to_jsonable_python(field.get_default(call_default_factory=True))
         }
         needed = (key for name, one in run.needs.items() for key in spec.as_needed(self.at_default(one), name))
-        return sorted({*self._at_default, *(f"method.options.{key}" for key in standing), *needed})
+        return sorted({*self._blocks_at_default(run), *(f"method.options.{key}" for key in standing), *needed})
 
-    @functools.cached_property
-    def _at_default(self) -> set[str]:
-        dataset = self.params.datasets[self.suite.dataset]
-        blocks = {"recipe": self.suite.recipe, "evaluation": self.suite.evaluation, "dataset": dataset}
-        return {path for name, block in blocks.items() for path in at_default(block, name)}
+    def _blocks_at_default(self, run: Run) -> set[str]:
+        """Of the run itself: variants, trials and mask heads have other recipes than the suite."""
+        blocks = run.config["recipe"], run.config["evaluation"], run.dataset
+        key = sha256_json(blocks)
+        if key not in self._standing:
+            found = {
+                "recipe": type(self.suite.recipe).model_validate(blocks[0]),
+                "evaluation": type(self.suite.evaluation).model_validate(blocks[1]),
+                "dataset": self.params.datasets[run.dataset],
+            }
+            self._standing[key] = {path for name, block in found.items() for path in at_default(block, name)}
+        return self._standing[key]

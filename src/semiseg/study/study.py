@@ -9,7 +9,7 @@ from typing import Any
 
 from semiseg import methods
 from semiseg.base.errors import UserError
-from semiseg.base.files import peek_json, sha256_file, sha256_json
+from semiseg.base.files import peek_json, read_json, sha256_file, sha256_json
 from semiseg.cluster.job_needs import Needs
 from semiseg.datasets import preparing
 from semiseg.params import loading
@@ -52,9 +52,13 @@ class Study:
             from_others.take_in(study)
         return study
 
+    def as_tuned(self, run: Run) -> Run:
+        """The run with the best setting, also if its tuning ended after this study was loaded."""
+        return tuning.with_best(run, {run.tuned_by: read_json(run.tuned_by)})
+
     def check_before_start(self) -> None:
         """Check all of params.yaml. The driver does it once at the start; jobs do not."""
-        check_before_start(self.params, self.name)
+        check_before_start(self.params, self.plan)
 
     def check_before_training(self) -> None:
         """Check what matters only if a run must be trained."""

@@ -76,12 +76,12 @@ def settled(study: Study) -> Plan:
     plan = study.plan
     return Plan(
         plan.suite,
-        tuple(_with_best(run, found) for run in plan.runs),
+        tuple(with_best(run, found) for run in plan.runs),
         tuple(_of_best(cell, found) for cell in plan.cells),
     )
 
 
-def _with_best(run: Run, found: dict[Path, Any]) -> Run:
+def with_best(run: Run, found: dict[Path, Any]) -> Run:
     if run.tuned_by not in found:
         return run
     setting = found[run.tuned_by]["setting"]
@@ -90,5 +90,5 @@ def _with_best(run: Run, found: dict[Path, Any]) -> Run:
 
 
 def _of_best(cell: Cell, found: dict[Path, Any]) -> Cell:
-    runs = tuple(_with_best(run, found) for run in cell.runs)
+    runs = tuple(with_best(run, found) for run in cell.runs)
     return dataclasses.replace(cell, runs=runs, options=runs[0].options if runs else cell.options)
