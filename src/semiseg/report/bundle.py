@@ -111,7 +111,7 @@ def _answer(folder: Path) -> str:
 
 
 def _data(rows: Rows, records: Sequence[Mapping[str, Any]], terms: str) -> dict[str, Any]:
-    hashes = sorted({record["hashes"]["data"] for record in records if record["hashes"]["data"]})
+    hashes = sorted({found for record in records if (found := record["hashes"].get("data"))})
     lists = sorted({row["split_sha256"] for row in rows if row["split_sha256"]})
     return {
         "@type": "Dataset", "name": rows[0]["dataset"], "usageInfo": terms,
