@@ -61,7 +61,7 @@ def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
         return row | {"state": "missing"}
     if wanted is not None and record.get("spec_sha256") != wanted:
         return row | {"state": "missing", "reason": "its folder holds results of another configuration"}
-    row |= {"record": _of_record(record), "state": record["state"]}
+    row |= {"record": _of_record(record, row), "state": record["state"]}
     if record["state"] == "interrupted" or (
         record["state"] == "running" and not lease.is_alive(lease.read(folder / "lease.json"))
     ):
@@ -73,7 +73,7 @@ def _row(suite_dir: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     if record["state"] == "done" and evaluated is None:
         return row | {"state": "missing", "reason": "trained, but not evaluated yet"}
     if evaluated is not None and evaluated["spec_sha256"] == record.get("spec_sha256"):
-        row["eval"] = {key: value for key, value in _without(evaluated, "confusion").items() if key != "sha256"}
+        row["eval"] = _without(evaluated, "confusion")
         corrupted = _read_if_there(folder / "corruptions.json")
         if corrupted is not None and corrupted["spec_sha256"] == evaluated["spec_sha256"]:
             row["corruptions"] = corrupted
@@ -84,9 +84,11 @@ def _read_if_there(path: Path) -> Any:
     return files.read_json(path) if path.exists() else None
 
 
-def _of_record(record: dict[str, Any]) -> dict[str, Any]:
+def _of_record(record: dict[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out hashes of the folder's files, which are of no use without them, and what is repeated or unknown."""
     kept = _known(_without(record, "products"))
+    if kept.get("command") == f"semiseg train results/{row['suite']}/{row['run']}":
+        del kept["command"]
     if "hashes" in kept:
         kept["hashes"] = {key: value for key, value in kept["hashes"].items() if key not in ("spec", "split")}
     return kept
