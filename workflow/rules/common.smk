@@ -130,7 +130,9 @@ def each(product, cells=None, runs=None):
     """The file `product` of all runs, of the given runs, or of the runs of the given cells."""
     if cells is not None:
         runs = {run.path: run for cell in cells for run in cell.runs}.values()
-    return [str(run.path / product) for run in (STUDY.plan.runs if runs is None else runs)]
+    return [
+        str(run.path / product) for run in (STUDY.plan.runs if runs is None else runs)
+    ]
 
 
 def repeats(short):
