@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.slurm.workspace import LONG, WHOLE, of_runs
+from tests.slurm.workspace import COMMA, LONG, WHOLE, of_runs
 
 
 def no_controller_for_a_while(cluster):
@@ -78,7 +78,7 @@ def test_a_preempted_job_that_slurm_kills_is_submitted_again(cluster, workspace,
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_a_node_is_lost_with_all_that_runs_on_it(cluster, workspace, reference):
     """Slurm starts the job elsewhere under its old number; on that host nobody can look for the dead process."""
-    here = workspace(**LONG, methods={"mean_teacher": {}})
+    here = workspace(**LONG, methods={"mean_teacher": {"variants": [COMMA]}})
     here.environment["SEMISEG_TEST_SILENCE"] = "12"
     here.trouble(pause={"": 6})
     snakemake = here.start("train_all")

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.slurm.workspace import LONG, WHOLE, of_runs
+from tests.slurm.workspace import COMMA, LONG, WHOLE, of_runs
 
 
 def test_killed_in_the_middle_and_started_again(cluster, workspace, reference):
@@ -69,7 +69,7 @@ def test_a_second_snakemake_is_told(cluster, workspace, reference):
 
 @pytest.mark.parametrize("mode", ["accounting"], indirect=True)
 def test_a_full_disk(cluster, workspace, reference):
-    here = workspace(**LONG, methods={"mean_teacher": {}})
+    here = workspace(**LONG, methods={"mean_teacher": {"variants": [COMMA]}})
     disk = here.folder / "results"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)

@@ -23,11 +23,12 @@ from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+COMMA = {"lambda_consistency": 0.5, "recipe.batch_norm": "separate"}  # a variant with a comma in its name
 SUITE: dict[str, Any] = {
     "splits": {"partitions": [4]},
     "evaluation": {"every": 12, "lastk": 1},
     "runtime": {"checkpoint_every": 4},
-    "methods": {"supervised": {}, "fixmatch": {}, "mean_teacher": {}},
+    "methods": {"supervised": {}, "fixmatch": {}, "mean_teacher": {"variants": [COMMA]}},
 }
 WHOLE = [*range(12)]  # the steps of a training
 LONG = {"runtime": {"checkpoint_every": 4, "short_minutes": 0}}  # every training a job of its own
